@@ -1,0 +1,311 @@
+"""What `bin/up` does once Python and the packages are there: everything that Dropfront is, on this machine.
+
+PostgreSQL and Valkey, tables and demo sales, the web processes, the Celery worker and beat; then watch until Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+
+from core.embedded import env
+from core.embedded.errors import StartError
+from core.embedded.ports import is_loopback, reserved_port
+from core.embedded.servers import Servers, locked
+from core.embedded.service import Program
+from core.embedded.supervisor import Supervisor
+
+ROOT = Path(__file__).resolve().parents[2]
+DISK_FREE_BYTES_MIN = 300_000_000
+READY_WITHIN_S = 60.0
+INTERRUPTED_EXIT = 130  # as a shell has it for Ctrl-C
+WORKER_THREADS = 2
+
+
+def main() -> int:
+    options = parse_options()
+    os.chdir(ROOT)  # the programs are started with `-m`, which looks here
+    site = Site(options)
+    try:
+        return site.run()
+    except StartError as error:
+        return fail(str(error))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return fail(str(error))
+
+
+def fail(reason: str) -> int:
+    if os.strerror(errno.ENOSPC) in reason:
+        reason = f"The disk is full; free some space and start again ({reason})"
+    print(reason, file=sys.stderr)
+    return 1
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bin/up", description="Run Dropfront on this machine, with demo sales.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=port_number, default=8000)
+    parser.add_argument("--processes", type=int, default=default_processes(), metavar="N", help="web processes")
+    parser.add_argument("--data", type=Path, default=ROOT / env.DATA_DIR_NAME, metavar="DIR", help="default: .data")
+    parser.add_argument("--fresh", action="store_true", help="delete the data first")
+    parser.add_argument("--check", action="store_true", help="start all, print one JSON line, stop")
+    options = parser.parse_args()
+    if options.processes < 1:
+        parser.error("--processes must be at least 1")
+    return options
+
+
+def port_number(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise argparse.ArgumentTypeError("must be 1 to 65535")
+    return port
+
+
+def default_processes() -> int:
+    # One port is spread over processes by Linux only; see dropfront/server.py.
+    return 2 if sys.platform == "linux" and len(os.sched_getaffinity(0)) >= 2 else 1
+
+
+class Site:
+    """One run of the whole site."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.data: Path = options.data.resolve()
+        self.began_at = time.monotonic()
+        self.is_ready = False
+        # With --check, standard output belongs to the JSON line.
+        self.out = sys.stderr if options.check else sys.stdout
+        self.supervisor = Supervisor(self.say)
+
+    def run(self) -> int:
+        """Start, then serve until asked to stop. The exit code. Raises StartError, with everything stopped again."""
+        self.supervisor.catch_signals()
+        with contextlib.suppress(KeyboardInterrupt), locked(self.data):
+            if self.options.fresh:
+                delete_data(self.data)
+            self.check_disk()
+            with reserved_port(self.options.host, self.options.port):
+                try:
+                    self.start()
+                    if not self.options.check:
+                        self.supervisor.watch()
+                finally:
+                    self.stop()
+        return 0 if self.is_ready else INTERRUPTED_EXIT
+
+    def start(self) -> None:
+        servers = Servers(self.data)
+        with self.step("PostgreSQL and Valkey" if servers.services else "Servers named by the environment"):
+            self.supervisor.start(servers.services)
+        variables = self.variables(servers)
+        os.environ.update(variables)
+        env.write(self.data, variables)
+        self.start_programs(servers)
+        self.is_ready = True
+        if self.options.check:
+            print(json.dumps(self.report()), flush=True)
+        else:
+            self.welcome()
+
+    def variables(self, servers: Servers) -> dict[str, str]:
+        metrics = self.data / "metrics"
+        shutil.rmtree(metrics, ignore_errors=True)  # counts of processes that are gone
+        metrics.mkdir()
+        variables = {**servers.variables(), "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+        if not is_loopback(self.options.host) and not os.environ.get("ALLOWED_HOSTS"):
+            variables["ALLOWED_HOSTS"] = "*"  # we cannot know by which names others reach this machine
+        return variables
+
+    def start_programs(self, servers: Servers) -> None:
+        """Tables, demo and programs. When the tables are known to be right, all at the same time."""
+        stamp = MigrationStamp(self.data, servers)
+        prepare = self.prepare_program(skip_migrate=stamp.is_current())
+        if not stamp.is_current():
+            with self.step("Tables and demo sales"):
+                self.run_once(prepare)
+                stamp.write()
+        with self.step("Web, worker and beat"):
+            self.supervisor.spawn(self.programs())
+            if prepare.process is None:
+                self.run_once(prepare)
+            self.wait_until_ready()
+
+    def prepare_program(self, *, skip_migrate: bool) -> Program:
+        argv = [sys.executable, "-m", "core.embedded.prepare", str(self.data / "logins")]
+        return Program("prepare", self.data / "logs", [*argv, "--skip-migrate"] if skip_migrate else argv)
+
+    def run_once(self, program: Program) -> None:
+        program.spawn()
+        assert program.process is not None
+        try:
+            code = program.process.wait()
+        finally:
+            if program.is_running():
+                program.kill()
+        if code != 0:
+            raise StartError(f"Preparing the database failed: {program.last_log_line()} (see {program.log_path})")
+
+    def programs(self) -> list[Program]:
+        logs = self.data / "logs"
+        web = [
+            Program(f"web-{slot}", logs, self.web_command(slot), env={"DROPFRONT_SLOT": str(slot)})
+            for slot in range(self.options.processes)
+        ]
+        celery = [sys.executable, "-m", "celery", "-A", "dropfront"]
+        # Threads rather than child processes: quicker to start, and nothing is left when the worker is killed.
+        worker = [*celery, "worker", "--pool", "threads", "--concurrency", str(WORKER_THREADS)]
+        worker += ["--without-mingle", "--without-gossip", "--loglevel", "info"]
+        beat = [*celery, "beat", "--schedule", str(self.data / "beat-schedule"), "--pidfile", "", "--loglevel", "info"]
+        return [*web, Program("worker", logs, worker), Program("beat", logs, beat)]
+
+    def web_command(self, slot: int) -> list[str]:
+        address = ["--host", self.options.host, "--port", str(self.options.port)]
+        return [sys.executable, "-m", "dropfront.server", *address, "--slot", str(slot)]
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_WITHIN_S
+        while (answer := self.ask_readyz()) != 200:
+            self.supervisor.require_running()
+            if time.monotonic() > deadline:
+                raise StartError(
+                    f"The site did not become ready within {READY_WITHIN_S:.0f} s: /readyz answers {answer}."
+                )
+            time.sleep(0.05)
+        self.supervisor.require_running()
+
+    def ask_readyz(self) -> int | str:
+        """The status of /readyz, or the reason why there is none."""
+        connection = http.client.HTTPConnection(local_address(self.options.host), self.options.port, timeout=5)
+        try:
+            connection.request("GET", "/readyz", headers={"Host": "localhost"})
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            return str(error)
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        began_at = time.monotonic()
+        self.supervisor.stop()
+        env.remove(self.data)
+        self.say(f"Stopped in {time.monotonic() - began_at:.1f} s. Data stays in {self.data}.")
+
+    # What people read
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        began_at = time.monotonic()
+        yield
+        self.say(f"  {name:<34}{time.monotonic() - began_at:5.1f} s")
+
+    def welcome(self) -> None:
+        self.say(f"\nDropfront is ready after {self.seconds():.1f} s: {self.url}\n")
+        logins = self.data / "logins"
+        if logins.exists():
+            self.say(logins.read_text().rstrip())
+        self.say(f"\nLogs are in {self.data / 'logs'}. Ctrl-C stops everything.")
+
+    def report(self) -> dict[str, object]:
+        return {
+            "url": self.url,
+            "readyz": f"{self.url}readyz",
+            "database": without_password(os.environ.get("DATABASE_URL") or os.environ.get("DSQL_ENDPOINTS", "")),
+            "redis": without_password(os.environ["REDIS_URL"]),
+            "processes": self.options.processes,
+            "seconds": round(self.seconds(), 2),
+        }
+
+    @property
+    def url(self) -> str:
+        host = local_address(self.options.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.options.port}/"
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.began_at
+
+    def say(self, sentence: str) -> None:
+        print(sentence, file=self.out, flush=True)
+
+    def check_disk(self) -> None:
+        free = shutil.disk_usage(self.data).free
+        if free < DISK_FREE_BYTES_MIN:
+            raise StartError(
+                f"The disk is full: {self.data} has {free // 1_000_000} MB left and Dropfront needs "
+                f"{DISK_FREE_BYTES_MIN // 1_000_000} MB."
+            )
+
+
+class MigrationStamp:
+    """Says whether the embedded database has exactly the tables of this code, without importing Django to ask.
+
+    It holds a hash of the migration files and of the rows of `django_migrations`, so that a `manage.py migrate` by hand
+    voids it.
+    """
+
+    def __init__(self, data: Path, servers: Servers) -> None:
+        self.path = data / "migrations.stamp"
+        self.postgres = servers.postgres
+
+    def is_current(self) -> bool:
+        # A database of somebody else's is always asked by Django itself.
+        return self.postgres is not None and self.path.exists() and self.path.read_text() == self.digest()
+
+    def write(self) -> None:
+        if self.postgres is not None:
+            self.path.write_text(self.digest())
+
+    def digest(self) -> str:
+        digest = hashlib.sha256(Path(sys.executable).parent.parent.as_posix().encode())
+        for path in [*sorted(ROOT.glob("requirements*.txt")), *sorted(ROOT.glob("*/migrations/*.py"))]:
+            digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
+        for row in self.applied():
+            digest.update(repr(row).encode())
+        return digest.hexdigest()
+
+    def applied(self) -> list[tuple[str, str]]:
+        assert self.postgres is not None
+        with psycopg.connect(self.postgres.url) as connection:
+            try:
+                return connection.execute("SELECT app, name FROM django_migrations ORDER BY app, name").fetchall()
+            except psycopg.errors.UndefinedTable:
+                return []
+
+
+def local_address(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - only compared with
+
+
+def without_password(url: str) -> str:
+    password = urlsplit(url).password
+    return url.replace(f":{password}@", ":***@") if password else url
+
+
+def delete_data(data: Path) -> None:
+    for path in data.iterdir():
+        if path.name == "lock":
+            continue  # we hold it
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

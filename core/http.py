@@ -1,0 +1,72 @@
+"""Where the product meets HTTP: request ids, and refusals mapped to answers once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+
+from core import clock, metrics
+from core.errors import Busy, NotAuthenticated, Refusal, TooMany
+from core.ids import uuid7
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}", re.ASCII)
+
+
+class RequestIdMiddleware:
+    """Gives every request an id, in the logs and in the answer. A well-formed one from a proxy is kept."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Request-Id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid7())
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = self.get_response(request)
+        response["X-Request-Id"] = request_id
+        if request.user.is_authenticated if hasattr(request, "user") else False:
+            # A page made for one person must not be kept by a cache for another.
+            response.setdefault("Cache-Control", "private, no-store")
+        return response
+
+
+class RefusalMiddleware:
+    """A refusal that a view lets pass becomes a page with its sentence and status."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, Refusal):
+            return None
+        metrics.REFUSALS.labels(error.code).inc()
+        if isinstance(error, NotAuthenticated):
+            from django.contrib.auth.views import redirect_to_login
+
+            return redirect_to_login(request.get_full_path())
+        response = render(request, "refusal.html", {"refusal": error}, status=error.status)
+        return with_retry_after(response, error)
+
+
+def refusal_as_json(refusal: Refusal) -> HttpResponse:
+    metrics.REFUSALS.labels(refusal.code).inc()
+    return with_retry_after(JsonResponse(refusal.as_json(), status=refusal.status), refusal)
+
+
+def with_retry_after(response: HttpResponse, refusal: Refusal) -> HttpResponse:
+    if isinstance(refusal, Busy | TooMany):
+        response["Retry-After"] = str(refusal.retry_after_s)
+    return response
+
+
+def page_context(request: HttpRequest) -> dict[str, Any]:
+    """What every page knows: the time, from the one clock."""
+    return {"now": clock.now()}

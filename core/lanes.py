@@ -1,0 +1,184 @@
+"""Lanes: all commands against one hot thing that reach this process, a batch to a transaction (flat combining).
+
+A command waits in its lane's queue until the lane is free; then the lane takes everything waiting and runs one retried
+transaction for it. One command when idle, hundreds in a stampede: a hot row is written once per batch instead of once per
+buyer, and arrival order is kept. Correctness never depends on a lane; any number of processes may have one for the same thing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ClassVar, Generic, TypeVar
+
+import structlog
+from django.db import connection
+
+from core import metrics
+from core.errors import Busy, Refusal
+from core.transactions import DEADLINE_S, in_transaction
+
+C = TypeVar("C")  # a command
+O = TypeVar("O")  # its outcome  # noqa: E741
+
+log = structlog.get_logger(__name__)
+
+# Lanes mostly wait for the database. More threads than this would only add connections and lock contention.
+THREADS = 4
+_executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="lane")
+
+
+class _Ticket(Generic[C, O]):
+    """A command in the queue, and who waits for its outcome: a future of an event loop, or of a thread."""
+
+    __slots__ = ("command", "future", "loop", "queued_at")
+
+    def __init__(self, command: C, future: Any, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.command = command
+        self.future = future
+        self.loop = loop
+        self.queued_at = time.monotonic()
+
+
+class Lane(Generic[C, O]):
+    """Subclass with `run`. An outcome is a value, or a Refusal that the caller will see raised."""
+
+    name: ClassVar[str] = "lane"
+    batch_max: ClassVar[int] = 400
+    queue_max: ClassVar[int] = 5_000
+
+    def __init__(self) -> None:
+        self._queue: deque[_Ticket[C, O]] = deque()
+        self._lock = threading.Lock()
+        self._is_running = False
+
+    def run(self, batch: Sequence[C]) -> Sequence[O | Refusal]:
+        """Outcomes in the batch's order. Runs inside a retried transaction, perhaps several times: rows are its only effect."""
+        raise NotImplementedError
+
+    def told(self, batch: Sequence[C], outcomes: Sequence[O | Refusal]) -> None:
+        """Called once after the batch's commit, for what must happen afterwards: frames, metrics. Must not raise."""
+
+    async def ask(self, command: C) -> O:
+        """Queue `command` and wait for its outcome. Raises its Refusal, or Busy at once when the queue is full."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[O] = loop.create_future()
+        self._submit(_Ticket(command, future, loop))
+        return await future
+
+    def call(self, command: C) -> O:
+        """`ask` for threads: blocks until the outcome is there."""
+        future: Future[O] = Future()
+        self._submit(_Ticket(command, future, None))
+        return future.result()
+
+    @property
+    def depth(self) -> int:
+        return len(self._queue)
+
+    def _submit(self, ticket: _Ticket[C, O]) -> None:
+        with self._lock:
+            if len(self._queue) >= self.queue_max:
+                raise Busy
+            self._queue.append(ticket)
+            if self._is_running:
+                return
+            self._is_running = True
+        _executor.submit(self._drain)
+
+    def _drain(self) -> None:
+        try:
+            while batch := self._take():
+                self._work(batch)
+        finally:
+            connection.close()  # back to the pool: an idle lane holds nothing
+
+    def _take(self) -> list[_Ticket[C, O]]:
+        with self._lock:
+            queue = self._queue
+            batch = [queue.popleft() for _ in range(min(len(queue), self.batch_max))]
+            self._is_running = bool(batch)
+            metrics.LANE_DEPTH.labels(self.name).set(len(queue))
+        return batch
+
+    def _work(self, tickets: list[_Ticket[C, O]]) -> None:
+        oldest_allowed = time.monotonic() - DEADLINE_S
+        fresh = [ticket for ticket in tickets if ticket.queued_at >= oldest_allowed]
+        if len(fresh) < len(tickets):
+            # Their callers have waited the whole deadline; doing the work now would only make the next ones wait as long.
+            _deliver([(ticket, Busy()) for ticket in tickets if ticket.queued_at < oldest_allowed])
+        if fresh:
+            _deliver(self._outcomes(fresh))
+
+    def _outcomes(self, tickets: list[_Ticket[C, O]]) -> list[tuple[_Ticket[C, O], Any]]:
+        """Run the batch; when it fails for another reason than a conflict, halve it until the culprit stands alone."""
+        batch = [ticket.command for ticket in tickets]
+        started = time.perf_counter()
+        try:
+            outcomes = in_transaction(lambda: self.run(batch), name=self.name, replayable=True)
+            assert len(outcomes) == len(batch), (len(outcomes), len(batch))
+        except Refusal as refusal:  # of the whole batch: Busy after the retries' deadline, or the hot thing does not exist
+            return [(ticket, refusal) for ticket in tickets]
+        except Exception as error:  # a poisoned command: anything may have gone wrong, and its neighbours must not suffer
+            if len(tickets) == 1:
+                log.exception("lane_command_failed", lane=self.name)
+                return [(tickets[0], error)]
+            middle = len(tickets) // 2
+            return self._outcomes(tickets[:middle]) + self._outcomes(tickets[middle:])
+        metrics.LANE_BATCH.labels(self.name).observe(len(batch))
+        metrics.LANE_SECONDS.labels(self.name).observe(time.perf_counter() - started)
+        self.told(batch, outcomes)
+        return list(zip(tickets, outcomes, strict=True))
+
+
+def _deliver(results: list[tuple[_Ticket[Any, Any], Any]]) -> None:
+    """Hand every caller its outcome, with one wake-up per event loop instead of one per caller."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Any, Any]]] = {}
+    for ticket, outcome in results:
+        if ticket.loop is None:
+            _settle(ticket.future, outcome)
+        else:
+            by_loop.setdefault(ticket.loop, []).append((ticket.future, outcome))
+    for loop, pairs in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle_all, pairs)
+        except RuntimeError:
+            # The loop is closed: its callers are gone. What was committed stays, and a repeat finds it.
+            log.info("lane_caller_gone", count=len(pairs))
+
+
+def _settle_all(pairs: list[tuple[Any, Any]]) -> None:
+    for future, outcome in pairs:
+        _settle(future, outcome)
+
+
+def _settle(future: Any, outcome: Any) -> None:
+    if future.done():  # the caller gave up
+        return
+    if isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
+class Lanes(Generic[C, O]):
+    """The lanes of one kind in this process, one per key, made on first use and dropped when idle."""
+
+    def __init__(self, make: Callable[[Any], Lane[C, O]], *, keep_max: int = 1_000) -> None:
+        self._make = make
+        self._keep_max = keep_max
+        self._lanes: dict[Any, Lane[C, O]] = {}
+        self._lock = threading.Lock()
+
+    def __getitem__(self, key: Any) -> Lane[C, O]:
+        lane = self._lanes.get(key)
+        if lane is not None:
+            return lane
+        with self._lock:
+            if len(self._lanes) >= self._keep_max:
+                self._lanes = {k: lane for k, lane in self._lanes.items() if lane._is_running}
+            return self._lanes.setdefault(key, self._make(key))

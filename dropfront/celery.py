@@ -1,0 +1,21 @@
+"""The Celery app. A message only says "look now": all work stands in rows (`core.due_work`)."""
+
+import os
+
+from celery import Celery
+from celery.signals import worker_process_init
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dropfront.settings")
+
+app = Celery("dropfront")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@worker_process_init.connect
+def close_inherited_connections(**_: object) -> None:
+    # A child must not share its parent's sockets.
+    from django.db import connections
+
+    for connection in connections.all(initialized_only=True):
+        connection.close()

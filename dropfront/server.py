@@ -1,0 +1,71 @@
+"""One web process: `python -m dropfront.server --port P --slot I`. Start as many as there are cores, all on one port.
+
+Each opens its own listening socket with SO_REUSEPORT, and the kernel spreads new connections evenly over them. With one
+socket shared by all, the process that wakes first takes most of the work, and a second core brings little.
+(macOS has the option too but sends all to the newest process: run one there, or put a proxy in front.)
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+
+import uvicorn
+
+BACKLOG = 2048  # a drop opens and everybody connects in the same second
+WEBSOCKET_MESSAGE_BYTES_MAX = 64 * 1024  # what viewers send us is short
+KEEP_ALIVE_S = 75  # above the idle time of common load balancers (60 s), or they meet a connection that we just closed
+SHUTDOWN_S = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m dropfront.server", description="One web process.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--slot", type=int, default=0, help="which of the web processes this is, from 0")
+    arguments = parser.parse_args()
+    # Before the application is imported: it reads its slot once.
+    os.environ["DROPFRONT_SLOT"] = str(arguments.slot)
+    serve(host=arguments.host, port=arguments.port)
+
+
+def serve(*, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; then finish what is running, for SHUTDOWN_S at most."""
+    config = uvicorn.Config(
+        "dropfront.asgi:application",
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        backlog=BACKLOG,
+        ws_max_size=WEBSOCKET_MESSAGE_BYTES_MAX,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        access_log=False,  # metrics count requests; a line for each costs more than a hot request itself
+        server_header=False,
+        log_level="info",
+    )
+    # Import the application first: a socket that listens while we are still importing would be given connections.
+    config.load()
+    # Bound here, made to listen by the event loop once the application's lifespan has started.
+    with open_socket(host, port) as listener:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """A bound TCP socket that shares its port with our other processes. Exits with a sentence if the port is taken."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        sys.exit(f"Cannot listen on {host} port {port}: {error.strerror}.")
+    return listener
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin
+from django.urls import include, path
+
+from dropfront import views
+from dropfront.api import api
+
+# Staff log in like everybody: with allauth's limits and, later, its second factor.
+admin.autodiscover()
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+admin.site.site_header = "Dropfront staff"
+admin.site.site_title = "Dropfront staff"
+
+urlpatterns = [
+    path("", include("sales.urls")),
+    path("", include("drops.urls")),
+    path("wallet/", include("ledger.urls")),
+    path("pay/", include("payments.urls")),
+    path("sell/", include("sellers.urls")),
+    path("accounts/", include("allauth.account.urls")),
+    path("api/v1/", api.urls),
+    path("staff/", admin.site.urls),
+]
+
+handler400 = views.bad_request
+handler403 = views.not_allowed
+handler404 = views.not_found
+handler500 = views.server_error

@@ -1,0 +1,83 @@
+"""The hot path of a drop: `POST /api/v1/drops/{sale_id}/orders`, on the lean layer."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from core import clock
+from core.errors import NotAllowed
+from core.ids import uuid7
+from core.lean import Headers, Receive, Scope, header, path_uuid, read_json, uuid_header
+from drops import rules, services
+from drops.models import LIMIT_MAX
+from sales.tokens import read_buy_token
+
+
+class NotVerified(NotAllowed):
+    code = "not_verified"
+    detail = "Please confirm your e-mail address before you buy."
+
+
+class PlaceOrderIn(msgspec.Struct, forbid_unknown_fields=True):
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX, description="How many units.")] = 1
+    hold: Annotated[
+        bool, msgspec.Meta(description="Keep the units until confirmed, where the drop offers it, instead of buying.")
+    ] = False
+
+
+class MoneyOut(msgspec.Struct, gc=False):
+    minor: int
+    currency: str
+
+
+class OrderOut(msgspec.Struct, gc=False):
+    id: UUID
+    sale_id: UUID
+    quantity: int
+    unit_price: MoneyOut
+    total: MoneyOut
+    state: str
+    is_hold: bool
+    placed_at: dt.datetime
+    expires_at: dt.datetime | None
+    terms_sha256: str
+
+
+_decoder = msgspec.json.Decoder(PlaceOrderIn)
+_encode = msgspec.json.Encoder().encode
+
+
+async def place_order(scope: Scope, receive: Receive) -> tuple[int, bytes, Headers]:
+    """201 with the order; 200 with the same order for a repeat of its key. Refusals as their kinds say."""
+    now = clock.now()
+    sale_id = path_uuid(scope, "sale_id")
+    token = read_buy_token(header(scope, b"x-buy-token"), sale_id=sale_id, now_s=now.timestamp())
+    if not token.is_verified:
+        raise NotVerified
+    key = uuid_header(scope, b"idempotency-key")
+    body = await read_json(receive, _decoder)
+    command = rules.PlaceOrder(
+        order_id=uuid7(), transfer_id=uuid7(), fan_id=token.fan_id, idempotency_key=key, quantity=body.quantity,
+        hold=body.hold, received_at=now,
+    )  # fmt: skip
+    order = await services.place_order(sale_id, command)
+    return (201 if order.id == command.order_id else 200), _encode(order_out(order)), []
+
+
+def order_out(order: rules.Order) -> OrderOut:
+    return OrderOut(
+        id=order.id,
+        sale_id=order.drop_id,
+        quantity=order.quantity,
+        unit_price=MoneyOut(order.unit_price_minor, order.currency),
+        total=MoneyOut(order.total_minor, order.currency),
+        state=order.state,
+        is_hold=order.is_hold,
+        placed_at=order.placed_at,
+        expires_at=order.expires_at,
+        terms_sha256=order.terms_sha256,
+    )

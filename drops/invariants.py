@@ -1,0 +1,164 @@
+"""What must be true of every drop, at every moment; and, once it is settled, of its money."""
+
+from core.invariants import Check
+
+UNITS_ADD_UP = Check(
+    "sold_is_stock_or_demand",
+    "The units sold are the smaller of the stock and the demand that was met: none lost, none invented.",
+    """
+    SELECT least(drops_drop.units_total, ordered.units) AS expected,
+           drops_drop.units_total - stock.units_left AS found
+      FROM drops_drop
+     CROSS JOIN LATERAL (SELECT sum(units_left) AS units_left FROM drops_bucket
+                          WHERE drop_id = drops_drop.sale_id) AS stock
+     CROSS JOIN LATERAL (SELECT coalesce(sum(quantity), 0) AS units FROM drops_order
+                          WHERE drop_id = drops_drop.sale_id AND state IN ('held', 'paid', 'settled')) AS ordered
+     WHERE drops_drop.sale_id = %(sale_id)s
+    """,
+)
+
+NEVER_OVERSOLD = Check(
+    "oversold",
+    "No unit was sold that did not exist.",
+    """
+    SELECT 0 AS expected,
+           greatest(0, coalesce((SELECT sum(quantity) FROM drops_order WHERE drop_id = %(sale_id)s
+                                    AND state IN ('held', 'paid', 'settled')), 0) - units_total) AS found
+      FROM drops_drop WHERE sale_id = %(sale_id)s
+    """,
+)
+
+ONE_ORDER_PER_KEY = Check(
+    "one_order_per_key",
+    "However often a fan's request was repeated, it made one order.",
+    """
+    SELECT 0 AS expected, count(*) AS found
+      FROM (SELECT 1 FROM drops_order WHERE drop_id = %(sale_id)s
+             GROUP BY fan_id, idempotency_key HAVING count(*) > 1) AS doubled
+    """,
+)
+
+LIMIT_KEPT = Check(
+    "limit_per_fan",
+    "No fan has more units than the terms allow.",
+    """
+    SELECT 0 AS expected, count(*) AS found
+      FROM (SELECT 1 FROM drops_order JOIN drops_drop ON drops_drop.sale_id = drops_order.drop_id
+             WHERE drops_order.drop_id = %(sale_id)s AND drops_order.state IN ('held', 'paid', 'settled')
+             GROUP BY drops_order.fan_id, drops_drop.limit_per_fan
+            HAVING sum(drops_order.quantity) > drops_drop.limit_per_fan) AS over
+    """,
+)
+
+PRICE_IS_SEALED = Check(
+    "one_sealed_price",
+    "Every order was placed at the price and terms sealed before the sale opened.",
+    """
+    SELECT 0 AS expected, count(*) AS found
+      FROM drops_order
+      JOIN drops_drop ON drops_drop.sale_id = drops_order.drop_id
+      JOIN sales_sale ON sales_sale.id = drops_order.drop_id
+     WHERE drops_order.drop_id = %(sale_id)s
+       AND (drops_order.unit_price_minor <> drops_drop.price_minor
+            OR drops_order.currency <> sales_sale.currency
+            OR drops_order.terms_sha256 <> sales_sale.terms_sha256
+            OR NOT EXISTS (SELECT 1 FROM sales_sealedterms
+                            WHERE sale_id = sales_sale.id AND version = sales_sale.terms_version
+                              AND text LIKE '%%price_minor: ' || drops_order.unit_price_minor || E'\\n%%'))
+    """,
+)
+
+TERMS_HASH_HOLDS = Check(
+    "terms_hash",
+    "The sealed terms still have the hash that every receipt shows.",
+    """
+    SELECT 1 AS expected, count(*) AS found
+      FROM sales_sale JOIN sales_sealedterms ON sales_sealedterms.sale_id = sales_sale.id
+                                            AND sales_sealedterms.version = sales_sale.terms_version
+     WHERE sales_sale.id = %(sale_id)s
+       AND encode(sha256(convert_to(sales_sealedterms.text, 'UTF8')), 'hex') = sales_sale.terms_sha256
+    """,
+)
+
+PAID_ONCE = Check(
+    "each_order_paid_once",
+    "Each order moved exactly its own price once; each one given back was sent back whole.",
+    """
+    SELECT 0 AS expected, count(*) AS found
+      FROM (SELECT drops_order.id
+              FROM drops_order
+              LEFT JOIN (SELECT moved.* FROM ledger_account AS escrow
+                           JOIN ledger_transfer AS moved ON moved.credit_account_id = escrow.id
+                                                         OR moved.debit_account_id = escrow.id
+                          WHERE escrow.owner_id = %(sale_id)s AND escrow.kind = 'escrow') AS ledger_transfer
+                ON ledger_transfer.subject_id = drops_order.id
+             WHERE drops_order.drop_id = %(sale_id)s
+             GROUP BY drops_order.id, drops_order.state, drops_order.quantity, drops_order.unit_price_minor
+            HAVING coalesce(sum(ledger_transfer.amount_minor)
+                              FILTER (WHERE ledger_transfer.code IN ('purchase', 'capture')), 0)
+                <> CASE WHEN drops_order.state IN ('paid', 'settled', 'refunded')
+                        THEN drops_order.quantity * drops_order.unit_price_minor ELSE 0 END
+                OR coalesce(sum(ledger_transfer.amount_minor) FILTER (WHERE ledger_transfer.code = 'refund'), 0)
+                <> CASE WHEN drops_order.state = 'refunded'
+                        THEN drops_order.quantity * drops_order.unit_price_minor ELSE 0 END
+                OR coalesce(sum(ledger_transfer.held_minor), 0)
+                <> CASE WHEN drops_order.state = 'held'
+                        THEN drops_order.quantity * drops_order.unit_price_minor ELSE 0 END) AS wrong
+    """,
+)
+
+SELLER_CREDITED = Check(
+    "seller_credited",
+    "The seller was credited exactly the sum of the settled orders, less the fee of each.",
+    """
+    SELECT (SELECT coalesce(sum(quantity * unit_price_minor
+                                - quantity * unit_price_minor * drops_drop.fee_bps / 10000), 0)
+              FROM drops_order WHERE drop_id = %(sale_id)s AND state = 'settled') AS expected,
+           (SELECT coalesce(sum(CASE WHEN code = 'proceeds' THEN amount_minor ELSE -amount_minor END), 0)
+              FROM ledger_transfer WHERE subject_id = %(sale_id)s AND code IN ('proceeds', 'fee')) AS found
+      FROM drops_drop WHERE sale_id = %(sale_id)s
+    """,
+)
+
+ESCROW_EMPTY = Check(
+    "nothing_stays_behind",
+    "All the money the sale still holds belongs to orders that are paid and not yet settled; after settling, none.",
+    """
+    SELECT coalesce((SELECT sum(quantity * unit_price_minor) FROM drops_order
+                      WHERE drop_id = %(sale_id)s AND state = 'paid'), 0) AS expected,
+           coalesce((SELECT sum(CASE WHEN credit_account_id = escrow.id THEN amount_minor ELSE -amount_minor END)
+                       FROM ledger_transfer
+                      WHERE credit_account_id = escrow.id OR debit_account_id = escrow.id), 0) AS found
+      FROM ledger_account AS escrow WHERE escrow.owner_id = %(sale_id)s AND escrow.kind = 'escrow'
+    """,
+)
+
+NOTHING_UNSETTLED = Check(
+    "nothing_unsettled",
+    "Once the sale is settled, no order is left held or unpaid to the seller.",
+    """
+    SELECT 0 AS expected,
+           (SELECT count(*) FROM drops_order WHERE drop_id = %(sale_id)s AND state IN ('held', 'paid')
+               AND sales_sale.state = 'settled') AS found
+      FROM sales_sale WHERE id = %(sale_id)s
+    """,
+)
+
+NO_ORPHANS = Check(
+    "orphans",
+    "Every order, payment and stock row belongs to something that exists.",
+    """
+    SELECT 0 AS expected,
+           (SELECT count(*) FROM drops_order
+              LEFT JOIN accounts_user ON accounts_user.id = drops_order.fan_id
+              LEFT JOIN ledger_transfer ON ledger_transfer.id = drops_order.transfer_id
+              LEFT JOIN sales_sale ON sales_sale.id = drops_order.drop_id
+             WHERE drops_order.drop_id = %(sale_id)s
+               AND (accounts_user.id IS NULL OR ledger_transfer.id IS NULL OR sales_sale.id IS NULL)) AS found
+    """,
+)
+
+CHECKS = [
+    UNITS_ADD_UP, NEVER_OVERSOLD, ONE_ORDER_PER_KEY, LIMIT_KEPT, PRICE_IS_SEALED, TERMS_HASH_HOLDS, PAID_ONCE,
+    SELLER_CREDITED, ESCROW_EMPTY, NOTHING_UNSETTLED, NO_ORPHANS,
+]  # fmt: skip

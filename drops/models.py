@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from dsql.fields import UUIDv7Field
+
+UNITS_MAX = 10_000_000
+LIMIT_MAX = 1_000
+
+
+class Drop(models.Model):
+    """Exactly `units_total` units at one price, sold from the sale's opening until its closing."""
+
+    sale = models.OneToOneField("sales.Sale", models.PROTECT, primary_key=True, related_name="drop")
+    price_minor = models.BigIntegerField()
+    units_total = models.IntegerField()
+    limit_per_fan = models.IntegerField(null=True, blank=True)
+    # How long a buyer may keep units before confirming, in seconds; 0: only immediate purchases.
+    hold_s = models.IntegerField(default=0)
+    # How long after a purchase, and before the close, a buyer may give it back, in seconds; 0: never.
+    cancel_s = models.IntegerField(default=0)
+    fee_bps = models.IntegerField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(price_minor__gt=0), name="drop_price_above_zero"),
+            models.CheckConstraint(
+                condition=Q(units_total__gt=0, units_total__lte=UNITS_MAX), name="drop_units_within_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(limit_per_fan__isnull=True) | Q(limit_per_fan__gt=0), name="drop_limit_above_zero"
+            ),
+            models.CheckConstraint(condition=Q(hold_s__gte=0, cancel_s__gte=0), name="drop_times_not_negative"),
+            models.CheckConstraint(condition=Q(fee_bps__gte=0, fee_bps__lte=10_000), name="drop_fee_is_a_share"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.sale_id)
+
+
+class Bucket(models.Model):
+    """A part of a drop's stock.
+
+    Stored, not counted from orders: buyers need a row to contend on, or two could each count the last unit as free and both
+    commit (write skew under snapshot isolation). Several rows, so that each process can keep to one of its own. Every purchase
+    writes one, so closing all of them ends the sale for certain.
+    """
+
+    pk = models.CompositePrimaryKey("drop_id", "number")
+    drop = models.ForeignKey(Drop, models.PROTECT, related_name="buckets", db_index=False)
+    number = models.IntegerField()
+    units_left = models.IntegerField()
+    is_closed = models.BooleanField(default=False)
+    version = models.BigIntegerField(default=0)  # grows by one with every write
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(units_left__gte=0), name="bucket_never_oversold")]
+
+    def __str__(self) -> str:
+        return f"{self.drop_id} #{self.number}: {self.units_left}"
+
+
+class FanLimit(models.Model):
+    """How many units of a limited drop a fan has: the row on which a fan's own purchases contend."""
+
+    pk = models.CompositePrimaryKey("drop_id", "fan_id")
+    drop = models.ForeignKey(Drop, models.PROTECT, related_name="+", db_index=False)
+    fan = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
+    units = models.IntegerField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(units__gte=0), name="fan_limit_never_negative")]
+
+    def __str__(self) -> str:
+        return f"{self.fan_id} has {self.units} of {self.drop_id}"
+
+
+class OrderState(models.TextChoices):
+    HELD = "held", _("Held for you")  # units and money set aside until expires_at
+    PAID = "paid", _("Paid")
+    SETTLED = "settled", _("Paid, and passed on to the seller")
+    CANCELLED = "cancelled", _("Cancelled")  # given back before it was paid, by the buyer
+    EXPIRED = "expired", _("Hold ended")
+    REFUNDED = "refunded", _("Refunded")
+
+
+# Orders whose units are out of the stock.
+HAS_UNITS = [OrderState.HELD, OrderState.PAID, OrderState.SETTLED]
+
+
+class Settlement(models.Model):
+    """One chunk of a drop's paid orders, passed on to the seller in one journal."""
+
+    id = UUIDv7Field()
+    drop = models.ForeignKey(Drop, models.PROTECT, related_name="settlements", db_index=False)
+    number = models.IntegerField()
+    orders = models.IntegerField()
+    gross_minor = models.BigIntegerField()
+    fee_minor = models.BigIntegerField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["drop", "number"], name="settlement_chunks_in_order")]
+
+    def __str__(self) -> str:
+        return f"{self.drop_id} #{self.number}"
+
+
+class Order(models.Model):
+    """A fan's purchase, or units held for one."""
+
+    id = UUIDv7Field()
+    drop = models.ForeignKey(Drop, models.PROTECT, related_name="orders", db_index=False)
+    fan = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders", db_index=False)
+    idempotency_key = models.UUIDField()
+    quantity = models.IntegerField()
+    unit_price_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=4)
+    state = models.CharField(max_length=10, choices=OrderState.choices)
+    is_hold = models.BooleanField()  # as asked for; the state tells what became of it
+    transfer_id = models.UUIDField()  # the payment, or the pending transfer of a hold
+    terms_sha256 = models.CharField(max_length=64)
+    placed_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)  # when a hold ends by itself
+    changed_at = models.DateTimeField()
+    settlement = models.ForeignKey(Settlement, models.PROTECT, null=True, related_name="+", db_index=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["fan", "idempotency_key"], name="one_order_per_fan_and_key"),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="order_quantity_above_zero"),
+            models.CheckConstraint(
+                condition=Q(state="settled", settlement__isnull=False) | Q(state="refunded") |
+                (~Q(state="settled") & Q(settlement__isnull=True)),
+                name="order_settled_in_a_settlement",
+            ),
+        ]  # fmt: skip
+        indexes = [
+            models.Index(fields=["drop", "state", "id"], name="order_by_drop_and_state"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def total_minor(self) -> int:
+        return self.quantity * self.unit_price_minor

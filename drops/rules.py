@@ -1,0 +1,389 @@
+"""The rules of a drop, pure: no database, clock or randomness. A command carries the time it was received and its ids.
+
+`decide` is the whole machine. Everything that can happen to a drop's units is a command: buying, holding, confirming, giving
+back, a hold running out, a refund.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+from uuid import UUID
+
+from core.errors import Refusal
+from drops.errors import CannotCancel, HoldNotOffered, LimitReached, OrderNotFound, OrderNotHeld, SoldOut
+from ledger import rules as ledger
+from ledger.errors import InsufficientFunds
+from ledger.rules import Balance, Transfer
+from sales.errors import IdempotencyConflict, NotOpen
+
+K = TypeVar("K")
+
+HELD = "held"
+PAID = "paid"
+CANCELLED = "cancelled"
+EXPIRED = "expired"
+REFUNDED = "refunded"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The sealed terms that the rules go by."""
+
+    drop_id: UUID
+    price_minor: int
+    currency: str
+    limit_per_fan: int | None
+    hold_s: int
+    cancel_s: int
+    opens_at: dt.datetime
+    closes_at: dt.datetime
+    sha256: str
+    escrow_account_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order as a value; the same facts as its row."""
+
+    id: UUID
+    drop_id: UUID
+    fan_id: UUID
+    idempotency_key: UUID
+    quantity: int
+    unit_price_minor: int
+    currency: str
+    state: str
+    is_hold: bool
+    transfer_id: UUID
+    terms_sha256: str
+    placed_at: dt.datetime
+    expires_at: dt.datetime | None
+    changed_at: dt.datetime
+
+    @property
+    def total_minor(self) -> int:
+        return self.quantity * self.unit_price_minor
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOrder:
+    """Buy `quantity` units now, or, with `hold`, keep them until confirmed. The ids are made when it is received."""
+
+    order_id: UUID
+    transfer_id: UUID
+    fan_id: UUID
+    idempotency_key: UUID
+    quantity: int
+    hold: bool
+    received_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmOrder:
+    """The buyer takes the held units: the money is captured."""
+
+    order_id: UUID
+    fan_id: UUID
+    received_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """The buyer gives the units back: a hold at any time, a purchase as long as the terms allow."""
+
+    order_id: UUID
+    fan_id: UUID
+    received_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireHold:
+    """A hold's deadline has passed; nobody asked."""
+
+    order_id: UUID
+    received_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RefundOrder:
+    """The seller, or a cancelled sale, gives the buyer everything back, held or paid."""
+
+    order_id: UUID
+    received_at: dt.datetime
+
+
+Command = PlaceOrder | ConfirmOrder | CancelOrder | ExpireHold | RefundOrder
+
+
+@dataclass(slots=True)
+class Bucket:
+    units_left: int
+    is_closed: bool = False
+
+
+@dataclass(slots=True)
+class State:
+    """What one transaction's snapshot shows of the drop, as far as its batch needs it. `decide` changes it as it goes."""
+
+    terms: Terms
+    buckets: dict[int, Bucket]
+    home: int  # the bucket this process keeps to
+    wallets: dict[UUID, UUID] = field(default_factory=dict)  # fan → wallet account
+    balances: dict[UUID, Balance] = field(default_factory=dict)  # wallet account → balance
+    units_by_fan: dict[UUID, int] = field(default_factory=dict)  # only kept when the terms set a limit
+    orders: dict[UUID, Order] = field(default_factory=dict)
+    orders_by_key: dict[tuple[UUID, UUID], Order] = field(default_factory=dict)
+    payments: dict[UUID, Transfer] = field(default_factory=dict)  # of the orders above
+
+
+@dataclass(slots=True)
+class Decision:
+    """One outcome per command, in order, and what must be written for all of them together."""
+
+    outcomes: list[Order | Refusal] = field(default_factory=list)
+    placed: dict[UUID, Order] = field(default_factory=dict)  # orders to insert
+    changed: dict[UUID, Order] = field(default_factory=dict)  # orders to update
+    was: dict[UUID, str] = field(default_factory=dict)  # the state a changed order must still be in
+    bucket_changes: dict[int, int] = field(default_factory=dict)  # number → change of units_left
+    limit_changes: dict[UUID, int] = field(default_factory=dict)  # fan → change of units
+    transfers: list[Transfer] = field(default_factory=list)
+
+
+def decide(state: State, commands: Sequence[Command]) -> Decision:
+    """Give each command its outcome in the order they came: an Order, or the refusal its sender will read."""
+    decision = Decision()
+    for command in commands:
+        try:
+            outcome: Order | Refusal = _decide_one(state, decision, command)
+        except Refusal as refusal:
+            outcome = refusal
+        decision.outcomes.append(outcome)
+    return decision
+
+
+def _decide_one(state: State, decision: Decision, command: Command) -> Order:
+    match command:
+        case PlaceOrder():
+            return _place(state, decision, command)
+        case ConfirmOrder():
+            return _confirm(state, decision, command)
+        case CancelOrder():
+            return _cancel(state, decision, command)
+        case ExpireHold():
+            return _expire(state, decision, command)
+        case RefundOrder():
+            return _refund(state, decision, command)
+
+
+def _place(state: State, decision: Decision, command: PlaceOrder) -> Order:
+    terms = state.terms
+    earlier = state.orders_by_key.get((command.fan_id, command.idempotency_key))
+    if earlier is not None:
+        return _same_order(earlier, terms.drop_id, command)
+    if command.hold and not terms.hold_s:
+        raise HoldNotOffered
+    _check_open(state, command.received_at)
+    units_left = sum(bucket.units_left for bucket in state.buckets.values())
+    if units_left < command.quantity:
+        raise SoldOut(units_left=units_left, quantity=command.quantity)
+    has = state.units_by_fan.get(command.fan_id, 0)
+    if terms.limit_per_fan is not None and has + command.quantity > terms.limit_per_fan:
+        raise LimitReached(limit_per_fan=terms.limit_per_fan, units=has)
+
+    order = _new_order(terms, command)
+    wallet_id = state.wallets.get(command.fan_id)
+    if wallet_id is None:
+        raise InsufficientFunds(available_minor=0, needed_minor=order.total_minor, currency=terms.currency)
+    # Money last: it is the only step that both refuses and changes the state.
+    _move_money(state, decision, _payment(terms, order, wallet_id))
+    take_units(state.buckets, state.home, command.quantity, decision.bucket_changes)
+    if terms.limit_per_fan is not None:
+        state.units_by_fan[command.fan_id] = has + command.quantity
+        _add(decision.limit_changes, command.fan_id, command.quantity)
+    state.orders[order.id] = state.orders_by_key[(order.fan_id, order.idempotency_key)] = order
+    decision.placed[order.id] = order
+    return order
+
+
+def _same_order(earlier: Order, drop_id: UUID, command: PlaceOrder) -> Order:
+    """A repeat of a purchase gets the order of the first; the key with another request is the caller's mistake."""
+    asked = (drop_id, command.quantity, command.hold)
+    if (earlier.drop_id, earlier.quantity, earlier.is_hold) != asked:
+        raise IdempotencyConflict(order_id=str(earlier.id))
+    return earlier
+
+
+def _check_open(state: State, at: dt.datetime) -> None:
+    terms = state.terms
+    if at < terms.opens_at:
+        raise NotOpen("This sale has not opened yet.", opens_at=terms.opens_at.isoformat())
+    if at >= terms.closes_at or any(bucket.is_closed for bucket in state.buckets.values()):
+        raise NotOpen("This sale has closed.", closes_at=terms.closes_at.isoformat())
+
+
+def _new_order(terms: Terms, command: PlaceOrder) -> Order:
+    at = command.received_at
+    return Order(
+        id=command.order_id,
+        drop_id=terms.drop_id,
+        fan_id=command.fan_id,
+        idempotency_key=command.idempotency_key,
+        quantity=command.quantity,
+        unit_price_minor=terms.price_minor,
+        currency=terms.currency,
+        state=HELD if command.hold else PAID,
+        is_hold=command.hold,
+        transfer_id=command.transfer_id,
+        terms_sha256=terms.sha256,
+        placed_at=at,
+        # A hold never outlives the sale: what is not confirmed by then goes back before settling.
+        expires_at=min(at + dt.timedelta(seconds=terms.hold_s), terms.closes_at) if command.hold else None,
+        changed_at=at,
+    )
+
+
+def _payment(terms: Terms, order: Order, wallet_id: UUID) -> Transfer:
+    if order.is_hold:
+        assert order.expires_at is not None
+        return ledger.hold(
+            id=order.transfer_id, debit=wallet_id, credit=terms.escrow_account_id, amount_minor=order.total_minor,
+            currency=order.currency, code="hold", subject_id=order.id, at=order.placed_at, expires_at=order.expires_at,
+        )  # fmt: skip
+    return ledger.pay(
+        id=order.transfer_id, debit=wallet_id, credit=terms.escrow_account_id, amount_minor=order.total_minor,
+        currency=order.currency, code="purchase", subject_id=order.id, at=order.placed_at,
+    )  # fmt: skip
+
+
+def _confirm(state: State, decision: Decision, command: ConfirmOrder) -> Order:
+    order = _own_order(state, command)
+    if order.state == PAID and order.is_hold:
+        return order  # a repeat
+    if order.state != HELD:
+        raise OrderNotHeld(state=order.state)
+    assert order.expires_at is not None
+    if command.received_at >= order.expires_at:
+        raise OrderNotHeld("The time to confirm has run out.", expires_at=order.expires_at.isoformat())
+    pending = state.payments[order.transfer_id]
+    _move_money(
+        state, decision, ledger.post(pending, amount_minor=order.total_minor, code="capture", at=command.received_at)
+    )
+    return _change(state, decision, order, PAID, command.received_at)
+
+
+def _cancel(state: State, decision: Decision, command: CancelOrder) -> Order:
+    order = _own_order(state, command)
+    if order.state in (CANCELLED, REFUNDED):
+        return order  # a repeat
+    if order.state == HELD:
+        return _give_back(state, decision, order, CANCELLED, command.received_at)
+    deadline = min(order.placed_at + dt.timedelta(seconds=state.terms.cancel_s), state.terms.closes_at)
+    if order.state != PAID or command.received_at >= deadline:
+        raise CannotCancel(state=order.state, until=deadline.isoformat())
+    return _give_back(state, decision, order, REFUNDED, command.received_at)
+
+
+def _expire(state: State, decision: Decision, command: ExpireHold) -> Order:
+    order = _known_order(state, command.order_id)
+    if order.state != HELD or order.expires_at is None or command.received_at < order.expires_at:
+        return order  # confirmed, given back, or not due yet: nothing to do
+    return _give_back(state, decision, order, EXPIRED, command.received_at)
+
+
+def _refund(state: State, decision: Decision, command: RefundOrder) -> Order:
+    order = _known_order(state, command.order_id)
+    if order.state == HELD:
+        return _give_back(state, decision, order, CANCELLED, command.received_at)
+    if order.state in (CANCELLED, EXPIRED, REFUNDED):
+        return order  # a repeat
+    if order.state != PAID:
+        raise CannotCancel(state=order.state)
+    return _give_back(state, decision, order, REFUNDED, command.received_at)
+
+
+def _own_order(state: State, command: ConfirmOrder | CancelOrder) -> Order:
+    order = _known_order(state, command.order_id)
+    if order.fan_id != command.fan_id:
+        raise OrderNotFound
+    return order
+
+
+def _known_order(state: State, order_id: UUID) -> Order:
+    order = state.orders.get(order_id)
+    if order is None or order.drop_id != state.terms.drop_id:
+        raise OrderNotFound
+    return order
+
+
+def _give_back(state: State, decision: Decision, order: Order, to: str, at: dt.datetime) -> Order:
+    """Money back to the wallet, units back to the stock, the fan's limit eased."""
+    payment = state.payments[order.transfer_id]
+    if order.state == HELD:
+        back = ledger.void(payment, code="release", at=at)
+    else:
+        moved = payment if payment.amount_minor else ledger.post(
+            payment, amount_minor=order.total_minor, code="capture", at=order.changed_at
+        )  # fmt: skip
+        back = ledger.reverse(moved, code="refund", at=at)
+    _move_money(state, decision, back)
+    state.buckets[state.home].units_left += order.quantity
+    _add(decision.bucket_changes, state.home, order.quantity)
+    if state.terms.limit_per_fan is not None:
+        state.units_by_fan[order.fan_id] = state.units_by_fan.get(order.fan_id, 0) - order.quantity
+        _add(decision.limit_changes, order.fan_id, -order.quantity)
+    return _change(state, decision, order, to, at)
+
+
+def _change(state: State, decision: Decision, order: Order, to: str, at: dt.datetime) -> Order:
+    changed = replace(order, state=to, changed_at=at)
+    state.orders[order.id] = state.orders_by_key[(order.fan_id, order.idempotency_key)] = changed
+    if order.id in decision.placed:
+        decision.placed[order.id] = changed
+    else:
+        decision.was.setdefault(order.id, order.state)
+        decision.changed[order.id] = changed
+    return changed
+
+
+def _move_money(state: State, decision: Decision, transfer: Transfer) -> None:
+    ledger.apply(state.balances, transfer)
+    decision.transfers.append(transfer)
+    state.payments[transfer.id] = transfer
+
+
+def take_units(buckets: dict[int, Bucket], home: int, quantity: int, changes: dict[int, int]) -> None:
+    """Take `quantity` units from the `home` bucket. When it is short, half of the fullest other bucket moves in first.
+
+    Moving half, not just what is missing, keeps the next batches at home: two processes meet on a bucket a few times per
+    drop instead of once per batch. The caller has checked that there are enough units in all.
+    """
+    while (short := quantity - buckets[home].units_left) > 0:
+        richest = max((n for n in buckets if n != home), key=lambda n: buckets[n].units_left)
+        moved = min(buckets[richest].units_left, max(short, (buckets[richest].units_left + 1) // 2))
+        assert moved > 0, (quantity, buckets)
+        _move_units(buckets, changes, richest, -moved)
+        _move_units(buckets, changes, home, moved)
+    _move_units(buckets, changes, home, -quantity)
+
+
+def _move_units(buckets: dict[int, Bucket], changes: dict[int, int], number: int, change: int) -> None:
+    buckets[number].units_left += change
+    _add(changes, number, change)
+
+
+def split_units(units_total: int, count: int) -> list[int]:
+    """`units_total` spread over `count` buckets as evenly as whole units go."""
+    share, rest = divmod(units_total, count)
+    return [share + (number < rest) for number in range(count)]
+
+
+def bucket_count(units_total: int) -> int:
+    """How many buckets a drop gets: enough for a dozen processes, but none that starts (almost) empty."""
+    return max(1, min(16, units_total // 50))
+
+
+def _add(sums: dict[K, int], key: K, change: int) -> None:
+    sums[key] = sums.get(key, 0) + change

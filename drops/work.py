@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from core.due_work import handles
+from drops import services
+
+
+@handles(services.EXPIRE_HOLDS)
+def expire_holds(drop_id: UUID, now: dt.datetime) -> dt.datetime | None:
+    return services.expire_holds(drop_id=drop_id, now=now)

@@ -1,0 +1,1 @@
+"""A Django database backend for Amazon Aurora DSQL. Use it with `ENGINE = "dsql"`."""

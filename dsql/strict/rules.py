@@ -1,0 +1,475 @@
+"""What DSQL makes of a statement: text in, verdict out. No database is asked.
+
+A kind of statement that is not listed here is refused. Text that does not parse goes to the server, whose syntax
+error is the right answer. Facts that only the catalog knows (is this column the primary key?) are not judged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import postgast
+
+from dsql.strict import tables
+from dsql.strict.refusals import FEATURE_NOT_SUPPORTED, Refusal
+
+CACHED_TEXTS = 4096
+# Longer texts carry literals and will not come again; keeping them would only cost memory.
+CACHED_TEXT_LENGTH = 20_000
+
+SETTABLE = frozenset(
+    {
+        "application_name",
+        "client_encoding",
+        "datestyle",
+        "extra_float_digits",
+        "intervalstyle",
+        "timezone",
+        "search_path",
+        "dsql.enable_batched_nestloop",
+        "disable_sync_create_index",
+    }
+)
+# A placeholder becomes a string constant, the one thing that every place for a value accepts.
+_PLACEHOLDER = re.compile(r"%(?:%|(?:\([^)]*\))?[sbt])")
+# Every refusal and every write inside a query needs one of these words. Most queries have none, and need no walk
+# through their parse tree, which costs ten times as much as parsing.
+_DEEP_WORDS = re.compile(
+    r"share|no\s+key|skip|nowait|sample|into|merge|insert|update|delete|advisory|set_config|notify|tsquery|tsvector|u&",
+    re.IGNORECASE,
+)
+_JOBS_TEXT = re.compile(r"\bsys\s*\.", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An asynchronous job that a statement starts."""
+
+    job_type: str
+    object_name: str
+
+
+class _Text(NamedTuple):
+    """What the judges of single statements need to know about the whole text."""
+
+    is_async: bool
+    has_deep_words: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with a statement, or with a text of several.
+
+    `sql` replaces the text when it is not None. `hides_writes` says that the cursor's row count does not tell how
+    many rows changed; `stores_values` that the values sent are stored.
+    """
+
+    kind: str = ""
+    refusal: Refusal | None = None
+    sql: str | None = None
+    ddl_count: int = 0
+    writes: bool = False
+    hides_writes: bool = False
+    stores_values: bool = False
+    ends_transaction: bool = False
+    commits: bool = False
+    job: Job | None = None
+    uses_jobs: bool = False
+
+    @property
+    def is_ddl(self) -> bool:
+        return self.ddl_count > 0
+
+    @property
+    def is_dml(self) -> bool:
+        return self.writes
+
+
+def judge(text: str, has_placeholders: bool = False) -> Verdict:
+    """The verdict on `text`; with `has_placeholders`, on the template that psycopg fills in."""
+    if len(text) > CACHED_TEXT_LENGTH:
+        return _judge(text, has_placeholders)
+    return _judge_cached(text, has_placeholders)
+
+
+def _judge(text: str, has_placeholders: bool) -> Verdict:
+    rewritten, async_count = _without_async(text)
+    try:
+        parsed = postgast.parse(_PLACEHOLDER.sub(_constant, rewritten) if has_placeholders else rewritten)
+    except postgast.PgQueryError:
+        return Verdict(kind="unparsed")
+    context = _Text(is_async=async_count > 0, has_deep_words=_DEEP_WORDS.search(text) is not None)
+    verdicts = [_judge_statement(raw.stmt, context) for raw in parsed.stmts]
+    verdict = _combine(verdicts)
+    uses_jobs = verdict.job is not None or _JOBS_TEXT.search(text) is not None
+    return replace(verdict, sql=rewritten if async_count else None, uses_jobs=uses_jobs)
+
+
+_judge_cached = lru_cache(maxsize=CACHED_TEXTS)(_judge)
+
+
+def _constant(match: re.Match[str]) -> str:
+    return "%" if match[0] == "%%" else "'1'"
+
+
+def _combine(verdicts: list[Verdict]) -> Verdict:
+    if len(verdicts) == 1:
+        return verdicts[0]
+    if not verdicts:
+        return Verdict(kind="empty")
+    refusal = next((verdict.refusal for verdict in verdicts if verdict.refusal), None)
+    if refusal is None and any(verdict.kind == "transaction_stmt" or verdict.job for verdict in verdicts):
+        refusal = _unsupported("several statements at once with BEGIN, COMMIT or ASYNC among them are not judged")
+    writes = any(verdict.writes for verdict in verdicts)
+    ddl_count = sum(verdict.ddl_count for verdict in verdicts)
+    if ddl_count > 1:
+        refusal = _unsupported("multiple ddl statements not supported in a transaction")
+    elif ddl_count and writes:
+        refusal = _unsupported("ddl and dml are not supported in the same transaction")
+    return Verdict(
+        kind="several",
+        refusal=refusal,
+        ddl_count=ddl_count,
+        writes=writes,
+        hides_writes=writes,
+        stores_values=any(verdict.stores_values for verdict in verdicts),
+    )
+
+
+def _without_async(text: str) -> tuple[str, int]:
+    """`text` without the ASYNC of CREATE INDEX and ALTER TABLE, which PostgreSQL cannot parse, and how many."""
+    if "async" not in text and "ASYNC" not in text and "async" not in text.lower():
+        return text, 0
+    data = text.encode()
+    try:
+        tokens = postgast.scan(text).tokens
+    except postgast.PgQueryError:
+        return text, 0
+    words = [data[token.start : token.end].decode().upper() for token in tokens]
+    cuts = [
+        (token.start, token.end)
+        for n, token in enumerate(tokens)
+        if words[n] == "ASYNC"
+        and (
+            words[max(n - 2, 0) : n] == ["CREATE", "INDEX"]
+            or words[max(n - 3, 0) : n] == ["CREATE", "UNIQUE", "INDEX"]
+            or words[max(n - 2, 0) : n] == ["ALTER", "TABLE"]
+        )
+    ]
+    for start, end in reversed(cuts):
+        data = data[:start] + data[end:].lstrip()
+    return data.decode(), len(cuts)
+
+
+# -- one statement
+
+
+def _judge_statement(statement: Any, text: _Text) -> Verdict:
+    kind = statement.WhichOneof("node")
+    node = getattr(statement, kind)
+    judge_kind = _JUDGES.get(kind)
+    if judge_kind is not None:
+        verdict = judge_kind(node, text)
+    elif kind in _PLAIN_DDL:
+        verdict = Verdict(ddl_count=1)
+    elif kind in _HARMLESS:
+        verdict = Verdict()
+    else:
+        verdict = Verdict(refusal=_unsupported(f"unsupported statement: {_words(kind)}"))
+    return replace(verdict, kind=kind)
+
+
+_PLAIN_DDL = frozenset(
+    {
+        "create_schema_stmt",
+        "create_domain_stmt",
+        "alter_domain_stmt",
+        "comment_stmt",
+        "create_role_stmt",
+        "alter_role_stmt",
+        "drop_role_stmt",
+        "grant_role_stmt",
+        "alter_default_privileges_stmt",
+        "alter_owner_stmt",
+        "alter_object_schema_stmt",
+        "create_stats_stmt",
+        "alter_stats_stmt",
+    }
+)
+_HARMLESS = frozenset({"variable_show_stmt", "constraints_set_stmt", "call_stmt"})
+
+
+def _judge_query(node: Any, text: _Text) -> Verdict:
+    if not text.has_deep_words:
+        return Verdict()
+    refusal, writes = _look_inside(node)
+    return Verdict(refusal=refusal, writes=writes, hides_writes=writes, stores_values=writes)
+
+
+def _judge_write(node: Any, text: _Text) -> Verdict:
+    refusal, hides_writes = _look_inside(node)
+    stores_values = node.DESCRIPTOR.name != "DeleteStmt"
+    return Verdict(refusal=refusal, writes=True, hides_writes=hides_writes, stores_values=stores_values)
+
+
+_WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt"})
+_TEXT_SEARCH = frozenset({"to_tsvector", "to_tsquery", "plainto_tsquery", "phraseto_tsquery", "websearch_to_tsquery"})
+
+
+def _look_inside(statement: Any) -> tuple[Refusal | None, bool]:
+    """What a query or a write may not contain, at any depth; and whether there is a write below the statement.
+
+    Such a write, in a WITH, is not in the outer statement's row count.
+    """
+    writes = False
+    refusal = _refuse_node("SelectStmt", statement) if statement.DESCRIPTOR.name == "SelectStmt" else None
+    for kind, node in _nodes(statement):
+        writes = writes or kind in _WRITES
+        refusal = refusal or _refuse_node(kind, node)
+    return refusal, writes
+
+
+def _refuse_node(kind: str, node: Any) -> Refusal | None:
+    if kind == "LockingClause":
+        return _refuse_locking(node)
+    if kind == "FuncCall":
+        return _refuse_function(node.funcname[-1].string.sval if node.funcname else "")
+    if kind == "RangeTableSample":
+        return _unsupported("TABLESAMPLE clause not supported")
+    if kind == "SelectStmt" and node.HasField("into_clause"):
+        return _unsupported("unsupported statement: CreateTableAs")
+    if kind == "MergeStmt":
+        return _unsupported("unsupported statement type: MERGE")
+    return None
+
+
+def _refuse_locking(clause: Any) -> Refusal | None:
+    if _enum(clause, "strength") not in ("LCS_FORUPDATE", "LCS_FORKEYSHARE"):
+        return _unsupported("locking clauses other than FOR UPDATE/FOR KEY SHARE are not supported")
+    # DSQL's grammar knows them, but where nothing waits they mean nothing, and code that needs them is wrong there.
+    if _enum(clause, "wait_policy") in ("LockWaitSkip", "LockWaitError"):
+        return _unsupported("NOWAIT and SKIP LOCKED are not supported")
+    return None
+
+
+def _refuse_function(name: str) -> Refusal | None:
+    if name.startswith(("pg_advisory_", "pg_try_advisory_")):
+        return _unsupported(f"advisory locks are not supported: {name}")
+    if name in ("set_config", "pg_notify"):
+        return _unsupported(f"function {name} not supported")
+    if name in _TEXT_SEARCH:
+        return Refusal("42704", 'text search configuration "english" does not exist')
+    return None
+
+
+def _judge_merge(node: Any, text: _Text) -> Verdict:
+    return Verdict(refusal=_unsupported("unsupported statement type: MERGE"))
+
+
+def _judge_explain(node: Any, text: _Text) -> Verdict:
+    if node.query.WhichOneof("node") != "select_stmt":
+        return Verdict(refusal=_unsupported("EXPLAIN of statements other than SELECT not supported"))
+    return _judge_query(node.query.select_stmt, text)
+
+
+def _judge_copy(node: Any, text: _Text) -> Verdict:
+    if node.is_from or node.filename or node.is_program:
+        return Verdict(refusal=_unsupported("unsupported statement: Copy"))
+    return Verdict()
+
+
+# -- transactions and settings
+
+
+_SAVEPOINT_WORDS = {
+    "TRANS_STMT_SAVEPOINT": "SAVEPOINT",
+    "TRANS_STMT_RELEASE": "RELEASE",
+    "TRANS_STMT_ROLLBACK_TO": "ROLLBACK TO",
+    "TRANS_STMT_PREPARE": "PREPARE TRANSACTION",
+    "TRANS_STMT_COMMIT_PREPARED": "COMMIT PREPARED",
+    "TRANS_STMT_ROLLBACK_PREPARED": "ROLLBACK PREPARED",
+}
+
+
+def _judge_transaction(node: Any, text: _Text) -> Verdict:
+    kind = _enum(node, "kind")
+    if kind in _SAVEPOINT_WORDS:
+        return Verdict(refusal=_unsupported(f"unsupported transaction statement: {_SAVEPOINT_WORDS[kind]}"))
+    commits = kind == "TRANS_STMT_COMMIT"
+    return Verdict(
+        refusal=_refuse_isolation(node.options),
+        ends_transaction=commits or kind == "TRANS_STMT_ROLLBACK",
+        commits=commits,
+    )
+
+
+def _refuse_isolation(options: Any) -> Refusal | None:
+    for option in options:
+        if option.def_elem.defname == "transaction_isolation":
+            level = option.def_elem.arg.a_const.sval.sval
+            if level != "repeatable read":
+                return _unsupported(f"Unsupported isolation level: {level.upper()}")
+    return None
+
+
+def _judge_set(node: Any, text: _Text) -> Verdict:
+    name = node.name.lower()
+    kind = _enum(node, "kind")
+    if kind == "VAR_SET_MULTI":  # SET TRANSACTION and SET SESSION CHARACTERISTICS
+        return Verdict(refusal=_refuse_isolation(node.args) or _not_settable("TRANSACTION"))
+    is_settable = (
+        kind == "VAR_RESET_ALL"
+        or name in SETTABLE
+        or name.startswith("enable_")
+        or (name == "role" and node.is_local)
+    )
+    return Verdict(refusal=None if is_settable else _not_settable(node.name))
+
+
+def _not_settable(name: str) -> Refusal:
+    return _unsupported(f'setting configuration parameter "{name}" not supported')
+
+
+def _judge_vacuum(node: Any, text: _Text) -> Verdict:
+    return Verdict(refusal=_unsupported("unsupported VACUUM statement") if node.is_vacuumcmd else None)
+
+
+def _judge_deallocate(node: Any, text: _Text) -> Verdict:
+    return Verdict(refusal=_unsupported("unsupported statement: Deallocate") if node.name else None)
+
+
+# -- schema
+
+
+def _judge_create_table(node: Any, text: _Text) -> Verdict:
+    return Verdict(refusal=tables.refuse_create_table(node), ddl_count=1)
+
+
+def _judge_alter_table(node: Any, text: _Text) -> Verdict:
+    refusal = tables.refuse_alter_table(node, text.is_async)
+    job = None
+    if text.is_async and refusal is None:
+        job = Job("CONSTRAINT_VALIDATION", node.cmds[0].alter_table_cmd.name)
+    return Verdict(refusal=refusal, ddl_count=1, job=job)
+
+
+def _judge_index(node: Any, text: _Text) -> Verdict:
+    job = Job("INDEX_BUILD", node.idxname or node.relation.relname) if text.is_async else None
+    return Verdict(refusal=tables.refuse_index(node, text.is_async), ddl_count=1, job=job)
+
+
+def _judge_drop(node: Any, text: _Text) -> Verdict:
+    if _enum(node, "remove_type") not in tables.DROPPABLE:
+        return Verdict(refusal=_unsupported("unsupported object in DROP statement"), ddl_count=1)
+    if node.concurrent:
+        return Verdict(refusal=_unsupported("CONCURRENTLY not supported for DROP INDEX"), ddl_count=1)
+    return Verdict(ddl_count=1)
+
+
+def _judge_rename(node: Any, text: _Text) -> Verdict:
+    # Sources disagree about ALTER INDEX ... RENAME, so it is refused until a cluster has been asked.
+    if _enum(node, "rename_type") not in tables.RENAMABLE:
+        return Verdict(refusal=_unsupported("unsupported statement: Rename"), ddl_count=1)
+    return Verdict(ddl_count=1)
+
+
+def _judge_sequence(node: Any, text: _Text) -> Verdict:
+    if node.HasField("sequence") and node.sequence.relpersistence == "t":
+        return Verdict(refusal=_unsupported("TEMPORARY or TEMP sequence not supported"), ddl_count=1)
+    refusal = None if tables.has_valid_cache(node.options) else _unsupported(tables.SEQUENCE_WITHOUT_CACHE)
+    return Verdict(refusal=refusal, ddl_count=1)
+
+
+def _judge_alter_sequence(node: Any, text: _Text) -> Verdict:
+    return Verdict(ddl_count=1)
+
+
+def _judge_view(node: Any, text: _Text) -> Verdict:
+    if node.view.relpersistence == "t":
+        return Verdict(refusal=_unsupported("TEMPORARY or TEMP view not supported"), ddl_count=1)
+    return Verdict(refusal=_look_inside(node.query)[0], ddl_count=1)
+
+
+def _judge_function(node: Any, text: _Text) -> Verdict:
+    if node.is_procedure:
+        return Verdict(refusal=_unsupported("PROCEDURE is not supported"), ddl_count=1)
+    languages = [o.def_elem.arg.string.sval for o in node.options if o.def_elem.defname == "language"]
+    language = languages[0].lower() if languages else "sql"
+    if language != "sql":
+        return Verdict(refusal=_unsupported(f"CREATE FUNCTION with language {language} not supported"), ddl_count=1)
+    return Verdict(ddl_count=1)
+
+
+def _judge_grant(node: Any, text: _Text) -> Verdict:
+    on_public = _enum(node, "objtype") == "OBJECT_SCHEMA" and any(o.string.sval == "public" for o in node.objects)
+    refusal = _unsupported("feature not supported on system entity") if on_public and node.is_grant else None
+    return Verdict(refusal=refusal, ddl_count=1)
+
+
+def _refused(message: str) -> Callable[[Any, _Text], Verdict]:
+    return lambda node, text: Verdict(refusal=_unsupported(message))
+
+
+_JUDGES: dict[str, Callable[[Any, _Text], Verdict]] = {
+    "select_stmt": _judge_query,
+    "insert_stmt": _judge_write,
+    "update_stmt": _judge_write,
+    "delete_stmt": _judge_write,
+    "merge_stmt": _judge_merge,
+    "explain_stmt": _judge_explain,
+    "copy_stmt": _judge_copy,
+    "transaction_stmt": _judge_transaction,
+    "variable_set_stmt": _judge_set,
+    "vacuum_stmt": _judge_vacuum,
+    "deallocate_stmt": _judge_deallocate,
+    "create_stmt": _judge_create_table,
+    "alter_table_stmt": _judge_alter_table,
+    "index_stmt": _judge_index,
+    "drop_stmt": _judge_drop,
+    "rename_stmt": _judge_rename,
+    "create_seq_stmt": _judge_sequence,
+    "alter_seq_stmt": _judge_alter_sequence,
+    "view_stmt": _judge_view,
+    "create_function_stmt": _judge_function,
+    "grant_stmt": _judge_grant,
+    "create_trig_stmt": _refused("CREATE TRIGGER not supported"),
+    "create_enum_stmt": _refused("CREATE TYPE not supported"),
+    "define_stmt": _refused("CREATE TYPE not supported"),
+    "alter_enum_stmt": _refused("ALTER TYPE not supported"),
+    "alter_type_stmt": _refused("ALTER TYPE not supported"),
+    "composite_type_stmt": _refused("unsupported statement: CompositeType"),
+    "create_range_stmt": _refused("unsupported statement: CreateRange"),
+}
+
+
+# -- the parse tree
+
+
+def _nodes(message: Any) -> Iterator[tuple[str, Any]]:
+    """Every node below `message`, as (name of its type, node)."""
+    stack = [message]
+    while stack:
+        for descriptor, value in stack.pop().ListFields():
+            if descriptor.message_type is None:
+                continue
+            name = descriptor.message_type.name
+            for child in value if hasattr(value, "add") else (value,):
+                stack.append(child)
+                yield name, child
+
+
+def _enum(node: Any, field: str) -> str:
+    descriptor = node.DESCRIPTOR.fields_by_name[field]
+    return descriptor.enum_type.values_by_number[getattr(node, field)].name
+
+
+def _words(kind: str) -> str:
+    return "".join(word.capitalize() for word in kind.removesuffix("_stmt").split("_"))
+
+
+def _unsupported(message: str) -> Refusal:
+    return Refusal(FEATURE_NOT_SUPPORTED, message)

@@ -1,0 +1,282 @@
+"""What DSQL takes in a table, a column, a constraint and an index. Called by `rules` with nodes of the parse tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from dsql.strict.refusals import FEATURE_NOT_SUPPORTED, LIMIT_EXCEEDED, Refusal
+
+COLUMNS_MAX = 255
+KEY_COLUMNS_MAX = 8
+VARCHAR_BYTES_MAX = 65_535
+CHAR_BYTES_MAX = 4_096
+KEY_BYTES_MAX = 2_000
+BIG_CACHE_MIN = 65_536
+TOO_MANY_COLUMNS = "54011"
+SEQUENCE_WITHOUT_CACHE = "sequence is not supported without an explicit cache size"
+IDENTITY_WITHOUT_CACHE = "identity column is not supported without an explicit cache size"
+
+DROPPABLE = frozenset(
+    {
+        "OBJECT_TABLE",
+        "OBJECT_INDEX",
+        "OBJECT_VIEW",
+        "OBJECT_SEQUENCE",
+        "OBJECT_SCHEMA",
+        "OBJECT_FUNCTION",
+        "OBJECT_ROUTINE",
+        "OBJECT_DOMAIN",
+        "OBJECT_STATISTIC_EXT",
+    }
+)
+RENAMABLE = frozenset(
+    {
+        "OBJECT_TABLE",
+        "OBJECT_COLUMN",
+        "OBJECT_TABCONSTRAINT",
+        "OBJECT_VIEW",
+        "OBJECT_SCHEMA",
+        "OBJECT_SEQUENCE",
+        "OBJECT_ROLE",
+        "OBJECT_FUNCTION",
+        "OBJECT_DOMAIN",
+    }
+)
+ALTERABLE = frozenset({"OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_SEQUENCE"})
+# ALTER TABLE actions that need no closer look.
+_PLAIN_ACTIONS = frozenset(
+    {
+        "AT_DropColumn",
+        "AT_ColumnDefault",
+        "AT_DropNotNull",
+        "AT_SetStorage",
+        "AT_SetIdentity",
+        "AT_DropIdentity",
+        "AT_DropExpression",
+        "AT_DropConstraint",
+        "AT_AlterConstraint",
+        "AT_ChangeOwner",
+    }
+)
+_REFUSED_ACTIONS = {
+    "AT_AlterColumnType": "unsupported ALTER TABLE ALTER COLUMN ... SET DATA TYPE statement",
+    "AT_SetNotNull": "unsupported ALTER TABLE ALTER COLUMN ... SET NOT NULL statement",
+    "AT_SetStatistics": "unsupported ALTER TABLE ALTER COLUMN ... SET STATISTICS statement",
+}
+# Types as PostgreSQL displays them, where that differs from the name in the parse tree.
+_DISPLAYED = {
+    "int2": "smallint",
+    "int4": "integer",
+    "int8": "bigint",
+    "float4": "real",
+    "float8": "double precision",
+    "bool": "boolean",
+    "bpchar": "character",
+    "varchar": "character varying",
+    "timetz": "time with time zone",
+    "timestamptz": "timestamp with time zone",
+    "varbit": "bit varying",
+}
+_SERIALS = frozenset({"serial", "serial2", "serial4", "serial8", "bigserial", "smallserial"})
+# A name that is in neither list may be a domain, so the server decides.
+_REFUSED_TYPES = frozenset(
+    """money xml inet cidr macaddr macaddr8 point line lseg box path polygon circle tsvector tsquery bit varbit pg_lsn
+    int4range int8range numrange daterange tsrange tstzrange int4multirange int8multirange nummultirange
+    datemultirange tsmultirange tstzmultirange txid_snapshot pg_snapshot citext hstore jsonpath""".split()
+)
+
+
+def refuse_create_table(node: Any) -> Refusal | None:
+    """Why DSQL refuses this CREATE TABLE, or None."""
+    persistence = node.relation.relpersistence
+    if persistence == "t":
+        return _unsupported("TEMPORARY or TEMP table not supported for CREATE TABLE")
+    if persistence == "u":
+        return _unsupported("UNLOGGED table not supported for CREATE TABLE")
+    if node.inh_relations or node.HasField("partspec") or node.HasField("partbound"):
+        return _unsupported("INHERITS and PARTITION not supported for CREATE TABLE")
+    if node.options or node.tablespacename or node.access_method:
+        return _unsupported("storage options not supported for CREATE TABLE")
+    columns = [element.column_def for element in node.table_elts if element.HasField("column_def")]
+    constraints = [element.constraint for element in node.table_elts if element.HasField("constraint")]
+    if len(columns) > COLUMNS_MAX:
+        return Refusal(TOO_MANY_COLUMNS, f"tables can have at most {COLUMNS_MAX} columns")
+    refusals = [refuse_column(column) for column in columns]
+    refusals += [_refuse_table_constraint(constraint) for constraint in constraints]
+    refusals += [_refuse_key_size(columns, constraint) for constraint in constraints]
+    return _first(refusals)
+
+
+def refuse_column(column: Any) -> Refusal | None:
+    """Why DSQL refuses this column in CREATE TABLE, or None."""
+    if refusal := refuse_type(column.type_name):
+        return refusal
+    if column.HasField("coll_clause"):
+        return _unsupported("COLLATE clause not supported")
+    return _first(_refuse_column_constraint(column, element.constraint) for element in column.constraints)
+
+
+def refuse_type(type_name: Any) -> Refusal | None:
+    """Why DSQL refuses a column of this type, or None."""
+    name = _type(type_name)
+    if name in _SERIALS:
+        return Refusal("42704", f'type "{name}" does not exist')
+    displayed = _DISPLAYED.get(name, name)
+    if type_name.array_bounds:
+        return _unsupported(f"datatype {displayed}[] not supported")
+    if name in _REFUSED_TYPES:
+        return _unsupported(f"datatype {displayed} not supported")
+    size = _size(type_name)
+    if name == "varchar" and size > VARCHAR_BYTES_MAX:
+        return Refusal(LIMIT_EXCEEDED, f"Datatype limit greater than {VARCHAR_BYTES_MAX} bytes")
+    if name == "bpchar" and size > CHAR_BYTES_MAX:
+        return Refusal(LIMIT_EXCEEDED, f"Datatype limit greater than {CHAR_BYTES_MAX} bytes")
+    return None
+
+
+def refuse_alter_table(node: Any, is_async: bool) -> Refusal | None:
+    """Why DSQL refuses this ALTER TABLE, or None. `is_async` says that the word ASYNC was there."""
+    if _enum(node, "objtype") not in ALTERABLE:
+        return _unsupported("unsupported statement: AlterTable")
+    actions = [element.alter_table_cmd for element in node.cmds]
+    if is_async and [_enum(action, "subtype") for action in actions] != ["AT_ValidateConstraint"]:
+        return _unsupported("ASYNC is supported for VALIDATE CONSTRAINT only")
+    return _first(_refuse_action(action, is_async) for action in actions)
+
+
+def _refuse_action(action: Any, is_async: bool) -> Refusal | None:
+    kind = _enum(action, "subtype")
+    if kind in _PLAIN_ACTIONS:
+        return None
+    if kind == "AT_AddColumn":
+        return _refuse_added_column(getattr(action, "def").column_def)
+    if kind == "AT_AddConstraint":
+        return _refuse_added_constraint(getattr(action, "def").constraint)
+    if kind == "AT_AddIdentity":
+        return None if has_valid_cache(getattr(action, "def").constraint.options) else _unsupported(IDENTITY_WITHOUT_CACHE)
+    if kind == "AT_ValidateConstraint":
+        return None if is_async else _unsupported("unsupported ALTER TABLE VALIDATE CONSTRAINT statement")
+    words = kind.removeprefix("AT_")
+    return _unsupported(_REFUSED_ACTIONS.get(kind, f"unsupported ALTER TABLE {words} statement"))
+
+
+def _refuse_added_column(column: Any) -> Refusal | None:
+    if refusal := refuse_type(column.type_name):
+        return refusal
+    if column.HasField("coll_clause"):
+        return _unsupported("COLLATE clause not supported")
+    if any(_enum(element.constraint, "contype") != "CONSTR_NULL" for element in column.constraints):
+        return _unsupported("ALTER TABLE ADD COLUMN with constraint not supported")
+    return None
+
+
+def _refuse_added_constraint(constraint: Any) -> Refusal | None:
+    kind = _enum(constraint, "contype")
+    if kind in ("CONSTR_CHECK", "CONSTR_FOREIGN") and constraint.skip_validation:
+        return None
+    if kind == "CONSTR_UNIQUE" and constraint.indexname and not constraint.deferrable:
+        return None
+    return _unsupported("unsupported ALTER TABLE ADD CONSTRAINT statement")
+
+
+def _refuse_column_constraint(column: Any, constraint: Any) -> Refusal | None:
+    kind = _enum(constraint, "contype")
+    if kind == "CONSTR_IDENTITY":
+        type_name = _type(column.type_name)
+        if type_name != "int8":
+            displayed = _DISPLAYED.get(type_name, type_name)
+            return _unsupported(f"datatype {displayed} not supported, identity column type must be bigint")
+        return None if has_valid_cache(constraint.options) else _unsupported(IDENTITY_WITHOUT_CACHE)
+    if kind == "CONSTR_GENERATED" and constraint.generated_kind != "s":
+        return _unsupported("virtual generated columns not supported")
+    if kind in ("CONSTR_PRIMARY", "CONSTR_UNIQUE"):
+        return _refuse_table_constraint(constraint) or _refuse_declared_size(column)
+    if kind == "CONSTR_ATTR_DEFERRABLE" and not _refers(column):
+        return _unsupported("DEFERRABLE is supported for foreign keys only")
+    return None
+
+
+def _refuse_table_constraint(constraint: Any) -> Refusal | None:
+    kind = _enum(constraint, "contype")
+    if kind == "CONSTR_EXCLUSION":
+        return _unsupported("EXCLUDE constraint not supported")
+    if kind in ("CONSTR_PRIMARY", "CONSTR_UNIQUE"):
+        if constraint.deferrable:
+            return _unsupported("DEFERRABLE is supported for foreign keys only")
+        if len(constraint.keys) > KEY_COLUMNS_MAX:
+            return Refusal(TOO_MANY_COLUMNS, f"more than {KEY_COLUMNS_MAX} column keys in a key are not supported")
+    return None
+
+
+def _refuse_key_size(columns: Iterable[Any], constraint: Any) -> Refusal | None:
+    if _enum(constraint, "contype") not in ("CONSTR_PRIMARY", "CONSTR_UNIQUE"):
+        return None
+    names = {key.string.sval for key in constraint.keys}
+    return _first(_refuse_declared_size(column) for column in columns if column.colname in names)
+
+
+def _refuse_declared_size(column: Any) -> Refusal | None:
+    name = _type(column.type_name)
+    if name in ("json", "jsonb"):
+        return _unsupported(f"datatype {name} is not supported in a key")
+    if name in ("varchar", "bpchar") and _size(column.type_name) > KEY_BYTES_MAX:
+        return Refusal(LIMIT_EXCEEDED, f"key size greater than {KEY_BYTES_MAX} bytes not supported")
+    return None
+
+
+def refuse_index(node: Any, is_async: bool) -> Refusal | None:
+    """Why DSQL refuses this CREATE INDEX, or None."""
+    if node.concurrent:
+        return _unsupported("CONCURRENTLY not supported for CREATE INDEX")
+    if not is_async:
+        return _unsupported("unsupported mode. please use CREATE INDEX ASYNC.")
+    if node.access_method not in ("", "btree"):
+        return _unsupported(f"access method {node.access_method} not supported for CREATE INDEX")
+    if node.options or node.table_space:
+        return _unsupported("storage options not supported for CREATE INDEX")
+    if len(node.index_params) > KEY_COLUMNS_MAX:
+        return Refusal(TOO_MANY_COLUMNS, f"more than {KEY_COLUMNS_MAX} column keys in an index are not supported")
+    for element in (param.index_elem for param in node.index_params):
+        if _enum(element, "ordering") in ("SORTBY_ASC", "SORTBY_DESC"):
+            return _unsupported("specifying sort order not supported for index keys")
+        if element.opclass:
+            return _unsupported("opclass not supported for index keys")
+        if element.collation:
+            return _unsupported("COLLATE clause not supported")
+    return None
+
+
+def has_valid_cache(options: Iterable[Any]) -> bool:
+    """Whether sequence options name a cache of 1 or of at least 65536, the two that DSQL has."""
+    for option in options:
+        if option.def_elem.defname == "cache":
+            constant = option.def_elem.arg
+            size = constant.integer.ival if constant.HasField("integer") else int(getattr(constant, "float").fval)
+            return size == 1 or size >= BIG_CACHE_MIN
+    return False
+
+
+def _refers(column: Any) -> bool:
+    return any(_enum(element.constraint, "contype") == "CONSTR_FOREIGN" for element in column.constraints)
+
+
+def _type(type_name: Any) -> str:
+    return type_name.names[-1].string.sval if type_name.names else ""
+
+
+def _size(type_name: Any) -> int:
+    return type_name.typmods[0].a_const.ival.ival if type_name.typmods else 0
+
+
+def _first(refusals: Iterable[Refusal | None]) -> Refusal | None:
+    return next((refusal for refusal in refusals if refusal), None)
+
+
+def _enum(node: Any, field: str) -> str:
+    descriptor = node.DESCRIPTOR.fields_by_name[field]
+    return descriptor.enum_type.values_by_number[getattr(node, field)].name
+
+
+def _unsupported(message: str) -> Refusal:
+    return Refusal(FEATURE_NOT_SUPPORTED, message)

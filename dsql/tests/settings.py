@@ -1,0 +1,60 @@
+"""Settings for the backend's own tests: DATABASE_URL names the PostgreSQL to use."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import parse_qs, unquote, urlsplit
+
+url = urlsplit(os.environ.get("DATABASE_URL", "postgresql:///dsql"))
+query = {name: values[0] for name, values in parse_qs(url.query).items()}
+
+SECRET_KEY = "only for tests"
+USE_TZ = True
+DATABASES = {
+    "default": {
+        "ENGINE": "dsql",
+        "NAME": unquote(url.path.lstrip("/")),
+        "USER": unquote(url.username or query.get("user", "")),
+        "PASSWORD": unquote(url.password or ""),
+        "HOST": query.get("host") or unquote(url.hostname or ""),
+        "PORT": query.get("port") or url.port or "",
+        "OPTIONS": {"strict": os.environ.get("DSQL_STRICT", "1") == "1", "pool": {"min_size": 1, "max_size": 12, "timeout": 1.0}},
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+ROOT_URLCONF = "dsql.tests.urls"
+SITE_ID = 1
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.sites",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.usersessions",
+    "django_celery_beat",
+    "dsql",
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]

@@ -1,0 +1,234 @@
+"""One way to write: run a whole function in one transaction, and again when the database refuses it.
+
+DSQL never waits for a lock. It lets everybody work on a snapshot and refuses the later one at COMMIT, with SQLSTATE
+40001, so every transaction must be ready to run again from the start.
+"""
+
+from __future__ import annotations
+
+import functools
+import random as _random
+import time
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
+
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    IntegrityError,
+    InternalError,
+    InterfaceError,
+    OperationalError,
+    connections,
+    transaction,
+)
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+BACKOFF_BASE_S = 0.002
+BACKOFF_CAP_S = 0.100
+UNIQUE_RETRIES_MAX = 3
+CONFLICT_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
+UNIQUE_VIOLATION = "23505"
+SERVER_UNAVAILABLE = "XX000"
+# The server or the network ended the connection: class 08, and "admin shutdown" and its kin.
+LOST_SQLSTATES = frozenset({"57P01", "57P02", "57P03"})
+
+# Tests put a fake clock and fixed jitter here.
+sleep: Callable[[float], None] = time.sleep
+random: Callable[[], float] = _random.random
+
+
+class Conflict40001(OperationalError):
+    """A guarded write found its row changed since it was read. `run_transaction` runs the whole function again."""
+
+    sqlstate = "40001"
+
+
+class RetriesExhausted(OperationalError):
+    """The deadline passed and the database still refused. Nothing was written; trying later is safe."""
+
+    def __init__(self, message: str, *, attempts: int) -> None:
+        super().__init__(message)
+        self.attempts = attempts
+
+
+class OutcomeUnknown(OperationalError):
+    """The connection was lost while COMMIT ran: the writes may be there or not. Look for their ids before a repeat."""
+
+
+class Nested(RuntimeError):
+    """A retried transaction was asked for inside another one, where only the outer one can be run again."""
+
+
+class CommitState(Enum):
+    """What is known about the COMMIT of a connection's newest transaction."""
+
+    NONE = auto()
+    SENT = auto()  # and no answer yet: if the connection is lost now, nobody knows
+    ANSWERED = auto()
+
+
+class OnAttempt(Protocol):
+    """Told of every attempt: `event` is "conflict", "lost", "exhausted" or "ok"; `attempt` counts from 1."""
+
+    def __call__(self, event: str, attempt: int, exc: BaseException | None) -> None: ...
+
+
+class _Failure(Enum):
+    CONFLICT = auto()
+    UNIQUE = auto()
+    LOST = auto()
+    FINAL = auto()
+
+
+def run_transaction(
+    fn: Callable[[], T],
+    *,
+    using: str = DEFAULT_DB_ALIAS,
+    deadline_s: float = 2.0,
+    replayable: bool = False,
+    unique_retry: bool | None = None,
+    on_attempt: OnAttempt | None = None,
+) -> T:
+    """Run `fn` in one durable transaction and return what it returned in the attempt that committed.
+
+    `fn` may run many times, so rows must be its only side effect; `transaction.on_commit` hooks run once, for the
+    attempt that won. No attempt starts later than `deadline_s` seconds after the first.
+
+    `replayable` promises that `fn` begins by looking up its own ids and then returns the first outcome. Only then
+    can it run again after a COMMIT whose answer was lost, and after a unique key was taken by somebody else
+    (`unique_retry`, at most `UNIQUE_RETRIES_MAX` times).
+
+    Raises Nested inside an atomic block, RetriesExhausted after the deadline, OutcomeUnknown when a COMMIT that
+    is not replayable lost its answer, InternalError when `fn` swallowed the error of a statement (without savepoints
+    nothing of the transaction is left), and whatever else `fn` or the database raises.
+    """
+    connection = connections[using]
+    if _inside_test_case(connection):
+        # The test holds the transaction open, so there is no COMMIT to fail and no way to begin again.
+        with transaction.atomic(using=using):
+            return fn()
+    if connection.in_atomic_block:
+        raise Nested("run_transaction was called inside an atomic block; call it outside, or join with a plain call.")
+    unique_retry = replayable if unique_retry is None else unique_retry
+    tell = on_attempt or _tell_nobody
+    deadline = time.monotonic() + deadline_s
+    uniques_left = UNIQUE_RETRIES_MAX if unique_retry else 0
+    attempt = 0
+    while True:
+        attempt += 1
+        connection.begin_attempt()
+        try:
+            with transaction.atomic(using=using, durable=True):
+                result = fn()
+                _assert_can_commit(connection)
+        except (DatabaseError, InterfaceError) as error:
+            failure = _classify(connection, error)
+            if failure is _Failure.FINAL or (failure is _Failure.UNIQUE and not uniques_left):
+                raise
+            if failure is _Failure.UNIQUE:
+                uniques_left -= 1
+            if failure is _Failure.LOST:
+                _drop(connection)
+            tell("lost" if failure is _Failure.LOST else "conflict", attempt, error)
+            if connection.commit_state is CommitState.SENT and not replayable:
+                raise OutcomeUnknown("The connection was lost during COMMIT.") from error
+            pause_s = _backoff_s(attempt)
+            if time.monotonic() + pause_s > deadline:
+                tell("exhausted", attempt, error)
+                if connection.commit_state is CommitState.SENT:
+                    raise OutcomeUnknown("The connection was lost during COMMIT, and time is up.") from error
+                raise RetriesExhausted(f"Gave up after {attempt} attempts: {error}", attempts=attempt) from error
+            sleep(pause_s)
+        else:
+            tell("ok", attempt, None)
+            return result
+
+
+@overload
+def joins_transaction(fn: Callable[P, T]) -> Callable[P, T]: ...
+@overload
+def joins_transaction(*, using: str) -> Callable[[Callable[P, T]], Callable[P, T]]: ...
+def joins_transaction(fn: Callable[..., Any] | None = None, *, using: str = DEFAULT_DB_ALIAS) -> Any:
+    """Mark a function as a part of its caller's transaction: it asserts that one is open, and never opens its own."""
+    if fn is None:
+        return functools.partial(joins_transaction, using=using)
+
+    @functools.wraps(fn)
+    def joined(*args: Any, **kwargs: Any) -> Any:
+        assert connections[using].in_atomic_block, f"{fn.__qualname__} must be called inside a transaction"
+        return fn(*args, **kwargs)
+
+    return joined
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """The SQLSTATE of a database error or of the driver's error it was made from; None when there was no answer."""
+    for candidate in (error, error.__cause__):
+        state = getattr(candidate, "sqlstate", None)
+        if isinstance(state, str):
+            return state
+    return None
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether `error` means "another transaction was first", so that running again whole can help."""
+    return sqlstate_of(error) in CONFLICT_SQLSTATES or "(OC000)" in str(error) or "(OC001)" in str(error)
+
+
+def _assert_can_commit(connection: Any) -> None:
+    # Django would roll back without a word, and the caller would think that its rows are safe.
+    if connection.needs_rollback:
+        raise InternalError("A statement of this transaction failed, so it cannot be committed.")
+
+
+def _classify(connection: Any, error: BaseException) -> _Failure:
+    if error is connection.commit_hook_error:
+        return _Failure.FINAL  # the transaction is in; only a hook after it failed
+    if isinstance(error, RetriesExhausted | OutcomeUnknown):
+        return _Failure.FINAL  # of another database's transaction
+    if connection.commit_state is CommitState.SENT:
+        return _Failure.LOST
+    if is_conflict(error):
+        return _Failure.CONFLICT
+    if isinstance(error, IntegrityError) and sqlstate_of(error) == UNIQUE_VIOLATION:
+        return _Failure.UNIQUE
+    return _Failure.LOST if _is_lost(connection, error) else _Failure.FINAL
+
+
+def _is_lost(connection: Any, error: BaseException) -> bool:
+    state = sqlstate_of(error)
+    if state is not None:
+        return (
+            state.startswith("08")
+            or state in LOST_SQLSTATES
+            or (state == SERVER_UNAVAILABLE and "server unavailable" in str(error))
+        )
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    # A full pool has already made the caller wait; asking again would only lengthen the queue.
+    return type(error.__cause__).__name__ not in ("PoolTimeout", "TooManyRequests")
+
+
+def _drop(connection: Any) -> None:
+    """Make sure that the next attempt gets a fresh connection."""
+    try:
+        connection.close()
+    except (DatabaseError, InterfaceError):
+        connection.connection = None  # it was dead already
+
+
+def _inside_test_case(connection: Any) -> bool:
+    return bool(connection.atomic_blocks) and connection.atomic_blocks[-1]._from_testcase
+
+
+def _backoff_s(attempt: int) -> float:
+    # Full jitter: on a hot row it takes the attempts per success from 5.4 down to 1.5.
+    return random() * min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(attempt - 1, 16))
+
+
+def _tell_nobody(event: str, attempt: int, exc: BaseException | None) -> None:
+    pass

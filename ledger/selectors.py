@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from core.sql import array
+from ledger import models
+from ledger.models import AccountKey
+from ledger.rules import Balance, Transfer
+
+
+class Wallet(NamedTuple):
+    """A fan's money in one currency, as a transaction's snapshot shows it."""
+
+    account_id: UUID
+    balance: Balance
+
+
+def account_ids(keys: Sequence[AccountKey]) -> dict[AccountKey, UUID]:
+    """The ids of the accounts that exist among `keys`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT owner_id, kind, currency, id FROM ledger_account
+             WHERE (owner_id, kind, currency) IN (SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[]))
+            """,
+            [array(column) for column in zip(*keys, strict=True)],
+        )
+        return {AccountKey(owner_id, kind, currency): id for owner_id, kind, currency, id in cursor.fetchall()}
+
+
+def wallets(owner_ids: Collection[UUID], currency: str) -> dict[UUID, Wallet]:
+    """Owner → wallet, for the owners that have one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT owner_id, id, available_minor, held_minor FROM ledger_account
+             WHERE owner_id = ANY(%s::uuid[]) AND kind = 'wallet' AND currency = %s
+            """,
+            [array(owner_ids), currency],
+        )
+        return {owner: Wallet(id, Balance(available, held)) for owner, id, available, held in cursor.fetchall()}
+
+
+def kept_balances(ids: Iterable[UUID]) -> dict[UUID, Balance]:
+    """Account → balance, for the accounts among `ids` that keep one on their row."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id, available_minor, held_minor FROM ledger_account
+             WHERE id = ANY(%s::uuid[]) AND keeps_balance
+            """,
+            [array(ids)],
+        )
+        return {id: Balance(available, held) for id, available, held in cursor.fetchall()}
+
+
+def transfers_by_id(ids: Collection[UUID]) -> dict[UUID, Transfer]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id, journal_id, kind, debit_account_id, credit_account_id, amount_minor, held_minor, currency, code,
+                   subject_id, at, pending_id, expires_at
+              FROM ledger_transfer WHERE id = ANY(%s::uuid[])
+            """,
+            [array(ids)],
+        )
+        return {row[0]: Transfer(*row) for row in cursor.fetchall()}
+
+
+def balance(
+    account_id: UUID, *, at: dt.datetime | None = None, recorded_before: dt.datetime | None = None
+) -> Balance:
+    """An account's balance worked out from its transfers: the newest usable checkpoint plus the transfers since.
+
+    `at` asks for the statement's view (transfers dated before it; no checkpoint, because those go by recording time).
+    """
+    checkpoint = None
+    if at is None:
+        checkpoints = models.Checkpoint.objects.filter(account_id=account_id)
+        if recorded_before is not None:
+            checkpoints = checkpoints.filter(until__lte=recorded_before)
+        checkpoint = checkpoints.order_by("-until").first()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT coalesce(sum(CASE WHEN credit_account_id = %(account)s THEN amount_minor
+                                     ELSE -amount_minor - held_minor END), 0)::bigint,
+                   coalesce(sum(CASE WHEN debit_account_id = %(account)s THEN held_minor ELSE 0 END), 0)::bigint
+              FROM ledger_transfer
+             WHERE (debit_account_id = %(account)s OR credit_account_id = %(account)s)
+               AND (%(since)s::timestamptz IS NULL OR recorded_at >= %(since)s::timestamptz)
+               AND (%(before)s::timestamptz IS NULL OR recorded_at < %(before)s::timestamptz)
+               AND (%(at)s::timestamptz IS NULL OR at < %(at)s::timestamptz)
+            """,
+            {
+                "account": account_id,
+                "since": checkpoint.until if checkpoint else None,
+                "before": recorded_before,
+                "at": at,
+            },
+        )
+        available, held = cursor.fetchone()
+    if checkpoint:
+        return Balance(checkpoint.available_minor + available, checkpoint.held_minor + held)
+    return Balance(available, held)
+
+
+def collecting_accounts_with_news(*, until: dt.datetime, limit: int) -> list[UUID]:
+    """Accounts without a running balance that have transfers recorded before `until` and after their last checkpoint."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT account.id
+              FROM ledger_account AS account
+             WHERE NOT account.keeps_balance
+               AND EXISTS (SELECT 1 FROM ledger_transfer AS transfer
+                            WHERE (transfer.debit_account_id = account.id OR transfer.credit_account_id = account.id)
+                              AND transfer.recorded_at < %(until)s
+                              AND transfer.recorded_at >= coalesce(
+                                    (SELECT max(c.until) FROM ledger_checkpoint AS c WHERE c.account_id = account.id),
+                                    '-infinity'))
+             LIMIT %(limit)s
+            """,
+            {"until": until, "limit": limit},
+        )
+        return [id for (id,) in cursor.fetchall()]
+
+
+class StatementLine(NamedTuple):
+    """One line of an account's statement. `amount_minor` is signed; `balance_minor` is available money after the line."""
+
+    at: dt.datetime
+    code: str
+    kind: str
+    subject_id: UUID
+    amount_minor: int
+    held_minor: int
+    balance_minor: int
+
+
+def statement(
+    account_id: UUID, *, since: dt.datetime | None = None, until: dt.datetime | None = None, limit: int = 200
+) -> list[StatementLine]:
+    """The account's newest `limit` lines dated in [since, until), oldest first, with the running balance of each."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH line AS (
+                SELECT id, at, code, kind, subject_id,
+                       CASE WHEN credit_account_id = %(account)s THEN amount_minor
+                            ELSE -amount_minor - held_minor END AS amount,
+                       CASE WHEN debit_account_id = %(account)s THEN held_minor ELSE 0 END AS held
+                  FROM ledger_transfer
+                 WHERE debit_account_id = %(account)s OR credit_account_id = %(account)s
+            ), running AS (
+                SELECT line.*, sum(amount) OVER (ORDER BY at, id) AS balance FROM line
+            )
+            SELECT at, code, kind, subject_id, amount::bigint, held::bigint, balance::bigint FROM running
+             WHERE (%(since)s::timestamptz IS NULL OR at >= %(since)s::timestamptz)
+               AND (%(until)s::timestamptz IS NULL OR at < %(until)s::timestamptz)
+             ORDER BY at DESC, id DESC LIMIT %(limit)s
+            """,
+            {"account": account_id, "since": since, "until": until, "limit": limit},
+        )
+        return [StatementLine(*row) for row in reversed(cursor.fetchall())]
+
+
+def wallets_of(owner_id: UUID) -> dict[str, Wallet]:
+    """Currency → wallet, of one owner."""
+    rows = models.Account.objects.filter(owner_id=owner_id, kind=models.AccountKind.WALLET).order_by("currency")
+    return {row.currency: Wallet(row.id, Balance(row.available_minor, row.held_minor)) for row in rows}

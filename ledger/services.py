@@ -1,0 +1,153 @@
+"""Writes to the books. Callers compose: they load balances, let their rules decide, and write all transfers in one statement."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from django.db import connection
+
+from core import clock
+from core.errors import Refusal
+from core.ids import uuid7
+from core.sql import array
+from core.transactions import Conflict40001, joins_transaction, retried_transaction
+from ledger import rules, selectors
+from ledger.errors import AlreadyResolved, TransferConflict
+from ledger.models import KEEPS_BALANCE, Account, AccountKey, Checkpoint
+from ledger.rules import Balance, Transfer
+
+HOUSE = UUID("00000000-0000-7000-8000-000000000001")  # the owner of the house's own accounts
+
+# A transaction may be this old when it commits (DSQL ends them at five minutes), so younger rows may still appear.
+SETTLED_AFTER = dt.timedelta(minutes=10)
+
+
+@joins_transaction
+def open_accounts(keys: Iterable[AccountKey], *, now: dt.datetime | None = None) -> dict[AccountKey, UUID]:
+    """The ids of these accounts, opening the ones that are missing. Part of the caller's transaction."""
+    wanted = list(dict.fromkeys(keys))
+    found = selectors.account_ids(wanted)
+    missing = [key for key in wanted if key not in found]
+    if not missing:
+        return found
+    opened_at = now or clock.now()
+    Account.objects.bulk_create(
+        [
+            Account(
+                id=uuid7(), owner_id=owner_id, kind=kind, currency=currency, keeps_balance=kind in KEEPS_BALANCE,
+                created_at=opened_at,
+            )
+            for owner_id, kind, currency in missing
+        ],
+        ignore_conflicts=True,
+    )  # fmt: skip
+    found |= selectors.account_ids(missing)
+    if len(found) < len(wanted):
+        raise Conflict40001("an account was opened by another transaction that this snapshot cannot see")
+    return found
+
+
+@joins_transaction
+def write_transfers(transfers: Sequence[Transfer]) -> None:
+    """Write the rows and change the balances kept on accounts: two statements, however many transfers.
+
+    The caller has applied `rules.apply` to balances of the same snapshot. The CHECKs on the account refuse for certain.
+    """
+    if not transfers:
+        return
+    changes = [(account_id, *change) for account_id, change in rules.changes(transfers).items() if any(change)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO ledger_transfer (id, journal_id, kind, debit_account_id, credit_account_id, amount_minor,
+                                         held_minor, currency, code, subject_id, pending_id, expires_at, at, recorded_at)
+            SELECT *, now() FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::uuid[], %s::uuid[], %s::bigint[],
+                                        %s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::uuid[],
+                                        %s::timestamptz[], %s::timestamptz[])
+            """,
+            [
+                array(column)
+                for column in zip(
+                    *[
+                        (
+                            t.id, t.journal_id, t.kind, t.debit_account_id, t.credit_account_id, t.amount_minor,
+                            t.held_minor, t.currency, t.code, t.subject_id, t.pending_id, t.expires_at, t.at,
+                        )
+                        for t in transfers
+                    ],
+                    strict=True,
+                )
+            ],
+        )  # fmt: skip
+        cursor.execute(
+            """
+            UPDATE ledger_account AS account
+               SET available_minor = account.available_minor + change.available,
+                   held_minor = account.held_minor + change.held
+              FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[]) AS change (id, available, held)
+             WHERE account.id = change.id AND account.keeps_balance
+            """,
+            [array(column) for column in zip(*changes, strict=True)],
+        )
+
+
+@retried_transaction(replayable=True)
+def transfer_batch(transfers: Sequence[Transfer]) -> list[Transfer | Refusal]:
+    """Make many transfers in order; each gets its own outcome. A repeated id returns the first outcome.
+
+    Refusals: InsufficientFunds, TransferConflict (same id, other content), AlreadyResolved (a hold's second ending).
+    """
+    return do_transfers(transfers)
+
+
+@joins_transaction
+def do_transfers(transfers: Sequence[Transfer]) -> list[Transfer | Refusal]:
+    """`transfer_batch` as a part of the caller's transaction."""
+    made = selectors.transfers_by_id([t.id for t in transfers])
+    account_ids = {t.debit_account_id for t in transfers} | {t.credit_account_id for t in transfers}
+    balances = selectors.kept_balances(account_ids)
+    outcomes: list[Transfer | Refusal] = []
+    fresh: list[Transfer] = []
+    for transfer in transfers:
+        outcome = _decide_one(made, balances, transfer)
+        if outcome is transfer:
+            made[transfer.id] = transfer
+            fresh.append(transfer)
+        outcomes.append(outcome)
+    write_transfers(fresh)
+    return outcomes
+
+
+def _decide_one(
+    made: dict[UUID, Transfer], balances: dict[UUID, Balance], transfer: Transfer
+) -> Transfer | Refusal:
+    earlier = made.get(transfer.id)
+    if earlier is not None:
+        if earlier.same_content(transfer):
+            return earlier
+        return AlreadyResolved() if transfer.pending_id else TransferConflict()
+    try:
+        rules.apply(balances, transfer)
+    except Refusal as refusal:
+        return refusal
+    return transfer
+
+
+@retried_transaction(replayable=True)
+def checkpoint_accounts(*, now: dt.datetime, limit: int = 200) -> int:
+    """Bring the checkpoints of up to `limit` collecting accounts forward. Returns how many moved."""
+    until = now - SETTLED_AFTER
+    stale = selectors.collecting_accounts_with_news(until=until, limit=limit)
+    rows = []
+    for account_id in stale:
+        balance = selectors.balance(account_id, recorded_before=until)
+        rows.append(
+            Checkpoint(
+                id=uuid7(), account_id=account_id, until=until, available_minor=balance.available_minor,
+                held_minor=balance.held_minor,
+            )
+        )  # fmt: skip
+    Checkpoint.objects.bulk_create(rows, ignore_conflicts=True)
+    return len(rows)

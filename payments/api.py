@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Router, Schema, Status
+from ninja.security import django_auth
+
+from core import clock
+from core.errors import Invalid
+from core.money import EXPONENTS, Money
+from core.schemas import Currency, In, Minor, RefusalOut
+from payments import providers, services
+
+router = Router(auth=django_auth, tags=["wallet"])
+
+
+class TopUpIn(In):
+    """The id is made by the client, so that a repeat starts one payment."""
+
+    id: UUID
+    amount_minor: Minor
+    currency: Currency = "EUR"
+
+
+class TopUpOut(Schema):
+    id: UUID
+    state: str
+    checkout_url: str
+
+
+@router.post("", response={201: TopUpOut, 401: RefusalOut, 409: RefusalOut, 422: RefusalOut, 503: RefusalOut})
+def start_top_up(request: HttpRequest, body: TopUpIn) -> Status[dict[str, Any]]:
+    """Start putting money into the wallet; the answer says where to pay."""
+    if body.currency not in EXPONENTS:
+        raise Invalid("This currency is not used here.", field="currency")
+    amount = Money(body.amount_minor, body.currency)
+    top_up = services.start_top_up(top_up_id=body.id, user_id=request.user.pk, amount=amount, now=clock.now())
+    url = request.build_absolute_uri(providers.current().checkout_url(top_up))
+    return Status(201, {"id": top_up.id, "state": top_up.state, "checkout_url": url})

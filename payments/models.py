@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from dsql.fields import UUIDv7Field
+
+
+class TopUpState(models.TextChoices):
+    STARTED = "started", _("Waiting for payment")
+    PAID = "paid", _("Paid")
+    FAILED = "failed", _("Not paid")
+
+
+class TopUp(models.Model):
+    """A fan's wish to put money into the wallet: written before the provider is asked, so nothing it answers is lost.
+
+    Its id is the key towards the provider and the id of the ledger's transfer, so money comes in at most once.
+    """
+
+    id = UUIDv7Field()
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="top_ups")
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=4)
+    provider = models.CharField(max_length=20)
+    provider_ref = models.CharField(max_length=255, blank=True, default="")
+    state = models.CharField(max_length=10, choices=TopUpState.choices, default=TopUpState.STARTED)
+    created_at = models.DateTimeField()
+    completed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(amount_minor__gt=0), name="top_up_above_zero")]
+
+    def __str__(self) -> str:
+        return f"{self.amount_minor} {self.currency} {self.state}"

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from core.errors import Refusal
+from core.money import Money
+from core.transactions import Conflict40001, joins_transaction, retried_transaction
+from ledger import rules as transfers
+from ledger import services as ledger
+from ledger.models import AccountKey, AccountKind
+from payments import providers
+from payments.errors import AmountOutOfRange, TopUpConflict, TopUpNotFound
+from payments.models import TopUp, TopUpState
+from payments.providers import PaymentEvent
+
+TOP_UP_MIN_MINOR = 100
+TOP_UP_MAX_MINOR = 100_000
+
+
+@retried_transaction(replayable=True)
+def start_top_up(*, top_up_id: UUID, user_id: UUID, amount: Money, now: dt.datetime) -> TopUp:
+    """Write the intent down; the caller then sends the fan to `providers.current().checkout_url`.
+
+    A repeat with the same id returns it. Raises AmountOutOfRange, TopUpConflict, NoProvider.
+    """
+    if not TOP_UP_MIN_MINOR <= amount.minor <= TOP_UP_MAX_MINOR:
+        lowest, highest = Money(TOP_UP_MIN_MINOR, amount.currency), Money(TOP_UP_MAX_MINOR, amount.currency)
+        raise AmountOutOfRange(f"You can top up by {lowest} to {highest} at a time.", field="amount")
+    existing = TopUp.objects.filter(id=top_up_id).first()
+    if existing is not None:
+        if (existing.user_id, existing.amount_minor, existing.currency) != (user_id, amount.minor, amount.currency):
+            raise TopUpConflict
+        return existing
+    top_up = TopUp(
+        id=top_up_id, user_id=user_id, amount_minor=amount.minor, currency=amount.currency,
+        provider=providers.current().name, created_at=now,
+    )  # fmt: skip
+    top_up.save(force_insert=True)
+    return top_up
+
+
+def get_top_up_of_user(user_id: UUID, top_up_id: UUID) -> TopUp:
+    top_up = TopUp.objects.filter(id=top_up_id, user_id=user_id).first()
+    if top_up is None:
+        raise TopUpNotFound
+    return top_up
+
+
+@retried_transaction(replayable=True)
+def complete_top_up(*, event: PaymentEvent, now: dt.datetime) -> TopUp:
+    """Book what the provider said. Safe for any number of repeats, in any order: paid stays paid."""
+    top_up = TopUp.objects.filter(id=event.top_up_id).first()
+    if top_up is None:
+        raise TopUpNotFound
+    if (event.amount_minor, event.currency) != (top_up.amount_minor, top_up.currency):
+        raise TopUpConflict
+    if top_up.state == TopUpState.PAID:
+        return top_up
+    top_up.state = TopUpState.PAID if event.is_paid else TopUpState.FAILED
+    top_up.provider_ref, top_up.completed_at = event.provider_ref, now
+    moved = TopUp.objects.filter(id=top_up.id).exclude(state=TopUpState.PAID)
+    if not moved.update(state=top_up.state, provider_ref=top_up.provider_ref, completed_at=now):
+        raise Conflict40001("the top-up was completed meanwhile")
+    if event.is_paid:
+        credit_wallets([(top_up.id, top_up.user_id, top_up.amount_minor)], currency=top_up.currency, now=now)
+    return top_up
+
+
+@joins_transaction
+def credit_wallets(credits: list[tuple[UUID, UUID, int]], *, currency: str, now: dt.datetime) -> None:
+    """Money from the outside world into wallets: (transfer id, user id, amount in minor units) each."""
+    funding = AccountKey(ledger.HOUSE, AccountKind.FUNDING, currency)
+    wallets = [AccountKey(user_id, AccountKind.WALLET, currency) for _, user_id, _ in credits]
+    accounts = ledger.open_accounts([funding, *wallets], now=now)
+    outcomes = ledger.do_transfers(
+        [
+            transfers.pay(
+                id=id, debit=accounts[funding], credit=accounts[wallet], amount_minor=amount_minor, currency=currency,
+                code="top_up", subject_id=id, at=now,
+            )
+            for (id, _, amount_minor), wallet in zip(credits, wallets, strict=True)
+        ]
+    )  # fmt: skip
+    for outcome in outcomes:
+        if isinstance(outcome, Refusal):
+            raise outcome

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Router
+from ninja.security import django_auth
+
+from accounts import selectors as accounts
+from core import clock, rate_limit
+from core.errors import NotFound
+from core.schemas import RefusalOut
+from sales import proof, selectors, tokens
+from sales.models import Sale, SealedTerms
+from sales.schemas import BuyTokenOut, ProofOut, SaleOut, TermsOut
+
+router = Router(tags=["sales"])
+
+
+@router.get("", response=list[SaleOut])
+def list_sales(request: HttpRequest) -> list[Sale]:
+    """Sales that are open or will open, the earliest first."""
+    return selectors.list_running_sales()
+
+
+@router.get("/{uuid:sale_id}", response={200: SaleOut, 404: RefusalOut})
+def get_sale(request: HttpRequest, sale_id: UUID) -> Sale:
+    return selectors.get_public_sale(sale_id)
+
+
+@router.get("/{uuid:sale_id}/terms", response={200: TermsOut, 404: RefusalOut})
+def get_terms(request: HttpRequest, sale_id: UUID) -> SealedTerms:
+    """The sealed terms as canonical text: its SHA-256 is in every receipt."""
+    sale = selectors.get_public_sale(sale_id)
+    terms = selectors.find_terms(sale.id, sale.terms_version)
+    if terms is None:
+        raise NotFound
+    return terms
+
+
+@router.post("/{uuid:sale_id}/buy-token", auth=django_auth, response={200: BuyTokenOut, 401: RefusalOut, 404: RefusalOut})
+def make_buy_token(request: HttpRequest, sale_id: UUID) -> dict[str, Any]:
+    """A short-lived permission to buy in this sale, for the header X-Buy-Token."""
+    sale = selectors.get_public_sale(sale_id)
+    return buy_token_for(user_id=request.user.pk, sale_id=sale.id)
+
+
+def buy_token_for(*, user_id: UUID, sale_id: UUID) -> dict[str, Any]:
+    now = clock.now()
+    token = tokens.make_buy_token(
+        fan_id=user_id, sale_id=sale_id, is_verified=accounts.is_verified(user_id), now_s=now.timestamp()
+    )
+    return {"buy_token": token, "expires_at": now + dt.timedelta(seconds=tokens.VALID_S)}
+
+
+@router.get("/{uuid:sale_id}/proof", response={200: ProofOut, 404: RefusalOut, 429: RefusalOut})
+def get_proof(request: HttpRequest, sale_id: UUID) -> dict[str, Any]:
+    """The sale's checks, run now: sentence, SQL, expected and found value."""
+    rate_limit.check("proof", rate_limit.client_address(request), allowed=30, window_s=60)
+    sale = selectors.get_public_sale(sale_id)
+    found = proof.shared_proof(sale)
+    return {
+        "sale_id": sale.id,
+        "holds": found.holds,
+        "ran_at": found.ran_at,
+        "took_ms": found.took_ms,
+        "checks": [finding.as_json() for finding in found.findings],
+    }

@@ -1,0 +1,26 @@
+from core.errors import Conflict, NotAuthenticated
+
+
+class NotOpen(Conflict):
+    code = "not_open"
+    detail = "This sale is not open."
+
+
+class IdempotencyConflict(Conflict):
+    code = "idempotency_conflict"
+    detail = "This Idempotency-Key was used for a different request before."
+
+
+class NotEditable(Conflict):
+    code = "not_editable"
+    detail = "A published sale's terms are sealed. You can cancel it and make a new one."
+
+
+class WrongState(Conflict):
+    code = "wrong_state"
+    detail = "The sale's state does not allow this."
+
+
+class BadBuyToken(NotAuthenticated):
+    code = "bad_token"
+    detail = "Your permission to buy has run out. Please reload the page."

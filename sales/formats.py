@@ -1,0 +1,69 @@
+"""The registry of sale formats. A format is a folder that registers one `Format`; nothing else needs to know it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from core.errors import NotFound
+from core.invariants import Check
+from sales.models import Sale
+from sales.terms import TermValue
+
+
+class Rules(Protocol):
+    """What the spine asks of a format. All but `frame_facts` and `terms` are parts of the spine's transaction.
+
+    Steps are bounded (DSQL takes 3,000 rows a transaction) and safe to run again after a kill.
+    """
+
+    def terms(self, sale: Sale) -> Mapping[str, TermValue]:
+        """The promises to seal, beside the ones every sale makes."""
+
+    def publish(self, sale: Sale, now: dt.datetime) -> None:
+        """Make the rows buyers contend on. Raises Invalid when the sale is not complete."""
+
+    def close(self, sale: Sale, now: dt.datetime) -> None:
+        """Let nobody buy any more. Must write the rows every purchase writes, so that the two conflict."""
+
+    def settle_step(self, sale: Sale, now: dt.datetime) -> dt.datetime | None:
+        """Pay the next chunk. The time of the next step, or None when this one found nothing left to do."""
+
+    def unwind_step(self, sale: Sale, now: dt.datetime) -> dt.datetime | None:
+        """Give the next chunk of buyers of a cancelled sale their money back. Answers like `settle_step`."""
+
+    def frame_facts(self, sale_id: UUID) -> tuple[int, dict[str, Any]]:
+        """The version of the format's rows and what viewers are shown of them, from one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    name: str  # as in Sale.format and in URLs
+    label: str
+    rules: Rules
+    checks: Sequence[Check]
+    room_template: str
+
+    def __post_init__(self) -> None:
+        assert self.checks, f"the format {self.name} has no checks"
+
+
+_formats: dict[str, Format] = {}
+
+
+def register(format: Format) -> None:
+    assert format.name not in _formats, format.name
+    _formats[format.name] = format
+
+
+def get_format(name: str) -> Format:
+    if name not in _formats:
+        raise NotFound("This kind of sale does not exist.")
+    return _formats[name]
+
+
+def list_formats() -> list[Format]:
+    return list(_formats.values())

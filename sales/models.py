@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from dsql.fields import UUIDv7Field
+
+
+class SaleState(models.TextChoices):
+    DRAFT = "draft", _("Draft")
+    SCHEDULED = "scheduled", _("Scheduled")
+    LIVE = "live", _("Live")
+    CLOSED = "closed", _("Closed")
+    SETTLING = "settling", _("Settling")
+    SETTLED = "settled", _("Settled")
+    CANCELLED = "cancelled", _("Cancelled")
+
+
+# What fans may see: everything but drafts.
+PUBLIC_STATES = [state for state in SaleState if state is not SaleState.DRAFT]
+# Published and not yet closed. Whether such a sale is open is decided by the clock, inside the buyer's transaction.
+RUNNING_STATES = [SaleState.SCHEDULED, SaleState.LIVE]
+
+
+class Sale(models.Model):
+    """What is the same for every format. Hot numbers (stock, joiners, bids) never live here, so editing a title cannot
+    conflict with a purchase. The format's own table shares this row's id."""
+
+    id = UUIDv7Field()
+    seller = models.ForeignKey("sellers.Seller", models.PROTECT, related_name="sales", db_index=False)
+    format = models.CharField(max_length=10)
+    title = models.CharField(max_length=120)
+    slug = models.SlugField(max_length=80)
+    story = models.TextField(max_length=5_000, blank=True)
+    currency = models.CharField(max_length=4, default="EUR")
+    opens_at = models.DateTimeField()
+    closes_at = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=SaleState.choices, default=SaleState.DRAFT)
+    # The sealed terms' version, and their hash for receipts. 0 and empty until published.
+    terms_version = models.IntegerField(default=0)
+    terms_sha256 = models.CharField(max_length=64, blank=True, default="")
+    # Grows with every change of this row that viewers see; part of a frame's version.
+    version = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    published_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["seller", "slug"], name="sale_slug_unique_per_seller"),
+            models.CheckConstraint(condition=Q(closes_at__gt=F("opens_at")), name="sale_closes_after_it_opens"),
+        ]
+        indexes = [
+            models.Index(fields=["state", "opens_at"], name="sale_by_state_and_time"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class SealedTerms(models.Model):
+    """The terms of a sale as published: canonical text and its SHA-256. Never changed; a change is the next version."""
+
+    id = UUIDv7Field()
+    sale = models.ForeignKey(Sale, models.PROTECT, related_name="sealed_terms", db_index=False)
+    version = models.IntegerField()
+    text = models.TextField()
+    sha256 = models.CharField(max_length=64)
+    sealed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sale", "version"], name="one_text_per_terms_version")]
+
+    def __str__(self) -> str:
+        return f"{self.sale_id} v{self.version} {self.sha256[:12]}"

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from core.errors import NotFound
+from sales.models import PUBLIC_STATES, RUNNING_STATES, Sale, SaleState, SealedTerms
+
+
+def get_public_sale(sale_id: UUID) -> Sale:
+    """A sale that fans may see. A draft is missing to them."""
+    sale = Sale.objects.select_related("seller").filter(id=sale_id, state__in=PUBLIC_STATES).first()
+    if sale is None:
+        raise NotFound("This sale does not exist.")
+    return sale
+
+
+def get_sale_for_seller(seller_id: UUID, sale_id: UUID) -> Sale:
+    """One of the seller's own sales. Another seller's sale is missing."""
+    sale = Sale.objects.select_related("seller").filter(id=sale_id, seller_id=seller_id).first()
+    if sale is None:
+        raise NotFound("This sale does not exist.")
+    return sale
+
+
+def list_sales_of_seller(seller_id: UUID) -> QuerySet[Sale]:
+    return Sale.objects.filter(seller_id=seller_id).order_by("-opens_at")
+
+
+def list_running_sales(*, limit: int = 60, seller_id: UUID | None = None) -> list[Sale]:
+    """Sales that are open or will open, the earliest first."""
+    sales = Sale.objects.select_related("seller").filter(state__in=RUNNING_STATES, seller__is_active=True)
+    if seller_id is not None:
+        sales = sales.filter(seller_id=seller_id)
+    return list(sales.order_by("opens_at")[:limit])
+
+
+def list_past_sales(*, limit: int = 30, seller_id: UUID | None = None) -> list[Sale]:
+    past = [SaleState.CLOSED, SaleState.SETTLING, SaleState.SETTLED]
+    sales = Sale.objects.select_related("seller").filter(state__in=past, seller__is_active=True)
+    if seller_id is not None:
+        sales = sales.filter(seller_id=seller_id)
+    return list(sales.order_by("-closes_at")[:limit])
+
+
+def list_settled_sales(*, limit: int = 100) -> list[Sale]:
+    settled = Sale.objects.select_related("seller").filter(state=SaleState.SETTLED)
+    return list(settled.order_by("-settled_at")[:limit])
+
+
+def find_terms(sale_id: UUID, version: int) -> SealedTerms | None:
+    return SealedTerms.objects.filter(sale_id=sale_id, version=version).first()
+
+
+def sales_by_id(ids: Collection[UUID]) -> dict[UUID, Sale]:
+    return {sale.id: sale for sale in Sale.objects.select_related("seller").filter(id__in=ids)}

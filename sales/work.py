@@ -1,0 +1,31 @@
+"""The lifecycle's due work: what beat sets off, each a thin call of a service."""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from core.due_work import handles
+from sales import services
+
+
+@handles(services.ANNOUNCE)
+def announce(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
+    services.announce_sale(sale_id=sale_id, now=now)
+    return None
+
+
+@handles(services.CLOSE)
+def close(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
+    services.close_sale(sale_id=sale_id, now=now)
+    return None
+
+
+@handles(services.SETTLE)
+def settle(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
+    return services.settle_step(sale_id=sale_id, now=now)
+
+
+@handles(services.UNWIND)
+def unwind(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
+    return services.unwind_step(sale_id=sale_id, now=now)

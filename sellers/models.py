@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from dsql.fields import UUIDv7Field
+
+HANDLE = RegexValidator(
+    r"\A[a-z0-9](?:[a-z0-9-]{1,38}[a-z0-9])\Z", _("Use 3 to 40 small letters, digits and dashes, with no dash at an end.")
+)
+
+
+class Seller(models.Model):
+    """A tenant: a shop with its members, sales and money."""
+
+    id = UUIDv7Field()
+    handle = models.CharField(max_length=40, unique=True, validators=[HANDLE])
+    name = models.CharField(max_length=80)
+    about = models.TextField(max_length=2_000, blank=True)
+    # The house's part of this seller's sales, in hundredths of a percent. Sealed into each sale's terms at publish.
+    fee_bps = models.IntegerField(default=500)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(fee_bps__gte=0, fee_bps__lte=10_000), name="seller_fee_is_a_share")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    OWNER = "owner", _("Owner")
+    MANAGER = "manager", _("Manager")
+    VIEWER = "viewer", _("Viewer")
+
+
+# What each role may do in its seller's console.
+MAY_EDIT_SALES = {Role.OWNER, Role.MANAGER}
+MAY_MANAGE_MEMBERS = {Role.OWNER}
+
+
+class Member(models.Model):
+    """A user's role at a seller."""
+
+    id = UUIDv7Field()
+    seller = models.ForeignKey(Seller, models.CASCADE, related_name="members", db_index=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["seller", "user"], name="one_membership_per_seller")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.role} of {self.seller_id}"

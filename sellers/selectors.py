@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+from core.errors import NotAllowed, NotFound
+from sellers.models import MAY_EDIT_SALES, Member, Seller
+
+
+def get_seller(handle: str) -> Seller:
+    seller = Seller.objects.filter(handle=handle, is_active=True).first()
+    if seller is None:
+        raise NotFound("This shop does not exist.")
+    return seller
+
+
+def find_membership(user_id: UUID, handle: str) -> Member | None:
+    return Member.objects.select_related("seller").filter(user_id=user_id, seller__handle=handle).first()
+
+
+def get_membership(user_id: UUID, handle: str) -> Member:
+    """The user's place at this seller. To everybody else the console of a shop does not exist."""
+    member = find_membership(user_id, handle)
+    if member is None:
+        raise NotFound
+    return member
+
+
+def get_editor(user_id: UUID, handle: str) -> Member:
+    """A member who may change sales. A viewer may look, and is told so."""
+    member = get_membership(user_id, handle)
+    if member.role not in MAY_EDIT_SALES:
+        raise NotAllowed("Your role at this shop lets you look, not change.")
+    return member
+
+
+def list_memberships(user_id: UUID) -> list[Member]:
+    return list(Member.objects.select_related("seller").filter(user_id=user_id).order_by("seller__name"))

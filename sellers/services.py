@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+from core.transactions import retried_transaction
+from sellers.errors import HandleTaken
+from sellers.models import Member, Role, Seller
+
+
+@retried_transaction(replayable=True)
+def open_shop(*, seller_id: UUID, owner_id: UUID, handle: str, name: str, about: str = "") -> Seller:
+    """A new seller with its owner. A repeat with the same `seller_id` returns the shop; a taken handle raises HandleTaken."""
+    seller = Seller.objects.filter(handle=handle).first()
+    if seller is not None:
+        if seller.id != seller_id:
+            raise HandleTaken(handle=handle)
+        return seller
+    seller = Seller(id=seller_id, handle=handle, name=name, about=about)
+    seller.save(force_insert=True)
+    Member.objects.create(seller=seller, user_id=owner_id, role=Role.OWNER)
+    return seller
+
+
+@retried_transaction(replayable=True)
+def set_member(*, seller_id: UUID, user_id: UUID, role: Role) -> Member:
+    """Give the user this role at the seller, whether or not they had one."""
+    member, _ = Member.objects.update_or_create(seller_id=seller_id, user_id=user_id, defaults={"role": role})
+    return member
