@@ -32,7 +32,7 @@ def normal_email(email: str) -> str:
 class User(AbstractBaseUser, PermissionsMixin):
     """Anybody with an account: a fan, a seller's member, staff. Logs in by e-mail."""
 
-    id = UUIDv7Field()
+    id = UUIDv7Field(primary_key=True)
     email = models.EmailField(_("e-mail address"), unique=True)
     display_name = models.CharField(_("name"), max_length=60, blank=True)
     is_staff = models.BooleanField(_("staff"), default=False)

@@ -86,7 +86,6 @@ def empty(findings: Findings, processes: int) -> Spread:
 
 
 def as_text(findings: Findings) -> str:
-    rounds = len(findings.hot_row)
     tries = Spread.of([floor.tries for floor in findings.hot_row])
     floor_rows = [
         ["floors", "a second", "note"],
@@ -107,15 +106,21 @@ def as_text(findings: Findings) -> str:
         aim_rows.append([aim.sentence, wanted, f"{aim.reached:,.2f}", "yes" if aim.is_met else "NO"])
     return "\n\n".join(
         [
-            f"{machine()}. {rounds} rounds: the median, and in brackets the lowest and the highest. {CONNECTIONS} keep-alive\n"
-            f"connections, each with one request under way. Each round has fresh web processes, warmed up with\n"
-            f"{WARM_UP_FANS:,} orders that are not counted.",
+            preface(findings),
             table(floor_rows),
             table(scenario_rows),
             answers_text(findings),
             table(aim_rows),
             promises(findings),
         ]
+    )
+
+
+def preface(findings: Findings) -> str:
+    return (
+        f"{machine()}. Rounds: {len(findings.hot_row)}; the median of each figure, and its lowest to highest.\n"
+        f"{CONNECTIONS} keep-alive connections, each with one request under way. Each round has fresh web processes,\n"
+        f"warmed up with {WARM_UP_FANS:,} orders that are not counted."
     )
 
 
@@ -134,7 +139,10 @@ def answers(rounds: list[Measured]) -> Counter[str]:
 def promises(findings: Findings) -> str:
     if findings.problems:
         return "\n".join(["BROKEN PROMISES", *findings.problems])
-    return f"Every promise was kept: {findings.checks} checks of the database hold, and every accepted order is in it exactly once."
+    return (
+        f"Every promise was kept: {findings.checks} checks of the database hold, and each accepted order is in it\n"
+        "exactly once, known to the buyer it belongs to."
+    )
 
 
 def machine() -> str:

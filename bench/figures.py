@@ -36,10 +36,9 @@ class Spread:
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Rows as aligned columns, the first row as their heads; the first column to the left, figures to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths))
-        )
-        for row in rows
-    ]
+    lines = ["  ".join(map(aligned, row, widths, range(len(row)))) for row in rows]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def aligned(cell: str, width: int, column: int) -> str:
+    return cell.rjust(width) if column else cell.ljust(width)

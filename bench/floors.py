@@ -30,8 +30,8 @@ ESCROW_ID = UUID(int=2)
 WALLET = "lpad(to_hex(:fan::int), 32, '0')::uuid"
 FIRST_WALLET = 1_000
 
-# A purchase as one would write it: each buyer a transaction, with the rows and guards that the product writes. The reads (price,
-# earlier orders, the balance to show) are left out, which favours the floor.
+# A purchase as one would write it: each buyer a transaction, with the rows and guards that the product writes. Reads
+# (price, earlier orders, balance) are left out, which favours the floor.
 PURCHASE = f"""
 \\set fan random({FIRST_WALLET}, {FIRST_WALLET + WALLETS - 1})
 BEGIN ISOLATION LEVEL REPEATABLE READ;
@@ -44,8 +44,8 @@ INSERT INTO drops_order (id, drop_id, fan_id, idempotency_key, quantity, unit_pr
 VALUES (uuidv7(), '{DROP_ID}', {WALLET}, gen_random_uuid(), 1, 1000, 'EUR', 'paid', FALSE,
         uuidv7(), repeat('0', 64), now(), now());
 UPDATE ledger_account SET available_minor = available_minor - 1000 WHERE id = {WALLET} AND keeps_balance;
-INSERT INTO ledger_transfer (id, journal_id, kind, debit_account_id, credit_account_id, amount_minor, held_minor, currency,
-                             code, subject_id, at, recorded_at)
+INSERT INTO ledger_transfer (id, journal_id, kind, debit_account_id, credit_account_id, amount_minor, held_minor,
+                             currency, code, subject_id, at, recorded_at)
 VALUES (uuidv7(), uuidv7(), 'plain', {WALLET}, '{ESCROW_ID}', 1000, 0, 'EUR', 'purchase', uuidv7(), now(), now());
 COMMIT;
 """
@@ -83,7 +83,7 @@ def hot_row(stack: Stack) -> HotRow:
 
 
 def make_tables(connection: psycopg.Connection[Any]) -> None:
-    """Our own tables' columns, constraints and indexes, in a schema of their own, with one stock row and full wallets."""
+    """Our tables' columns, constraints and indexes, in a schema of their own, with one stock row and full wallets."""
     connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
     connection.execute(f"CREATE SCHEMA {SCHEMA}")
     for name in COPIED:
@@ -95,7 +95,8 @@ def make_tables(connection: psycopg.Connection[Any]) -> None:
     )
     connection.execute(
         f"""
-        INSERT INTO {SCHEMA}.ledger_account (id, owner_id, kind, currency, keeps_balance, available_minor, held_minor, created_at)
+        INSERT INTO {SCHEMA}.ledger_account (id, owner_id, kind, currency, keeps_balance, available_minor, held_minor,
+                                             created_at)
         SELECT lpad(to_hex(n), 32, '0')::uuid, gen_random_uuid(), 'wallet', 'EUR', TRUE, 1000000000, 0, now()
           FROM generate_series(%s::int, %s::int) AS n
         """,

@@ -1,10 +1,10 @@
 """An HTTP/1.1 load client that takes little CPU, because it shares the machine with what it measures.
 
-A raw protocol on uvloop: each connection sends its next prebuilt request as soon as its answer is in. Of an answer only the
-status and the length are read while the clock runs; bodies are kept as they came and looked at afterwards.
+A raw protocol on uvloop: each connection sends its next prebuilt request as soon as its answer is in. Of an answer only
+the status and the length are read while the clock runs; bodies are kept as they came and looked at afterwards.
 
-This is a closed loop: as many buyers wait at any moment as there are connections. So it finds what the server can do, and its
-latencies are those of a full queue; they say nothing of buyers who come at a rate of their own.
+This is a closed loop: as many buyers wait at any moment as there are connections. So it finds what the server can do,
+and its latencies are those of a full queue; they say nothing of buyers who come at a rate of their own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """A scratch stack to measure: PostgreSQL and Valkey of its own, web processes, and the CPU each of them uses.
 
-Everything is durable as in `bin/up` (fsync on), and thrown away afterwards. Linux only: CPU and sockets are read from /proc.
+Everything is durable as in `bin/up` (fsync on), and thrown away afterwards. Linux only: CPU and sockets are read from
+/proc.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ ROOT = Path(__file__).resolve().parents[1]
 READY_WITHIN_S = 60.0
 TCP_LISTEN = "0A"  # in /proc/net/tcp
 
-# Would lead to somebody's real servers, or change what is measured. Empty, not missing: the settings fill in what is missing
-# from a running `bin/up`.
+# Would lead to somebody's real servers, or change what is measured. Empty, not missing: the settings fill in what is
+# missing from a running `bin/up`.
 CLEARED = ("DATABASE_URL", "DSQL_ENDPOINTS", "REDIS_URL", "DYNAMODB_TABLE", "DEBUG", "PRODUCTION", "METRICS_TOKEN")
 
 
@@ -52,7 +53,7 @@ class Stack:
         return self.postgres.url
 
     def manage(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> str:
-        """What `manage.py` with these arguments prints. Raises StartError when it exits with another code than `accept`."""
+        """What `manage.py` with these arguments prints. Raises StartError unless its exit code is one of `accept`."""
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
         done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
         if done.returncode not in accept:
@@ -191,13 +192,13 @@ class Metrics(dict[tuple[str, frozenset[tuple[str, str]]], float]):
     def since(self, before: Metrics) -> Metrics:
         return Metrics({key: value - before.get(key, 0.0) for key, value in self.items()})
 
-    def total(self, name: str, **labels: str) -> float:
+    def total(self, name: str, /, **labels: str) -> float:
         """The sum of all samples of that name that carry these labels."""
         return sum(
             value for (found, carried), value in self.items() if found == name and carried >= set(labels.items())
         )
 
-    def buckets(self, name: str, **labels: str) -> list[tuple[float, float]]:
+    def buckets(self, name: str, /, **labels: str) -> list[tuple[float, float]]:
         """A histogram as (upper bound, count up to it), smallest bound first."""
         counts: dict[float, float] = {}
         for (found, carried), value in self.items():

@@ -116,4 +116,3 @@ def uuid_header(scope: Scope, name: bytes) -> UUID:
     if value is None or str(value) != text.lower():
         raise Invalid(f"The header {name.decode().title()} must be a UUID.", header=name.decode())
     return value
-

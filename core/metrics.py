@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client import REGISTRY as ONE_PROCESS
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
 TRANSACTION_ATTEMPTS = Counter(
     "dropfront_transaction_attempts_total", "Attempts of retried transactions by result.", ["name", "event"]
@@ -14,7 +14,10 @@ ORDERS = Counter("dropfront_orders_total", "Orders accepted, by format.", ["form
 REFUSALS = Counter("dropfront_refusals_total", "Requests refused, by code.", ["code"])
 LANE_DEPTH = Gauge("dropfront_lane_depth", "Commands waiting in lanes.", ["lane"], multiprocess_mode="livesum")
 LANE_BATCH = Histogram(
-    "dropfront_lane_batch_size", "Commands a lane took at once.", ["lane"], buckets=(1, 2, 5, 10, 25, 50, 100, 200, 400, 800)
+    "dropfront_lane_batch_size",
+    "Commands a lane took at once.",
+    ["lane"],
+    buckets=(1, 2, 5, 10, 25, 50, 100, 200, 400, 800),
 )
 LANE_SECONDS = Histogram(
     "dropfront_lane_batch_seconds",

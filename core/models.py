@@ -8,7 +8,7 @@ from dsql.fields import UUIDv7Field
 class DueWork(models.Model):
     """Something that must happen at or after `due_at`. The row is the queue: a message only says "look now"."""
 
-    id = UUIDv7Field()
+    id = UUIDv7Field(primary_key=True)
     kind = models.CharField(max_length=60)
     subject_id = models.UUIDField()
     due_at = models.DateTimeField()

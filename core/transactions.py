@@ -9,6 +9,8 @@ import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from core import metrics
+from core.errors import Busy
 from dsql.transactions import (
     Conflict40001,
     OutcomeUnknown,
@@ -16,9 +18,6 @@ from dsql.transactions import (
     joins_transaction,
     run_transaction,
 )
-
-from core import metrics
-from core.errors import Busy
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,9 +27,7 @@ DEADLINE_S = 2.0
 __all__ = ["DEADLINE_S", "Conflict40001", "in_transaction", "joins_transaction", "retried_transaction"]
 
 
-def in_transaction(
-    body: Callable[[], T], *, name: str, replayable: bool = False, deadline_s: float = DEADLINE_S
-) -> T:
+def in_transaction(body: Callable[[], T], *, name: str, replayable: bool = False, deadline_s: float = DEADLINE_S) -> T:
     """Run `body` in one transaction, again and again on 40001, for at most about `deadline_s`; then raise Busy.
 
     `replayable` is the body's promise that it begins by looking up its own ids, so that running it again after the answer
@@ -45,10 +42,14 @@ def in_transaction(
     except RetriesExhausted as exhausted:
         raise Busy from exhausted
     except OutcomeUnknown as unknown:
-        raise Busy("The connection broke before we heard whether this worked. Please look before you repeat it.") from unknown
+        raise Busy(
+            "The connection broke before we heard whether this worked. Please look before you repeat it."
+        ) from unknown
 
 
-def retried_transaction(*, replayable: bool = False, deadline_s: float = DEADLINE_S) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def retried_transaction(
+    *, replayable: bool = False, deadline_s: float = DEADLINE_S
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Make a service function the outermost transaction of whatever calls it. It may run several times."""
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
@@ -63,5 +64,3 @@ def retried_transaction(*, replayable: bool = False, deadline_s: float = DEADLIN
         return wrapper
 
     return decorate
-
-

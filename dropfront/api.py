@@ -12,8 +12,8 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from core.errors import Invalid, NotAuthenticated, Refusal
 from core.http import refusal_as_json
 from core.lean import BodyTooLarge
-from drops.api import router as drops
 from dropfront import lean_routes
+from drops.api import router as drops
 from ledger.api import router as ledger
 from payments.api import router as payments
 from sales.api import router as sales

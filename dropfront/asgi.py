@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dropfront.settings")
 
-from django.core.asgi import get_asgi_application  # noqa: E402
+from django.core.asgi import get_asgi_application
 
 django_app = get_asgi_application()  # first: it sets Django up, which the imports below need
 

@@ -141,7 +141,11 @@ def _open(shop: Seller, drop: DemoDrop) -> UUID:
 def _run_past_drop(shop: Seller) -> tuple[int, int]:
     """A whole sale: more fans than prints, each buying through the lane, then closed early and settled."""
     sale_id = _open(shop, PAST)
-    fans = [fan for chunk in minting.mint_fans(count=PAST_BUYERS, funds=Money(5_000, "EUR"), now=clock.now()) for fan in chunk]
+    fans = [
+        fan
+        for chunk in minting.mint_fans(count=PAST_BUYERS, funds=Money(5_000, "EUR"), now=clock.now())
+        for fan in chunk
+    ]
     sold = refused = 0
     for fan_id in fans:
         try:

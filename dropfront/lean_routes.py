@@ -8,8 +8,8 @@ import msgspec
 from starlette.routing import Route
 
 from core.lean import Lean, Receive, Scope, Send, path_uuid
-from drops import hot as drops
 from dropfront import operations
+from drops import hot as drops
 from live.sse import sse_app
 from sales import hot as sales
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from dsql.fields import UUIDv7Field
@@ -94,7 +94,7 @@ HAS_UNITS = [OrderState.HELD, OrderState.PAID, OrderState.SETTLED]
 class Settlement(models.Model):
     """One chunk of a drop's paid orders, passed on to the seller in one journal."""
 
-    id = UUIDv7Field()
+    id = UUIDv7Field(primary_key=True)
     drop = models.ForeignKey(Drop, models.PROTECT, related_name="settlements", db_index=False)
     number = models.IntegerField()
     orders = models.IntegerField()
@@ -112,7 +112,7 @@ class Settlement(models.Model):
 class Order(models.Model):
     """A fan's purchase, or units held for one."""
 
-    id = UUIDv7Field()
+    id = UUIDv7Field(primary_key=True)
     drop = models.ForeignKey(Drop, models.PROTECT, related_name="orders", db_index=False)
     fan = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders", db_index=False)
     idempotency_key = models.UUIDField()

@@ -40,7 +40,7 @@ EXPIRE_HOLDS = "drops.expire_holds"
 HOLDS_LOOKED_AT_EVERY = dt.timedelta(seconds=1)
 
 # The bucket this process keeps to (modulo the drop's buckets). Web processes are numbered; others take any.
-HOME_BUCKET = int(os.environ.get("DROPFRONT_SLOT") or random.randrange(1_000))  # noqa: S311
+HOME_BUCKET = int(os.environ.get("DROPFRONT_SLOT") or random.randrange(1_000))
 
 
 class OrderLane(Lane[rules.Command, rules.Order]):
@@ -256,9 +256,7 @@ def open_drop(**terms: Any) -> Drop:
     return drop
 
 
-def _check_numbers(
-    price_minor: int, units_total: int, limit_per_fan: int | None, hold_s: int, cancel_s: int
-) -> None:
+def _check_numbers(price_minor: int, units_total: int, limit_per_fan: int | None, hold_s: int, cancel_s: int) -> None:
     if not 0 < units_total <= UNITS_MAX:
         raise Invalid(f"A drop has 1 to {UNITS_MAX:,} units.", field="units_total")
     if price_minor <= 0 or price_minor * units_total > MINOR_MAX * 1_000:
@@ -319,9 +317,7 @@ class DropRules:
 
 def _settle_chunk(sale: Sale, now: dt.datetime) -> int:
     """Pass the next paid orders on to the seller, less the fee, in one journal. Returns how many there were."""
-    chunk = list(
-        Order.objects.filter(drop_id=sale.id, state=OrderState.PAID).order_by("id")[:SETTLE_CHUNK_ORDERS]
-    )
+    chunk = list(Order.objects.filter(drop_id=sale.id, state=OrderState.PAID).order_by("id")[:SETTLE_CHUNK_ORDERS])
     if not chunk:
         return 0
     fee_bps = sale.drop.fee_bps

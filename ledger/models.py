@@ -33,7 +33,7 @@ class AccountKey(NamedTuple):
 class Account(models.Model):
     """Where money is. One per owner, kind and currency."""
 
-    id = UUIDv7Field()
+    id = UUIDv7Field(primary_key=True)
     owner_id = models.UUIDField()  # a user, seller or sale, or HOUSE
     kind = models.CharField(max_length=10, choices=AccountKind.choices)
     currency = models.CharField(max_length=4)
@@ -44,7 +44,9 @@ class Account(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["owner_id", "kind", "currency"], name="one_account_per_owner_kind_currency"),
+            models.UniqueConstraint(
+                fields=["owner_id", "kind", "currency"], name="one_account_per_owner_kind_currency"
+            ),
             models.CheckConstraint(condition=Q(available_minor__gte=0), name="account_available_never_negative"),
             models.CheckConstraint(condition=Q(held_minor__gte=0), name="account_held_never_negative"),
         ]
@@ -56,7 +58,7 @@ class Account(models.Model):
 class Transfer(models.Model):
     """One move of money between two accounts. Written once, never changed or deleted. `ledger.rules` says what it means."""
 
-    id = UUIDv7Field()
+    id = UUIDv7Field(primary_key=True)
     journal_id = models.UUIDField()  # transfers that belong together share it
     kind = models.CharField(max_length=8)
     debit_account = models.ForeignKey(Account, models.PROTECT, related_name="debits", db_index=False)
@@ -98,7 +100,7 @@ class Transfer(models.Model):
 class Checkpoint(models.Model):
     """The sum of an account's transfers recorded before `until`: a balance is this plus the transfers since."""
 
-    id = UUIDv7Field()
+    id = UUIDv7Field(primary_key=True)
     account = models.ForeignKey(Account, models.PROTECT, related_name="checkpoints", db_index=False)
     until = models.DateTimeField()
     available_minor = models.BigIntegerField()

@@ -79,8 +79,16 @@ class Balance:
 
 
 def pay(
-    *, id: UUID, debit: UUID, credit: UUID, amount_minor: int, currency: str, code: str, subject_id: UUID,
-    at: dt.datetime, journal_id: UUID | None = None,
+    *,
+    id: UUID,
+    debit: UUID,
+    credit: UUID,
+    amount_minor: int,
+    currency: str,
+    code: str,
+    subject_id: UUID,
+    at: dt.datetime,
+    journal_id: UUID | None = None,
 ) -> Transfer:
     """Money moves at once."""
     assert 0 < amount_minor <= MINOR_MAX, amount_minor
@@ -89,8 +97,16 @@ def pay(
 
 
 def hold(
-    *, id: UUID, debit: UUID, credit: UUID, amount_minor: int, currency: str, code: str, subject_id: UUID,
-    at: dt.datetime, expires_at: dt.datetime,
+    *,
+    id: UUID,
+    debit: UUID,
+    credit: UUID,
+    amount_minor: int,
+    currency: str,
+    code: str,
+    subject_id: UUID,
+    at: dt.datetime,
+    expires_at: dt.datetime,
 ) -> Transfer:
     """Money is set aside for `credit` until `expires_at`; then whoever looks first voids it."""
     assert 0 < amount_minor <= MINOR_MAX, amount_minor

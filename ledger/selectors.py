@@ -72,9 +72,7 @@ def transfers_by_id(ids: Collection[UUID]) -> dict[UUID, Transfer]:
         return {row[0]: Transfer(*row) for row in cursor.fetchall()}
 
 
-def balance(
-    account_id: UUID, *, at: dt.datetime | None = None, recorded_before: dt.datetime | None = None
-) -> Balance:
+def balance(account_id: UUID, *, at: dt.datetime | None = None, recorded_before: dt.datetime | None = None) -> Balance:
     """An account's balance worked out from its transfers: the newest usable checkpoint plus the transfers since.
 
     `at` asks for the statement's view (transfers dated before it; no checkpoint, because those go by recording time).

@@ -120,9 +120,7 @@ def do_transfers(transfers: Sequence[Transfer]) -> list[Transfer | Refusal]:
     return outcomes
 
 
-def _decide_one(
-    made: dict[UUID, Transfer], balances: dict[UUID, Balance], transfer: Transfer
-) -> Transfer | Refusal:
+def _decide_one(made: dict[UUID, Transfer], balances: dict[UUID, Balance], transfer: Transfer) -> Transfer | Refusal:
     earlier = made.get(transfer.id)
     if earlier is not None:
         if earlier.same_content(transfer):

@@ -6,6 +6,7 @@ neither the stored frame nor the channel ever goes back. One channel serves all 
 
 from __future__ import annotations
 
+import os
 import struct
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -136,8 +137,7 @@ def _key(sale_id: UUID) -> str:
     return f"frame:{sale_id}"
 
 
-# Keyed by the address, so that a test may point to a server of its own. A forked child gets connections of its own: the
-# pool notices that the process is another.
+# Keyed by the address, so that a test may point to a server of its own.
 @lru_cache(maxsize=4)
 def _client(url: str) -> redis.Redis:
     return redis.Redis.from_url(
@@ -153,3 +153,12 @@ def _client(url: str) -> redis.Redis:
 @lru_cache(maxsize=4)
 def _put_script(url: str) -> Any:
     return _client(url).register_script(_PUT_IF_NEWER)
+
+
+def _forget_clients() -> None:
+    # A forked child must not talk on its parent's sockets, nor wait for a lock that a thread of the parent held.
+    _client.cache_clear()
+    _put_script.cache_clear()
+
+
+os.register_at_fork(after_in_child=_forget_clients)

@@ -20,7 +20,7 @@ class TopUp(models.Model):
     Its id is the key towards the provider and the id of the ledger's transfer, so money comes in at most once.
     """
 
-    id = UUIDv7Field()
+    id = UUIDv7Field(primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="top_ups")
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=4)

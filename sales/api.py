@@ -40,7 +40,9 @@ def get_terms(request: HttpRequest, sale_id: UUID) -> SealedTerms:
     return terms
 
 
-@router.post("/{uuid:sale_id}/buy-token", auth=django_auth, response={200: BuyTokenOut, 401: RefusalOut, 404: RefusalOut})
+@router.post(
+    "/{uuid:sale_id}/buy-token", auth=django_auth, response={200: BuyTokenOut, 401: RefusalOut, 404: RefusalOut}
+)
 def make_buy_token(request: HttpRequest, sale_id: UUID) -> dict[str, Any]:
     """A short-lived permission to buy in this sale, for the header X-Buy-Token."""
     sale = selectors.get_public_sale(sale_id)

@@ -28,7 +28,7 @@ class Sale(models.Model):
     """What is the same for every format. Hot numbers (stock, joiners, bids) never live here, so editing a title cannot
     conflict with a purchase. The format's own table shares this row's id."""
 
-    id = UUIDv7Field()
+    id = UUIDv7Field(primary_key=True)
     seller = models.ForeignKey("sellers.Seller", models.PROTECT, related_name="sales", db_index=False)
     format = models.CharField(max_length=10)
     title = models.CharField(max_length=120)
@@ -64,7 +64,7 @@ class Sale(models.Model):
 class SealedTerms(models.Model):
     """The terms of a sale as published: canonical text and its SHA-256. Never changed; a change is the next version."""
 
-    id = UUIDv7Field()
+    id = UUIDv7Field(primary_key=True)
     sale = models.ForeignKey(Sale, models.PROTECT, related_name="sealed_terms", db_index=False)
     version = models.IntegerField()
     text = models.TextField()

@@ -10,14 +10,15 @@ from django.utils.translation import gettext_lazy as _
 from dsql.fields import UUIDv7Field
 
 HANDLE = RegexValidator(
-    r"\A[a-z0-9](?:[a-z0-9-]{1,38}[a-z0-9])\Z", _("Use 3 to 40 small letters, digits and dashes, with no dash at an end.")
+    r"\A[a-z0-9](?:[a-z0-9-]{1,38}[a-z0-9])\Z",
+    _("Use 3 to 40 small letters, digits and dashes, with no dash at an end."),
 )
 
 
 class Seller(models.Model):
     """A tenant: a shop with its members, sales and money."""
 
-    id = UUIDv7Field()
+    id = UUIDv7Field(primary_key=True)
     handle = models.CharField(max_length=40, unique=True, validators=[HANDLE])
     name = models.CharField(max_length=80)
     about = models.TextField(max_length=2_000, blank=True)
@@ -49,7 +50,7 @@ MAY_MANAGE_MEMBERS = {Role.OWNER}
 class Member(models.Model):
     """A user's role at a seller."""
 
-    id = UUIDv7Field()
+    id = UUIDv7Field(primary_key=True)
     seller = models.ForeignKey(Seller, models.CASCADE, related_name="members", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)

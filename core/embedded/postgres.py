@@ -101,9 +101,7 @@ class Postgres(Service):
         command += ["--locale=C", "--encoding=UTF8", "--auth=trust", "--no-instructions"]
         if self.fast:
             command += ["--no-sync"]
-        done = subprocess.run(
-            launched(command, **self.launch_options()), capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(launched(command, **self.launch_options()), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise StartError(f"PostgreSQL could not create its data folder {fresh}: {reason}")

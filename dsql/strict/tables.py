@@ -81,9 +81,7 @@ _DISPLAYED = {
 _SERIALS = frozenset({"serial", "serial2", "serial4", "serial8", "bigserial", "smallserial"})
 # A name that is in neither list may be a domain, so the server decides.
 _REFUSED_TYPES = frozenset(
-    """money xml inet cidr macaddr macaddr8 point line lseg box path polygon circle tsvector tsquery bit varbit pg_lsn
-    int4range int8range numrange daterange tsrange tstzrange int4multirange int8multirange nummultirange
-    datemultirange tsmultirange tstzmultirange txid_snapshot pg_snapshot citext hstore jsonpath""".split()
+    ["money", "xml", "inet", "cidr", "macaddr", "macaddr8", "point", "line", "lseg", "box", "path", "polygon", "circle", "tsvector", "tsquery", "bit", "varbit", "pg_lsn", "int4range", "int8range", "numrange", "daterange", "tsrange", "tstzrange", "int4multirange", "int8multirange", "nummultirange", "datemultirange", "tsmultirange", "tstzmultirange", "txid_snapshot", "pg_snapshot", "citext", "hstore", "jsonpath"]
 )
 
 
@@ -252,7 +250,7 @@ def has_valid_cache(options: Iterable[Any]) -> bool:
     for option in options:
         if option.def_elem.defname == "cache":
             constant = option.def_elem.arg
-            size = constant.integer.ival if constant.HasField("integer") else int(getattr(constant, "float").fval)
+            size = constant.integer.ival if constant.HasField("integer") else int(constant.float.fval)
             return size == 1 or size >= BIG_CACHE_MIN
     return False
 

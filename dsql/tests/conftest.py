@@ -15,9 +15,9 @@ def make_tables(transactional_db: None) -> Iterator[Callable[..., None]]:
 
     def make(*models: Any) -> None:
         for model in models:
+            made.append(model)
             with connection.schema_editor() as editor:
                 editor.create_model(model)
-            made.append(model)
 
     yield make
     with connection.schema_editor() as editor:

@@ -12,7 +12,14 @@ from django.db.models import F
 from dsql import faults, transactions
 from dsql.fields import UUIDv7Field
 from dsql.ids import uuid7
-from dsql.transactions import Conflict40001, Nested, OutcomeUnknown, RetriesExhausted, joins_transaction, run_transaction
+from dsql.transactions import (
+    Conflict40001,
+    Nested,
+    OutcomeUnknown,
+    RetriesExhausted,
+    joins_transaction,
+    run_transaction,
+)
 
 registry = Apps()
 

@@ -25,7 +25,9 @@ class Command(BaseCommand):
         handle = options["handle"]
         shop = Seller.objects.filter(handle=handle).first()
         if shop is None:
-            owner_id = accounts.register_verified(email=options["owner"] or f"{handle}@localhost.localdomain", password=None)
+            owner_id = accounts.register_verified(
+                email=options["owner"] or f"{handle}@localhost.localdomain", password=None
+            )
             try:
                 shop = services.open_shop(seller_id=uuid7(), owner_id=owner_id, handle=handle, name=options["name"])
             except Refusal as refusal:

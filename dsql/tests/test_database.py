@@ -1,0 +1,173 @@
+"""The wrapper, the flush, the orphans and the checks."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.apps.registry import Apps
+from django.contrib.auth.models import Group, User
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.db import IntegrityError, connection, models, transaction
+from django.test import TestCase, TransactionTestCase
+
+from dsql import auth, checks
+from dsql.base import DatabaseWrapper
+from dsql.orphans import Orphan, find_orphans
+from dsql.transactions import run_transaction
+
+
+def wrapper(**options: Any) -> DatabaseWrapper:
+    return DatabaseWrapper({**connection.settings_dict, "OPTIONS": options}, alias="another")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"isolation_level": 2}, {"options": "-c work_mem=1MB"}, {"assume_role": "r"}, {"foreign_keys": "enforce"}],
+)
+def test_options_that_dsql_refuses(options: dict[str, Any]) -> None:
+    with pytest.raises(ImproperlyConfigured):
+        wrapper(**options)
+
+
+def test_strict_is_the_default_only_without_endpoints() -> None:
+    assert wrapper().is_strict
+    assert not wrapper(strict=False).is_strict
+    assert not wrapper(endpoints=["a.dsql.eu-west-1.on.aws"]).is_strict
+
+
+def test_a_live_connection_dials_the_endpoints_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    dialled: list[dict[str, Any]] = []
+
+    def connect(cls: Any, conninfo: str = "", **kwargs: Any) -> str:
+        dialled.append(kwargs)
+        if len(dialled) == 1:
+            raise auth.psycopg.OperationalError("down")
+        return "connected"
+
+    monkeypatch.setattr(auth.psycopg.Connection, "connect", classmethod(connect))
+    monkeypatch.setattr(auth._TokenCache, "_sign", lambda self, endpoint, region, role: f"token for {role} in {region}")
+    monkeypatch.setattr(auth, "_tokens", auth._TokenCache())
+    live = wrapper(endpoints=["a.dsql.eu-west-1.on.aws", "b.dsql.eu-central-1.on.aws"])
+    live.settings_dict["USER"] = "app"
+
+    assert live._connection_class.connect(**live.get_connection_params()) == "connected"
+    assert [(d["host"], d["password"], d["sslmode"]) for d in dialled] == [
+        ("a.dsql.eu-west-1.on.aws", "token for app in eu-west-1", "verify-full"),
+        ("b.dsql.eu-central-1.on.aws", "token for app in eu-central-1", "verify-full"),
+    ]
+    assert "options" not in dialled[0]
+    assert dialled[0]["dbname"] == "postgres"
+
+
+def test_a_token_is_signed_once_until_it_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    signed: list[str] = []
+    now = [1000.0]
+    monkeypatch.setattr(auth._TokenCache, "_sign", lambda self, endpoint, region, role: signed.append(role) or "token")
+    monkeypatch.setattr(auth.time, "monotonic", lambda: now[0])
+    tokens = auth._TokenCache()
+
+    for seconds in (0, 300, 300, 1):
+        now[0] += seconds
+        tokens.get("a.dsql.eu-west-1.on.aws", "eu-west-1", "app")
+
+    assert len(signed) == 2
+
+
+def test_the_region_is_in_the_endpoint() -> None:
+    assert auth.region_of("abc.dsql.eu-west-1.on.aws") == "eu-west-1"
+    with pytest.raises(ImproperlyConfigured):
+        auth.region_of("localhost")
+
+
+class FlushTests(TransactionTestCase):
+    def test_flush_empties_tables_of_any_size(self) -> None:
+        for start in range(0, 4500, 1500):
+            Group.objects.bulk_create(Group(name=f"group {n}") for n in range(start, start + 1500))
+        call_command("flush", interactive=False, verbosity=0)
+
+        self.assertEqual(Group.objects.count(), 0)
+
+    def test_flush_resets_sequences_when_asked(self) -> None:
+        Group.objects.create(name="a")
+        call_command("flush", interactive=False, verbosity=0, reset_sequences=True)
+
+        self.assertEqual(Group.objects.create(name="b").id, 1)
+
+
+class SavepointlessTests(TestCase):
+    @classmethod
+    def setUpTestData(cls) -> None:
+        cls.group = Group.objects.create(name="made for each test")
+
+    def test_test_data_is_there(self) -> None:
+        self.assertEqual(Group.objects.count(), 1)
+        self.group.delete()
+
+    def test_and_there_again(self) -> None:
+        self.assertEqual(Group.objects.count(), 1)
+
+    def test_an_inner_error_spoils_the_whole_transaction(self) -> None:
+        with self.assertRaises(IntegrityError), transaction.atomic():
+            Group.objects.create(name=self.group.name)
+        with self.assertRaises(transaction.TransactionManagementError):
+            Group.objects.count()
+
+    def test_a_retried_transaction_joins_the_test(self) -> None:
+        run_transaction(lambda: Group.objects.create(name="b"))
+        self.assertEqual(Group.objects.count(), 2)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestOrphans:
+    def test_a_row_without_its_parent_is_found(self) -> None:
+        user = User.objects.create(username="a")
+        User.groups.through.objects.create(user=user, group_id=404)
+
+        assert find_orphans() == [Orphan("auth_user_groups", "group_id", "auth_group", 1)]
+        out = StringIO()
+        with pytest.raises(SystemExit) as caught:
+            call_command("check_orphans", stdout=out)
+        assert caught.value.code == 1
+        assert out.getvalue() == "auth_user_groups.group_id: 1 rows without their auth_group\n"
+        with pytest.raises(IntegrityError):
+            connection.check_constraints(["auth_user_groups"])
+
+    def test_deleting_through_the_orm_leaves_none(self) -> None:
+        user, group = User.objects.create(username="a"), Group.objects.create(name="g")
+        user.groups.add(group)
+        assert find_orphans() == []
+        group.delete()
+
+        assert User.groups.through.objects.count() == 0
+        assert find_orphans() == []
+        connection.check_constraints(["auth_user_groups"])
+
+    def test_the_sql_can_be_read(self) -> None:
+        out = StringIO()
+        call_command("check_orphans", "--sql", stdout=out)
+
+        assert 'FROM "auth_user_groups" AS child' in out.getvalue()
+
+
+def test_the_checks_name_what_dsql_cannot_hold() -> None:
+    class Wrong(models.Model):
+        tags = ArrayField(models.IntegerField())
+        a, b, c, d, e, f, g, h, i = (models.IntegerField() for _ in range(9))
+
+        class Meta:
+            app_label = "dsql_tests"
+            apps = Apps()
+            unique_together = [tuple("abcdefghi")]
+            constraints = [models.UniqueConstraint(fields=["a"], name="u", deferrable=models.Deferrable.DEFERRED)]
+
+    found = [*checks._column_errors(Wrong, connection), *checks._index_errors(Wrong, connection)]
+
+    assert [message.id for message in found] == ["dsql.E001", "dsql.E003", "dsql.E004"]
+
+
+def test_the_installed_models_pass_the_checks() -> None:
+    assert checks.check_models() == []
