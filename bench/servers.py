@@ -52,16 +52,23 @@ class Stack:
     def database_url(self) -> str:
         return self.postgres.url
 
-    def manage(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> str:
-        """What `manage.py` with these arguments prints. Raises StartError unless its exit code is one of `accept`."""
-        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
-        if done.returncode not in accept:
-            raise StartError(f"manage.py {arguments[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
-        return done.stdout
+    def manage(self, *arguments: str) -> None:
+        """Run `manage.py` with these arguments. Raises StartError, with what it complained of, when it fails."""
+        done = self.run_manage(*arguments)
+        if done.returncode != 0:
+            raise StartError(complaint(done))
 
-    def manage_json(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> Any:
-        return json.loads(self.manage(*arguments, "--json", accept=accept))
+    def manage_json(self, *arguments: str) -> Any:
+        """The JSON that `manage.py` prints, whatever its exit code. Raises StartError when it prints none."""
+        done = self.run_manage(*arguments, "--json")
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            raise StartError(complaint(done)) from None
+
+    def run_manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+        return subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
 
     @contextlib.contextmanager
     def web(self, processes: int) -> Iterator[Web]:
@@ -206,6 +213,10 @@ class Metrics(dict[tuple[str, frozenset[tuple[str, str]]], float]):
                 bound = float(dict(carried)["le"])
                 counts[bound] = counts.get(bound, 0.0) + value
         return sorted(counts.items())
+
+
+def complaint(done: subprocess.CompletedProcess[str]) -> str:
+    return f"`{' '.join(done.args[1:3])}` failed: {done.stderr.strip() or done.stdout.strip()}"
 
 
 def pid_of(program: Any) -> int:

@@ -63,7 +63,7 @@ def amount_text(minor: int, currency: str, *, grouped: bool = False) -> str:
 def parse_money(text: str, currency: str) -> Money:
     """`"19.99", "EUR"` → `Money(1999, "EUR")`. Only plain ASCII digits with a point; raises MoneyError otherwise.
 
-    Strict on purpose: Python's own `int` and `Decimal` also take "１２", "1_0", " 7 " and "1e2".
+    Strict on purpose: `int` and `Decimal` of Python also take full-width digits, "1_0", " 7 " and "1e2".
     """
     if currency not in EXPONENTS:
         raise MoneyError(f"{currency!r} is not a currency we know.")

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from dataclasses import dataclass, field
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from core.errors import Refusal
 from drops.errors import CannotCancel, HoldNotOffered, LimitReached, OrderNotFound, OrderNotHeld, SoldOut
+from drops.stock import Stock
 from ledger import rules as ledger
 from ledger.errors import InsufficientFunds
 from ledger.rules import Balance, Transfer
 from sales.errors import IdempotencyConflict, NotOpen
-
-K = TypeVar("K")
 
 HELD = "held"
 PAID = "paid"
@@ -28,8 +29,7 @@ EXPIRED = "expired"
 REFUNDED = "refunded"
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True, gc=False):
     """The sealed terms that the rules go by."""
 
     drop_id: UUID
@@ -44,8 +44,7 @@ class Terms:
     escrow_account_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True, gc=False):
     """An order as a value; the same facts as its row."""
 
     id: UUID
@@ -68,8 +67,7 @@ class Order:
         return self.quantity * self.unit_price_minor
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceOrder:
+class PlaceOrder(Struct, frozen=True, gc=False):
     """Buy `quantity` units now, or, with `hold`, keep them until confirmed. The ids are made when it is received."""
 
     order_id: UUID
@@ -81,8 +79,7 @@ class PlaceOrder:
     received_at: dt.datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmOrder:
+class ConfirmOrder(Struct, frozen=True, gc=False):
     """The buyer takes the held units: the money is captured."""
 
     order_id: UUID
@@ -90,8 +87,7 @@ class ConfirmOrder:
     received_at: dt.datetime
 
 
-@dataclass(frozen=True, slots=True)
-class CancelOrder:
+class CancelOrder(Struct, frozen=True, gc=False):
     """The buyer gives the units back: a hold at any time, a purchase as long as the terms allow."""
 
     order_id: UUID
@@ -99,16 +95,14 @@ class CancelOrder:
     received_at: dt.datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ExpireHold:
+class ExpireHold(Struct, frozen=True, gc=False):
     """A hold's deadline has passed; nobody asked."""
 
     order_id: UUID
     received_at: dt.datetime
 
 
-@dataclass(frozen=True, slots=True)
-class RefundOrder:
+class RefundOrder(Struct, frozen=True, gc=False):
     """The seller, or a cancelled sale, gives the buyer everything back, held or paid."""
 
     order_id: UUID
@@ -119,18 +113,11 @@ Command = PlaceOrder | ConfirmOrder | CancelOrder | ExpireHold | RefundOrder
 
 
 @dataclass(slots=True)
-class Bucket:
-    units_left: int
-    is_closed: bool = False
-
-
-@dataclass(slots=True)
 class State:
     """What one transaction's snapshot shows of the drop, as far as its batch needs it. `decide` changes it as it goes."""
 
     terms: Terms
-    buckets: dict[int, Bucket]
-    home: int  # the bucket this process keeps to
+    stock: Stock
     wallets: dict[UUID, UUID] = field(default_factory=dict)  # fan → wallet account
     balances: dict[UUID, Balance] = field(default_factory=dict)  # wallet account → balance
     units_by_fan: dict[UUID, int] = field(default_factory=dict)  # only kept when the terms set a limit
@@ -147,7 +134,7 @@ class Decision:
     placed: dict[UUID, Order] = field(default_factory=dict)  # orders to insert
     changed: dict[UUID, Order] = field(default_factory=dict)  # orders to update
     was: dict[UUID, str] = field(default_factory=dict)  # the state a changed order must still be in
-    bucket_changes: dict[int, int] = field(default_factory=dict)  # number → change of units_left
+    bucket_changes: dict[int, int] = field(default_factory=dict)  # number → change of its units
     limit_changes: dict[UUID, int] = field(default_factory=dict)  # fan → change of units
     transfers: list[Transfer] = field(default_factory=list)
 
@@ -161,6 +148,7 @@ def decide(state: State, commands: Sequence[Command]) -> Decision:
         except Refusal as refusal:
             outcome = refusal
         decision.outcomes.append(outcome)
+    decision.bucket_changes = state.stock.changes
     return decision
 
 
@@ -186,9 +174,8 @@ def _place(state: State, decision: Decision, command: PlaceOrder) -> Order:
     if command.hold and not terms.hold_s:
         raise HoldNotOffered
     _check_open(state, command.received_at)
-    units_left = sum(bucket.units_left for bucket in state.buckets.values())
-    if units_left < command.quantity:
-        raise SoldOut(units_left=units_left, quantity=command.quantity)
+    if state.stock.units_left < command.quantity:
+        raise SoldOut(units_left=state.stock.units_left, quantity=command.quantity)
     has = state.units_by_fan.get(command.fan_id, 0)
     if terms.limit_per_fan is not None and has + command.quantity > terms.limit_per_fan:
         raise LimitReached(limit_per_fan=terms.limit_per_fan, units=has)
@@ -199,7 +186,7 @@ def _place(state: State, decision: Decision, command: PlaceOrder) -> Order:
         raise InsufficientFunds(available_minor=0, needed_minor=order.total_minor, currency=terms.currency)
     # Money last: it is the only step that both refuses and changes the state.
     _move_money(state, decision, _payment(terms, order, wallet_id))
-    take_units(state.buckets, state.home, command.quantity, decision.bucket_changes)
+    state.stock.take(command.quantity)
     if terms.limit_per_fan is not None:
         state.units_by_fan[command.fan_id] = has + command.quantity
         _add(decision.limit_changes, command.fan_id, command.quantity)
@@ -220,7 +207,7 @@ def _check_open(state: State, at: dt.datetime) -> None:
     terms = state.terms
     if at < terms.opens_at:
         raise NotOpen("This sale has not opened yet.", opens_at=terms.opens_at.isoformat())
-    if at >= terms.closes_at or any(bucket.is_closed for bucket in state.buckets.values()):
+    if at >= terms.closes_at or state.stock.is_closed:
         raise NotOpen("This sale has closed.", closes_at=terms.closes_at.isoformat())
 
 
@@ -329,8 +316,7 @@ def _give_back(state: State, decision: Decision, order: Order, to: str, at: dt.d
         )  # fmt: skip
         back = ledger.reverse(moved, code="refund", at=at)
     _move_money(state, decision, back)
-    state.buckets[state.home].units_left += order.quantity
-    _add(decision.bucket_changes, state.home, order.quantity)
+    state.stock.give_back(order.quantity)
     if state.terms.limit_per_fan is not None:
         state.units_by_fan[order.fan_id] = state.units_by_fan.get(order.fan_id, 0) - order.quantity
         _add(decision.limit_changes, order.fan_id, -order.quantity)
@@ -354,36 +340,5 @@ def _move_money(state: State, decision: Decision, transfer: Transfer) -> None:
     state.payments[transfer.id] = transfer
 
 
-def take_units(buckets: dict[int, Bucket], home: int, quantity: int, changes: dict[int, int]) -> None:
-    """Take `quantity` units from the `home` bucket. When it is short, half of the fullest other bucket moves in first.
-
-    Moving half, not just what is missing, keeps the next batches at home: two processes meet on a bucket a few times per
-    drop instead of once per batch. The caller has checked that there are enough units in all.
-    """
-    while (short := quantity - buckets[home].units_left) > 0:
-        richest = max((n for n in buckets if n != home), key=lambda n: buckets[n].units_left)
-        moved = min(buckets[richest].units_left, max(short, (buckets[richest].units_left + 1) // 2))
-        assert moved > 0, (quantity, buckets)
-        _move_units(buckets, changes, richest, -moved)
-        _move_units(buckets, changes, home, moved)
-    _move_units(buckets, changes, home, -quantity)
-
-
-def _move_units(buckets: dict[int, Bucket], changes: dict[int, int], number: int, change: int) -> None:
-    buckets[number].units_left += change
-    _add(changes, number, change)
-
-
-def split_units(units_total: int, count: int) -> list[int]:
-    """`units_total` spread over `count` buckets as evenly as whole units go."""
-    share, rest = divmod(units_total, count)
-    return [share + (number < rest) for number in range(count)]
-
-
-def bucket_count(units_total: int) -> int:
-    """How many buckets a drop gets: enough for a dozen processes, but none that starts (almost) empty."""
-    return max(1, min(16, units_total // 50))
-
-
-def _add(sums: dict[K, int], key: K, change: int) -> None:
+def _add(sums: dict[UUID, int], key: UUID, change: int) -> None:
     sums[key] = sums.get(key, 0) + change

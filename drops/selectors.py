@@ -13,6 +13,7 @@ from core.sql import array
 from drops import models, rules
 from drops.errors import OrderNotFound
 from drops.models import HAS_UNITS, Drop, OrderState
+from drops.stock import Stock
 from ledger import selectors as ledger
 from sales import selectors as sales
 
@@ -93,7 +94,7 @@ def load_state(drop_id: UUID, commands: Sequence[rules.Command], home: int) -> r
         state.orders = {order.id: order for order in _orders_by_id(changing)}
         state.payments = ledger.transfers_by_id([order.transfer_id for order in state.orders.values()])
     fans = {order.fan_id for order in state.orders.values()}
-    if any(bucket.units_left for bucket in state.buckets.values()):
+    if state.stock.units_left:
         # With nothing left every purchase is refused before money is looked at: the sold-out answer stays cheap.
         fans |= {command.fan_id for command in placing}
     if fans:
@@ -124,8 +125,12 @@ def _load_drop(drop_id: UUID, home: int) -> rules.State:
         rows = cursor.fetchall()
     if not rows:
         raise NotFound("This drop is not on sale.")
-    buckets = {number: rules.Bucket(left, is_closed) for *_, number, left, is_closed in rows}
-    return rules.State(rules.Terms(drop_id, *rows[0][:9]), buckets, home % len(buckets))
+    stock = Stock(
+        {number: left for *_, number, left, _ in rows},
+        home=home % len(rows),
+        is_closed=any(is_closed for *_, is_closed in rows),
+    )
+    return rules.State(rules.Terms(drop_id, *rows[0][:9]), stock)
 
 
 def _orders_by_key(commands: Sequence[rules.PlaceOrder]) -> list[rules.Order]:

@@ -21,6 +21,7 @@ from core.sql import array
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
 from drops import rules, selectors
 from drops.models import LIMIT_MAX, UNITS_MAX, Bucket, Drop, Order, OrderState, Settlement
+from drops.stock import bucket_count, split_units
 from ledger import rules as transfers
 from ledger import services as ledger
 from ledger.models import AccountKey, AccountKind
@@ -83,7 +84,7 @@ lanes: Lanes[rules.Command, rules.Order] = Lanes(OrderLane)
 @joins_transaction
 def write_decision(terms: rules.Terms, decision: rules.Decision) -> None:
     """Write what was decided, set-based. Every statement carries its guard, so this is safe with any number of lanes."""
-    _change_buckets(terms.drop_id, {n: change for n, change in decision.bucket_changes.items() if change})
+    _change_buckets(terms.drop_id, decision.bucket_changes)
     _change_limits(terms, {fan: change for fan, change in decision.limit_changes.items() if change})
     _insert_orders(list(decision.placed.values()))
     _update_orders(decision)
@@ -285,7 +286,7 @@ class DropRules:
 
     def publish(self, sale: Sale, now: dt.datetime) -> None:
         units_total = sale.drop.units_total
-        shares = rules.split_units(units_total, rules.bucket_count(units_total))
+        shares = split_units(units_total, bucket_count(units_total))
         Bucket.objects.bulk_create(
             Bucket(drop_id=sale.id, number=number, units_left=units) for number, units in enumerate(shares)
         )

@@ -45,9 +45,7 @@ class _TokenCache:
             self.clients[region] = boto3.client("dsql", region_name=region)
         client = self.clients[region]
         sign = (
-            client.generate_db_connect_admin_auth_token
-            if role == ADMIN_ROLE
-            else client.generate_db_connect_auth_token
+            client.generate_db_connect_admin_auth_token if role == ADMIN_ROLE else client.generate_db_connect_auth_token
         )
         return sign(endpoint, region, TOKEN_LIFETIME_S)
 

@@ -1,5 +1,8 @@
 """The database wrapper: what `ENGINE = "dsql"` loads."""
 
+# The stubs leave out the private half of Django's backends, which a backend has to override.
+# mypy: disable-error-code="attr-defined, misc"
+
 from __future__ import annotations
 
 from typing import Any
@@ -24,7 +27,7 @@ from dsql.schema import DatabaseSchemaEditor
 from dsql.strict.connection import StrictConnection
 from dsql.strict.cursor import StrictCursor, StrictServerBindingCursor
 from dsql.strict.session import Caps
-from dsql.transactions import CommitState
+from dsql.transactions import CommitState, is_unavailable
 from dsql.types import DATA_TYPE_CHECKS, DATA_TYPE_SUFFIXES, DATA_TYPES
 
 # What the backend itself reads from OPTIONS; the rest goes to the driver.
@@ -93,7 +96,12 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         if self.is_live:
             # Host, port, password and TLS come from the endpoint that is dialled.
             params = {name: value for name, value in params.items() if name not in ("host", "port", "password")}
-            return {**params, "dbname": DATABASE_NAME, "endpoints": options["endpoints"], "region": options.get("region")}
+            return {
+                **params,
+                "dbname": DATABASE_NAME,
+                "endpoints": options["endpoints"],
+                "region": options.get("region"),
+            }
         start_options = {"default_transaction_isolation": r"repeatable\ read", "timezone": "UTC"}
         if self.is_strict:
             binds_on_server = options.get("server_side_binding") is True
@@ -171,9 +179,10 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         try:
             super()._commit()
             faults.after_commit(self)
-        except Exception:
-            # Whatever was raised: with the connection alive the server did answer, and the answer was no.
-            if not self.connection.closed:
+        except Exception as error:
+            # Whatever was raised: with the connection alive the server did answer, and the answer was no. Except
+            # for "server unavailable", which tells of a commit that may have happened.
+            if not self.connection.closed and not is_unavailable(error):
                 self.commit_state = CommitState.ANSWERED
             raise
         self.commit_state = CommitState.ANSWERED
@@ -199,7 +208,9 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
 
 def _check_options(options: dict[str, Any]) -> None:
     if options.get("isolation_level") not in (None, IsolationLevel.REPEATABLE_READ):
-        raise ImproperlyConfigured("DSQL knows one isolation level, REPEATABLE READ; remove OPTIONS['isolation_level'].")
+        raise ImproperlyConfigured(
+            "DSQL knows one isolation level, REPEATABLE READ; remove OPTIONS['isolation_level']."
+        )
     if options.get("foreign_keys", "skip") != "skip":
         raise ImproperlyConfigured("OPTIONS['foreign_keys'] must be 'skip': constraints between tables are not made.")
     for name in ("options", "assume_role"):

@@ -43,8 +43,12 @@ def _column_errors(model: type[Model], connection: Any) -> Iterator[CheckMessage
 def _index_errors(model: type[Model], connection: Any) -> Iterator[CheckMessage]:
     options = model._meta
     uniques = [constraint for constraint in options.constraints if isinstance(constraint, UniqueConstraint)]
-    columns = [field for field in options.local_fields if field.db_index or field.unique]
-    keys = [*options.unique_together, *(unique.fields for unique in uniques), *(index.fields for index in options.indexes)]
+    columns = [field for field in options.local_fields if getattr(field, "db_index", False) or field.unique]
+    keys = [
+        *options.unique_together,
+        *(unique.fields for unique in uniques),
+        *(index.fields for index in options.indexes),
+    ]
     count = len(columns) + len(keys)
     if count > INDEXES_MAX:
         yield Error(f"{count} indexes; DSQL takes {INDEXES_MAX} a table.", obj=model, id="dsql.E002")

@@ -75,7 +75,8 @@ class DatabaseOperations(operations.DatabaseOperations):
         """Those of `tables` that are not empty, in the order given."""
         if not tables:
             return []
-        probes = (f"SELECT {n} WHERE EXISTS (SELECT 1 FROM {self.quote_name(t)})" for n, t in enumerate(tables))
+        names = enumerate(map(self.quote_name, tables))
+        probes = (f"SELECT {n} WHERE EXISTS (SELECT 1 FROM {name})" for n, name in names)  # noqa: S608
         with self.connection.cursor() as cursor:
             cursor.execute(" UNION ALL ".join(probes))
             return [tables[n] for n in sorted(row[0] for row in cursor.fetchall())]
@@ -85,6 +86,6 @@ class DatabaseOperations(operations.DatabaseOperations):
             columns = self.connection.introspection.get_primary_key_columns(cursor, table)
         name = self.quote_name(table)
         if not columns:
-            return f"DELETE FROM {name}"
+            return f"DELETE FROM {name}"  # noqa: S608  (a quoted name)
         key = ", ".join(map(self.quote_name, columns))
-        return f"DELETE FROM {name} WHERE ({key}) IN (SELECT {key} FROM {name} LIMIT {BATCH_ROWS})"
+        return f"DELETE FROM {name} WHERE ({key}) IN (SELECT {key} FROM {name} LIMIT {BATCH_ROWS})"  # noqa: S608

@@ -21,8 +21,8 @@ class Relation:
 
     def sql(self) -> str:
         """Counts the rows whose parent is missing."""
-        return (
-            f'SELECT count(*) FROM "{self.table}" AS child WHERE child."{self.column}" IS NOT NULL AND NOT EXISTS '
+        return (  # the names come from the models
+            f'SELECT count(*) FROM "{self.table}" AS child WHERE child."{self.column}" IS NOT NULL AND NOT EXISTS '  # noqa: S608
             f'(SELECT 1 FROM "{self.parent_table}" AS parent WHERE parent."{self.parent_column}" = child."{self.column}")'
         )
 

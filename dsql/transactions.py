@@ -185,6 +185,11 @@ def _assert_can_commit(connection: Any) -> None:
         raise InternalError("A statement of this transaction failed, so it cannot be committed.")
 
 
+def is_unavailable(error: BaseException) -> bool:
+    """DSQL's "server unavailable": run again, and at COMMIT the outcome is unknown."""
+    return sqlstate_of(error) == SERVER_UNAVAILABLE and "server unavailable" in str(error)
+
+
 def _classify(connection: Any, error: BaseException) -> _Failure:
     if error is connection.commit_hook_error:
         return _Failure.FINAL  # the transaction is in; only a hook after it failed
@@ -202,11 +207,7 @@ def _classify(connection: Any, error: BaseException) -> _Failure:
 def _is_lost(connection: Any, error: BaseException) -> bool:
     state = sqlstate_of(error)
     if state is not None:
-        return (
-            state.startswith("08")
-            or state in LOST_SQLSTATES
-            or (state == SERVER_UNAVAILABLE and "server unavailable" in str(error))
-        )
+        return state.startswith("08") or state in LOST_SQLSTATES or is_unavailable(error)
     if not isinstance(error, OperationalError | InterfaceError):
         return False
     # A full pool has already made the caller wait; asking again would only lengthen the queue.

@@ -19,8 +19,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from core.ids import follow_up_id
 from core.money import MINOR_MAX
@@ -32,8 +34,7 @@ POSTED = "posted"
 VOIDED = "voided"
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Struct, frozen=True, gc=False):
     """One ledger row. `id` is made by the client and kept across its retries."""
 
     id: UUID
@@ -55,8 +56,7 @@ class Transfer:
         return replace(self, at=other.at, expires_at=other.expires_at, journal_id=other.journal_id) == other
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(Struct, frozen=True, gc=False):
     """What an account that can run dry has: `available` to spend, and `held` for pending transfers. Minor units."""
 
     available_minor: int

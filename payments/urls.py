@@ -1,2 +1,9 @@
+from django.urls import path
+
+from payments import views
+
 app_name = "payments"
-urlpatterns = []
+urlpatterns = [
+    path("", views.start, name="start"),
+    path("simulated/<uuid:top_up_id>/", views.simulated, name="simulated"),
+]

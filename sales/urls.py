@@ -1,2 +1,16 @@
+from django.urls import path
+
+from accounts.views import profile
+from sales import views
+
 app_name = "sales"
-urlpatterns = []
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("s/<slug:handle>/", views.storefront, name="storefront"),
+    path("sales/<uuid:sale_id>/", views.room, name="room"),
+    path("sales/<uuid:sale_id>/terms/", views.sealed_terms, name="terms"),
+    path("proof/", views.proof_list, name="proof_list"),
+    path("proof/<uuid:sale_id>/", views.proof, name="proof"),
+    path("sell/<slug:handle>/", views.console, name="console"),
+    path("account/", profile, name="profile"),
+]

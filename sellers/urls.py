@@ -1,2 +1,8 @@
+from django.urls import path
+
+from sellers import views
+
 app_name = "sellers"
-urlpatterns = []
+urlpatterns = [
+    path("", views.shops, name="shops"),
+]

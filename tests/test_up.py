@@ -184,7 +184,7 @@ def test_a_full_disk_is_refused_in_a_sentence(data: Path) -> None:
     if mounted.returncode != 0:
         pytest.skip("this machine does not let root mount a small disk")
     try:
-        assert "The disk is full" in refusal(disk / "data", "--port", str(free_port()))
+        assert "of disk left and Dropfront needs 300 MB." in refusal(disk / "data", "--port", str(free_port()))
     finally:
         subprocess.run(["umount", disk], check=True)
 

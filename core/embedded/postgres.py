@@ -22,7 +22,7 @@ from urllib.parse import quote
 import psycopg
 
 from core.embedded.errors import StartError
-from core.embedded.service import Service, launched
+from core.embedded.service import Service, launched, likely_cause
 
 MAJOR = "18"
 PORT = 5432  # only a part of the socket's name
@@ -103,8 +103,7 @@ class Postgres(Service):
             command += ["--no-sync"]
         done = subprocess.run(launched(command, **self.launch_options()), capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise StartError(f"PostgreSQL could not create its data folder {fresh}: {reason}")
+            raise StartError(f"PostgreSQL could not create its data folder: {likely_cause(done.stderr)}")
         fresh.rename(self.cluster)
 
     def check_version(self) -> None:
@@ -183,7 +182,7 @@ lc_messages = 'C'
             launched(["true"], **self.launch_options()), capture_output=True, text=True, check=False
         )
         if waited.returncode != 0:
-            raise StartError(f"PostgreSQL cannot start: {waited.stderr.strip().splitlines()[-1]}.")
+            raise StartError(f"PostgreSQL cannot start: {likely_cause(waited.stderr)}.")
         for stale in (
             self.cluster / "postmaster.pid",
             self.socket_dir / f".s.PGSQL.{PORT}",

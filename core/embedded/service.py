@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -31,6 +32,14 @@ def launched(command: Sequence[str], *, death_signal: signal.Signals = signal.SI
         raise StartError(f"There is no program {command[0]}.")
     settings = {"parent": os.getpid(), "death_signal": int(death_signal), **options}
     return [sys.executable, "-I", "-S", str(LAUNCH), json.dumps(settings), program, *command[1:]]
+
+
+def likely_cause(output: str) -> str:
+    """The line that most likely says why a program failed: hints, positions and clean-up may follow it."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    causes = [line for line in lines if re.search(r"Error\b|Exception\b|error:|FATAL|PANIC", line)]
+    disk_full = [line for line in lines if os.strerror(errno.ENOSPC) in line]
+    return (disk_full or causes or lines or ["it gave no reason"])[-1]
 
 
 class Service:
@@ -100,7 +109,10 @@ class Service:
             if not self.is_running():
                 raise StartError(self.ended_while_starting())
             if time.monotonic() > deadline:
-                raise StartError(f"{self.name} did not answer within {self.ready_s:.0f} s (see {self.log_path})")
+                cause = likely_cause(self.log_tail())
+                raise StartError(
+                    f"{self.name} did not answer within {self.ready_s:.0f} s: {cause} (see {self.log_path})"
+                )
             time.sleep(POLL_S)
 
     def is_running(self) -> bool:
@@ -138,14 +150,8 @@ class Service:
         self.log_began_at = log.tell()
         return log
 
-    def last_log_line(self) -> str:
-        """The line of the log's end that most likely names the cause: hints and source lines may follow it."""
-        lines = [line.strip() for line in self.log_tail().splitlines() if line.strip()]
-        causes = [line for line in lines if re.search(r"Error\b|Exception\b|FATAL|PANIC", line)]
-        return (causes or lines or ["it wrote no log"])[-1]
-
     def ended_while_starting(self) -> str:
-        return f"{self.name} ended while starting: {self.last_log_line()} (see {self.log_path})"
+        return f"{self.name} ended while starting: {likely_cause(self.log_tail())} (see {self.log_path})"
 
     def log_tail(self, size: int = 4096) -> str:
         if not self.log_path.exists():

@@ -103,7 +103,7 @@ class Watched:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.backoff_s = BACKOFF_FIRST_S
+        self.backoff_s = 0.0
         self.started_at = time.monotonic()
         self.restart_at: float | None = None
 
@@ -119,7 +119,7 @@ class Watched:
 
     def plan_restart(self, now: float) -> None:
         steady = now - self.started_at > STEADY_S
-        self.backoff_s = BACKOFF_FIRST_S if steady else min(self.backoff_s * 2, BACKOFF_MAX_S)
+        self.backoff_s = BACKOFF_FIRST_S if steady else min(max(self.backoff_s * 2, BACKOFF_FIRST_S), BACKOFF_MAX_S)
         self.restart_at = now + self.backoff_s
 
     def restart(self, say: Callable[[str], None]) -> None:

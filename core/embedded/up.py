@@ -25,11 +25,12 @@ from core.embedded import env
 from core.embedded.errors import StartError
 from core.embedded.ports import is_loopback, reserved_port
 from core.embedded.servers import Servers, locked
-from core.embedded.service import Program
+from core.embedded.service import Program, likely_cause
 from core.embedded.supervisor import Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
 DISK_FREE_BYTES_MIN = 300_000_000
+DISK_FULL_BYTES = 100_000_000
 READY_WITHIN_S = 60.0
 INTERRUPTED_EXIT = 130  # as a shell has it for Ctrl-C
 WORKER_THREADS = 2
@@ -42,15 +43,16 @@ def main() -> int:
     try:
         return site.run()
     except StartError as error:
-        return fail(str(error))
+        return fail(str(error), site.data)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        return fail(str(error))
+        return fail(str(error), site.data)
 
 
-def fail(reason: str) -> int:
-    if os.strerror(errno.ENOSPC) in reason:
+def fail(reason: str, data: Path) -> int:
+    # A server that met a full disk may complain of what came of it, so the disk itself is asked too.
+    if os.strerror(errno.ENOSPC) in reason or shutil.disk_usage(data).free < DISK_FULL_BYTES:
         reason = f"The disk is full; free some space and start again ({reason})"
     print(reason, file=sys.stderr)
     return 1
@@ -160,7 +162,9 @@ class Site:
             if program.is_running():
                 program.kill()
         if code != 0:
-            raise StartError(f"Preparing the database failed: {program.last_log_line()} (see {program.log_path})")
+            raise StartError(
+                f"Preparing the database failed: {likely_cause(program.log_tail())} (see {program.log_path})"
+            )
 
     def programs(self) -> list[Program]:
         logs = self.data / "logs"
@@ -246,10 +250,8 @@ class Site:
     def check_disk(self) -> None:
         free = shutil.disk_usage(self.data).free
         if free < DISK_FREE_BYTES_MIN:
-            raise StartError(
-                f"The disk is full: {self.data} has {free // 1_000_000} MB left and Dropfront needs "
-                f"{DISK_FREE_BYTES_MIN // 1_000_000} MB."
-            )
+            wanted = DISK_FREE_BYTES_MIN // 1_000_000
+            raise StartError(f"{self.data} has {free // 1_000_000} MB of disk left and Dropfront needs {wanted} MB.")
 
 
 class MigrationStamp:

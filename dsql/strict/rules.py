@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import postgast
 
 from dsql.strict import tables
+from dsql.strict.locks import RowLocks, find_row_locks
 from dsql.strict.refusals import FEATURE_NOT_SUPPORTED, Refusal
 
 CACHED_TEXTS = 4096
@@ -79,6 +80,7 @@ class Verdict:
     commits: bool = False
     job: Job | None = None
     uses_jobs: bool = False
+    locks: RowLocks | None = None
 
     @property
     def is_ddl(self) -> bool:
@@ -106,7 +108,10 @@ def _judge(text: str, has_placeholders: bool) -> Verdict:
     verdicts = [_judge_statement(raw.stmt, context) for raw in parsed.stmts]
     verdict = _combine(verdicts)
     uses_jobs = verdict.job is not None or _JOBS_TEXT.search(text) is not None
-    return replace(verdict, sql=rewritten if async_count else None, uses_jobs=uses_jobs)
+    locks = None
+    if verdict.kind == "select_stmt" and verdict.refusal is None and context.has_deep_words:
+        locks = find_row_locks(parsed.stmts[0].stmt.select_stmt, rewritten)
+    return replace(verdict, sql=rewritten if async_count else None, uses_jobs=uses_jobs, locks=locks)
 
 
 _judge_cached = lru_cache(maxsize=CACHED_TEXTS)(_judge)
@@ -322,10 +327,7 @@ def _judge_set(node: Any, text: _Text) -> Verdict:
     if kind == "VAR_SET_MULTI":  # SET TRANSACTION and SET SESSION CHARACTERISTICS
         return Verdict(refusal=_refuse_isolation(node.args) or _not_settable("TRANSACTION"))
     is_settable = (
-        kind == "VAR_RESET_ALL"
-        or name in SETTABLE
-        or name.startswith("enable_")
-        or (name == "role" and node.is_local)
+        kind == "VAR_RESET_ALL" or name in SETTABLE or name.startswith("enable_") or (name == "role" and node.is_local)
     )
     return Verdict(refusal=None if is_settable else _not_settable(node.name))
 

@@ -81,7 +81,43 @@ _DISPLAYED = {
 _SERIALS = frozenset({"serial", "serial2", "serial4", "serial8", "bigserial", "smallserial"})
 # A name that is in neither list may be a domain, so the server decides.
 _REFUSED_TYPES = frozenset(
-    ["money", "xml", "inet", "cidr", "macaddr", "macaddr8", "point", "line", "lseg", "box", "path", "polygon", "circle", "tsvector", "tsquery", "bit", "varbit", "pg_lsn", "int4range", "int8range", "numrange", "daterange", "tsrange", "tstzrange", "int4multirange", "int8multirange", "nummultirange", "datemultirange", "tsmultirange", "tstzmultirange", "txid_snapshot", "pg_snapshot", "citext", "hstore", "jsonpath"]
+    [
+        "money",
+        "xml",
+        "inet",
+        "cidr",
+        "macaddr",
+        "macaddr8",
+        "point",
+        "line",
+        "lseg",
+        "box",
+        "path",
+        "polygon",
+        "circle",
+        "tsvector",
+        "tsquery",
+        "bit",
+        "varbit",
+        "pg_lsn",
+        "int4range",
+        "int8range",
+        "numrange",
+        "daterange",
+        "tsrange",
+        "tstzrange",
+        "int4multirange",
+        "int8multirange",
+        "nummultirange",
+        "datemultirange",
+        "tsmultirange",
+        "tstzmultirange",
+        "txid_snapshot",
+        "pg_snapshot",
+        "citext",
+        "hstore",
+        "jsonpath",
+    ]
 )
 
 
@@ -152,7 +188,9 @@ def _refuse_action(action: Any, is_async: bool) -> Refusal | None:
     if kind == "AT_AddConstraint":
         return _refuse_added_constraint(getattr(action, "def").constraint)
     if kind == "AT_AddIdentity":
-        return None if has_valid_cache(getattr(action, "def").constraint.options) else _unsupported(IDENTITY_WITHOUT_CACHE)
+        return (
+            None if has_valid_cache(getattr(action, "def").constraint.options) else _unsupported(IDENTITY_WITHOUT_CACHE)
+        )
     if kind == "AT_ValidateConstraint":
         return None if is_async else _unsupported("unsupported ALTER TABLE VALIDATE CONSTRAINT statement")
     words = kind.removeprefix("AT_")

@@ -18,7 +18,10 @@ DATABASES = {
         "PASSWORD": unquote(url.password or ""),
         "HOST": query.get("host") or unquote(url.hostname or ""),
         "PORT": query.get("port") or url.port or "",
-        "OPTIONS": {"strict": os.environ.get("DSQL_STRICT", "1") == "1", "pool": {"min_size": 1, "max_size": 12, "timeout": 1.0}},
+        "OPTIONS": {
+            "strict": os.environ.get("DSQL_STRICT", "1") == "1",
+            "pool": {"min_size": 1, "max_size": 12, "timeout": 1.0},
+        },
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

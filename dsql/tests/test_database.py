@@ -66,7 +66,12 @@ def test_a_live_connection_dials_the_endpoints_in_order(monkeypatch: pytest.Monk
 def test_a_token_is_signed_once_until_it_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
     signed: list[str] = []
     now = [1000.0]
-    monkeypatch.setattr(auth._TokenCache, "_sign", lambda self, endpoint, region, role: signed.append(role) or "token")
+
+    def sign(self: Any, endpoint: str, region: str, role: str) -> str:
+        signed.append(role)
+        return "token"
+
+    monkeypatch.setattr(auth._TokenCache, "_sign", sign)
     monkeypatch.setattr(auth.time, "monotonic", lambda: now[0])
     tokens = auth._TokenCache()
 
@@ -89,13 +94,13 @@ class FlushTests(TransactionTestCase):
             Group.objects.bulk_create(Group(name=f"group {n}") for n in range(start, start + 1500))
         call_command("flush", interactive=False, verbosity=0)
 
-        self.assertEqual(Group.objects.count(), 0)
+        assert Group.objects.count() == 0
 
     def test_flush_resets_sequences_when_asked(self) -> None:
         Group.objects.create(name="a")
         call_command("flush", interactive=False, verbosity=0, reset_sequences=True)
 
-        self.assertEqual(Group.objects.create(name="b").id, 1)
+        assert Group.objects.create(name="b").id == 1
 
 
 class SavepointlessTests(TestCase):
@@ -104,21 +109,21 @@ class SavepointlessTests(TestCase):
         cls.group = Group.objects.create(name="made for each test")
 
     def test_test_data_is_there(self) -> None:
-        self.assertEqual(Group.objects.count(), 1)
+        assert Group.objects.count() == 1
         self.group.delete()
 
     def test_and_there_again(self) -> None:
-        self.assertEqual(Group.objects.count(), 1)
+        assert Group.objects.count() == 1
 
     def test_an_inner_error_spoils_the_whole_transaction(self) -> None:
-        with self.assertRaises(IntegrityError), transaction.atomic():
+        with pytest.raises(IntegrityError), transaction.atomic():
             Group.objects.create(name=self.group.name)
-        with self.assertRaises(transaction.TransactionManagementError):
+        with pytest.raises(transaction.TransactionManagementError):
             Group.objects.count()
 
     def test_a_retried_transaction_joins_the_test(self) -> None:
         run_transaction(lambda: Group.objects.create(name="b"))
-        self.assertEqual(Group.objects.count(), 2)
+        assert Group.objects.count() == 2
 
 
 @pytest.mark.django_db(transaction=True)

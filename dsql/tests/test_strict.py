@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,6 @@ from django.db import NotSupportedError, OperationalError, ProgrammingError, con
 from django.db.utils import DataError, InternalError
 
 from dsql.strict.session import Caps
-from dsql.transactions import sqlstate_of
 
 
 @pytest.fixture
@@ -49,20 +49,45 @@ def answer(raw: Any, sql: str) -> str:
     try:
         return raw.execute(sql).statusmessage
     except psycopg.Error as error:
-        assert error.sqlstate is not None, error
-        return error.sqlstate
+        return error.sqlstate or repr(error)
 
 
 SEQUENCES = [
-    ("an error aborts the block", [("BEGIN", "BEGIN"), ("TRUNCATE x_t", "0A000"), ("SELECT 1", "25P02"), ("COMMIT", "ROLLBACK")]),
+    (
+        "an error aborts the block",
+        [("BEGIN", "BEGIN"), ("TRUNCATE x_t", "0A000"), ("SELECT 1", "25P02"), ("COMMIT", "ROLLBACK")],
+    ),
     ("autocommit goes on after an error", [("TRUNCATE x_t", "0A000"), ("SELECT 1", "SELECT 1")]),
     ("SET TRANSACTION aborts", [("BEGIN", "BEGIN"), ("SET TRANSACTION READ ONLY", "0A000"), ("SELECT 1", "25P02")]),
-    ("one ddl a block", [("BEGIN", "BEGIN"), ("CREATE TABLE x_1(id int)", "CREATE TABLE"), ("CREATE TABLE x_2(id int)", "0A000")]),
-    ("ddl then dml", [("BEGIN", "BEGIN"), ("CREATE TABLE x_1(id int)", "CREATE TABLE"), ("INSERT INTO x_t VALUES (2)", "0A000")]),
-    ("dml then ddl", [("BEGIN", "BEGIN"), ("INSERT INTO x_t VALUES (2)", "INSERT 0 1"), ("CREATE TABLE x_1(id int)", "0A000")]),
-    ("ddl then select", [("BEGIN", "BEGIN"), ("CREATE TABLE x_1(id int)", "CREATE TABLE"), ("SELECT 1", "SELECT 1"), ("COMMIT", "COMMIT")]),
-    ("two ddl in two transactions", [("CREATE TABLE x_1(id int)", "CREATE TABLE"), ("CREATE TABLE x_2(id int)", "CREATE TABLE")]),
-    ("grants are ddl", [("BEGIN", "BEGIN"), ("GRANT SELECT ON x_t TO public", "GRANT"), ("REVOKE SELECT ON x_t FROM public", "0A000")]),
+    (
+        "one ddl a block",
+        [("BEGIN", "BEGIN"), ("CREATE TABLE x_1(id int)", "CREATE TABLE"), ("CREATE TABLE x_2(id int)", "0A000")],
+    ),
+    (
+        "ddl then dml",
+        [("BEGIN", "BEGIN"), ("CREATE TABLE x_1(id int)", "CREATE TABLE"), ("INSERT INTO x_t VALUES (2)", "0A000")],
+    ),
+    (
+        "dml then ddl",
+        [("BEGIN", "BEGIN"), ("INSERT INTO x_t VALUES (2)", "INSERT 0 1"), ("CREATE TABLE x_1(id int)", "0A000")],
+    ),
+    (
+        "ddl then select",
+        [
+            ("BEGIN", "BEGIN"),
+            ("CREATE TABLE x_1(id int)", "CREATE TABLE"),
+            ("SELECT 1", "SELECT 1"),
+            ("COMMIT", "COMMIT"),
+        ],
+    ),
+    (
+        "two ddl in two transactions",
+        [("CREATE TABLE x_1(id int)", "CREATE TABLE"), ("CREATE TABLE x_2(id int)", "CREATE TABLE")],
+    ),
+    (
+        "grants are ddl",
+        [("BEGIN", "BEGIN"), ("GRANT SELECT ON x_t TO public", "GRANT"), ("REVOKE SELECT ON x_t FROM public", "0A000")],
+    ),
     ("read only", [("BEGIN READ ONLY", "BEGIN"), ("SELECT 1", "SELECT 1"), ("COMMIT", "COMMIT")]),
     ("3,000 rows", [("INSERT INTO x_big SELECT generate_series(1, 3000)", "INSERT 0 3000")]),
     ("3,001 rows", [("INSERT INTO x_big SELECT generate_series(1, 3001)", "54000")]),
@@ -77,11 +102,21 @@ SEQUENCES = [
     ),
     (
         "rows written inside a WITH count",
-        [("WITH w AS (INSERT INTO x_big SELECT generate_series(1, 3001) RETURNING id) SELECT count(*) FROM w", "54000")],
+        [
+            (
+                "WITH w AS (INSERT INTO x_big SELECT generate_series(1, 3001) RETURNING id) SELECT count(*) FROM w",
+                "54000",
+            )
+        ],
     ),
     (
         "a WITH below the limit",
-        [("WITH w AS (INSERT INTO x_big SELECT generate_series(1, 9) RETURNING id) SELECT count(*) FROM w", "SELECT 1")],
+        [
+            (
+                "WITH w AS (INSERT INTO x_big SELECT generate_series(1, 9) RETURNING id) SELECT count(*) FROM w",
+                "SELECT 1",
+            )
+        ],
     ),
     ("settings", [("SET search_path TO public", "SET"), ("SET lock_timeout = 1", "0A000"), ("RESET ALL", "RESET")]),
     ("an aborted insert", [("BEGIN", "BEGIN"), ("INSERT INTO x_t VALUES (1)", "23505"), ("SELECT 1", "25P02")]),
@@ -89,7 +124,10 @@ SEQUENCES = [
     ("a select of the procedure", [("SELECT sys.wait_for_job('x')", "42809")]),
     ("a malformed job", [("CALL sys.wait_for_job('no-such-job')", "22P02")]),
     ("locale", [("SHOW lc_collate", "42704")]),
-    ("max of uuid in a transaction of reads", [("SELECT 1 FROM x_t FOR UPDATE", "SELECT 1"), ("SELECT 1 FROM x_t FOR KEY SHARE", "SELECT 1")]),
+    (
+        "max of uuid in a transaction of reads",
+        [("SELECT 1 FROM x_t FOR UPDATE", "SELECT 1"), ("SELECT 1 FROM x_t FOR KEY SHARE", "SELECT 1")],
+    ),
 ]
 
 
@@ -138,9 +176,13 @@ def test_executemany_counts_every_row(raw: Any) -> None:
 
 def test_a_transaction_that_sent_too_much_cannot_commit(raw: Any) -> None:
     raw.session.caps = Caps(size_bytes=1000)
-    with pytest.raises(OperationalError, match="transaction size limit 10mb exceeded"):
-        with transaction.atomic(), connection.cursor() as cursor:
+
+    def insert() -> None:
+        with connection.cursor() as cursor:
             cursor.execute("INSERT INTO x_t VALUES (2, %s)", ["x" * 1001])
+
+    with pytest.raises(OperationalError, match="transaction size limit 10mb exceeded"):
+        transaction.atomic(insert)()
 
     assert raw.execute("SELECT count(*) FROM x_t").fetchone() == (1,)
 
@@ -151,7 +193,7 @@ def test_a_transaction_that_is_too_old_is_refused(raw: Any) -> None:
     raw.execute("SELECT 1")
     time.sleep(0.02)
 
-    with pytest.raises(psycopg.errors.ProgramLimitExceeded, match="transaction age limit of 0.01s exceeded"):
+    with pytest.raises(psycopg.errors.ProgramLimitExceeded, match=r"transaction age limit of 0\.01s exceeded"):
         raw.execute("SELECT 1")
 
 
@@ -240,17 +282,16 @@ def test_a_guard_with_parameters(raw: Any, second: Any) -> None:
 
 
 def test_a_swallowed_error_cannot_be_committed(raw: Any) -> None:
+    def swallow() -> None:
+        with connection.cursor() as cursor, contextlib.suppress(DataError):
+            cursor.execute("SELECT 1 / 0")
+
     with pytest.raises(InternalError, match="cannot be committed"):
-        with transaction.atomic(), connection.cursor() as cursor:
-            try:
-                cursor.execute("SELECT 1 / 0")
-            except DataError as error:
-                assert sqlstate_of(error) == "22012"
+        transaction.atomic(swallow)()
 
 
 def test_copy_from_is_refused(raw: Any) -> None:
-    with raw.cursor() as cursor, pytest.raises(psycopg.errors.FeatureNotSupported):
-        with cursor.copy("COPY x_t FROM STDIN"):
-            pass
+    with raw.cursor() as cursor, pytest.raises(psycopg.errors.FeatureNotSupported), cursor.copy("COPY x_t FROM STDIN"):
+        pass
     with raw.cursor() as cursor, cursor.copy("COPY x_t TO STDOUT") as copy:
         assert [bytes(row) for row in copy] == [b"1\ta\n"]

@@ -12,6 +12,7 @@ from django.db.models import F
 from dsql import faults, transactions
 from dsql.fields import UUIDv7Field
 from dsql.ids import uuid7
+from dsql.strict.connection import StrictConnection
 from dsql.transactions import (
     Conflict40001,
     Nested,
@@ -184,6 +185,31 @@ def test_a_lost_answer_is_unknown_when_the_body_cannot_be_replayed(pauses: list[
     assert Counter.objects.count() == 1  # it was there all along, which the caller could not know
 
 
+@pytest.mark.parametrize("replayable", [False, True])
+def test_server_unavailable_as_the_answer_to_commit_is_unknown(
+    replayable: bool, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter_id, answers = uuid7(), ["server unavailable"]
+    commit = StrictConnection.commit
+
+    def unavailable(self: StrictConnection) -> None:
+        commit(self)
+        if answers:
+            raise psycopg.errors.InternalError_(answers.pop())
+
+    monkeypatch.setattr(StrictConnection, "commit", unavailable)
+
+    def body() -> None:
+        Counter.objects.get_or_create(id=counter_id, defaults={"name": "a"})
+
+    if replayable:
+        run_transaction(body, replayable=True)
+    else:
+        with pytest.raises(OutcomeUnknown):
+            run_transaction(body)
+    assert Counter.objects.count() == 1
+
+
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_lost_answer_is_replayed_and_its_hooks_run_once(times: int, pauses: list[float]) -> None:
     counter_id, attempts, hooks = uuid7(), Attempts(), []
@@ -312,4 +338,3 @@ def test_hooks_are_for_their_own_thread(in_thread: Any) -> None:
     assert len(seen) == 2
     assert seen[0].startswith("INSERT")
     assert seen[1] == "commit"
-

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import random
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -120,8 +121,6 @@ async def test_a_quiet_store_is_not_taken_for_a_dead_one(publish, sale_id, monke
     monkeypatch.setattr(store, "SILENCE_MAX_S", 0.1)
     frames = store.AsyncStore()
     async with frames.subscribed() as published:
-        import asyncio
-
         coming = asyncio.ensure_future(anext(published))
         await asyncio.sleep(0.5)
         publish(1)

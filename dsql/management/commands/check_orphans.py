@@ -11,7 +11,9 @@ from dsql.orphans import find_orphans, relations
 
 
 class Command(BaseCommand):
-    help = "Report rows that refer to a missing row, for every relation of the installed models. Exit 1 if there are any."
+    help = (
+        "Report rows that refer to a missing row, for every relation of the installed models. Exit 1 if there are any."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS)

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from accounts import selectors
+from accounts.forms import DisplayNameForm
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def profile(request: HttpRequest) -> HttpResponse:
+    """The user's name, and the ways to the e-mail address and password pages."""
+    form = DisplayNameForm(request.POST or None, instance=request.user)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        messages.success(request, "Your name is saved.")
+        return redirect("sales:profile")
+    context = {"form": form, "is_verified": selectors.is_verified(request.user.pk)}
+    return render(request, "accounts/profile.html", context, status=422 if form.errors else 200)

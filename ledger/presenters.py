@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from core.money import Money
+from ledger.selectors import StatementLine, Wallet
+
+# A transfer's code in the words of the wallet's owner.
+WORDS = {
+    "top_up": "Added to the wallet",
+    "purchase": "Purchase",
+    "hold": "Set aside for units on hold",
+    "capture": "Hold paid",
+    "release": "Hold ended, money back",
+    "refund": "Refund",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WalletBalance:
+    currency: str
+    available: Money
+    held: Money
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRow:
+    line: StatementLine
+    words: str
+
+
+def balances(wallets: Mapping[str, Wallet]) -> list[WalletBalance]:
+    return [
+        WalletBalance(
+            currency, Money(wallet.balance.available_minor, currency), Money(wallet.balance.held_minor, currency)
+        )
+        for currency, wallet in wallets.items()
+    ]
+
+
+def newest_first(lines: Sequence[StatementLine]) -> list[StatementRow]:
+    return [StatementRow(line, WORDS.get(line.code, line.code.replace("_", " ").capitalize())) for line in reversed(lines)]

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from core.errors import NotFound
+from ledger import presenters, selectors
+
+
+@require_safe
+@login_required
+def wallet(request: HttpRequest) -> HttpResponse:
+    """What the user has in each currency, and one wallet's statement: the chosen currency's, or the first."""
+    wallets = selectors.wallets_of(request.user.pk)
+    currency = request.GET.get("currency") or next(iter(wallets), "EUR")
+    if currency not in wallets and "currency" in request.GET:
+        raise NotFound("You have no wallet in this currency.")
+    context = {"wallets": presenters.balances(wallets), "currency": currency, "lines": []}
+    if currency in wallets:
+        context["lines"] = presenters.newest_first(selectors.statement(wallets[currency].account_id))
+    return render(request, "ledger/wallet.html", context)

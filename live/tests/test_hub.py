@@ -1,0 +1,376 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import pytest
+import redis
+from core.errors import Busy
+
+from live import hub as hub_module
+from live import store
+from live.hub import Hub
+from live.tests.conftest import payload
+
+pytestmark = pytest.mark.anyio
+
+
+async def until(is_so: Callable[[], bool], within_s: float = 5.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not is_so():
+            await asyncio.sleep(0.005)
+
+
+async def subscribed(hub: Hub) -> None:
+    hub._ensure_listening()
+    await until(lambda: hub._is_subscribed)
+
+
+async def in_thread(call: Callable[..., object], *arguments: object) -> None:
+    await asyncio.get_running_loop().run_in_executor(None, call, *arguments)
+
+
+class Database:
+    """What `fallback_read` reads: sales' versions, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.versions: dict[UUID, int] = {}
+        self.is_up = True
+        self.reads = 0
+
+    async def read(self, sale_id: UUID) -> bytes | None:
+        self.reads += 1
+        await asyncio.sleep(0.01)
+        if not self.is_up:
+            raise ConnectionError("the database is away")
+        version = self.versions.get(sale_id)
+        return None if version is None else payload(version)
+
+
+@pytest.fixture
+def database(hub: Hub) -> Database:
+    database = Database()
+    hub.fallback_read = database.read
+    return database
+
+
+# latest
+
+
+async def test_the_stored_frame_is_found(hub, sale_id, publish):
+    publish(3)
+
+    frame = await hub.latest(sale_id)
+
+    assert (frame, frame.version) == (payload(3), 3)
+
+
+async def test_a_sale_without_a_frame_anywhere_is_unknown(hub, database):
+    assert await hub.latest(uuid4()) is None
+
+
+async def test_a_sale_without_a_stored_frame_is_read_from_the_database(hub, database, sale_id):
+    database.versions[sale_id] = 7
+
+    assert (await hub.latest(sale_id)).version == 7
+
+
+async def test_while_subscribed_memory_answers(hub, database, sale_id, publish):
+    await subscribed(hub)
+    publish(1)
+    await until(lambda: hub._known(sale_id) is not None)
+    store._client(store.settings.REDIS_URL).delete(f"frame:{sale_id}")
+
+    assert (await hub.latest(sale_id)).version == 1
+    assert database.reads == 0
+
+
+async def test_a_thousand_arrivals_at_once_ask_the_database_once(hub, database, sale_id):
+    database.versions[sale_id] = 1
+
+    frames = await asyncio.gather(*[hub.latest(sale_id) for _ in range(1_000)])
+
+    assert {frame.version for frame in frames} == {1}
+    assert database.reads == 1
+
+
+async def test_one_who_gives_up_waiting_does_not_take_the_others_answer_away(hub, database, sale_id):
+    database.versions[sale_id] = 1
+    first, second = asyncio.ensure_future(hub.latest(sale_id)), asyncio.ensure_future(hub.latest(sale_id))
+    await asyncio.sleep(0)
+    first.cancel()
+
+    assert (await second).version == 1
+
+
+async def test_many_unknown_sales_are_read_a_few_at_a_time(hub):
+    running = most = 0
+
+    async def read(sale_id: UUID) -> bytes | None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.002)
+        running -= 1
+        return None
+
+    hub.fallback_read = read
+
+    await asyncio.gather(*[hub.latest(uuid4()) for _ in range(100)])
+
+    assert most == hub_module.FALLBACKS_MAX
+
+
+async def test_when_nobody_can_tell_the_answer_is_busy_and_not_unknown(hub, database, own_valkey, sale_id):
+    own_valkey.kill()
+    database.is_up = False
+
+    with pytest.raises(Busy):
+        await hub.latest(sale_id)
+
+
+async def test_without_a_fallback_a_store_that_is_down_means_busy(hub, own_valkey, sale_id):
+    own_valkey.kill()
+
+    with pytest.raises(Busy):
+        await hub.latest(sale_id)
+
+
+async def test_frames_of_unwatched_sales_are_kept_up_to_a_bound(hub, monkeypatch):
+    monkeypatch.setattr(hub_module, "UNWATCHED_MAX", 3)
+    await subscribed(hub)
+    ids = [uuid4() for _ in range(5)]
+
+    for sale_id in ids:
+        store.put(sale_id, 1, payload(1))
+    await until(lambda: hub._known(ids[-1]) is not None)
+
+    assert list(hub._unwatched) == ids[-3:]
+
+
+# watching
+
+
+async def test_a_viewer_gets_the_frame_there_is_and_then_each_newer_one(hub, sale_id, publish):
+    publish(1)
+    async with hub.watch(sale_id) as viewer:
+        await hub.latest(sale_id)
+        assert await viewer.next_frame() == payload(1)
+        await subscribed(hub)
+
+        publish(2)
+
+        assert await viewer.next_frame() == payload(2)
+
+
+async def test_a_stalled_viewer_misses_250_frames_and_gets_the_newest(hub, sale_id, publish):
+    async with hub.watch(sale_id) as viewer:
+        await subscribed(hub)
+        publish(1)
+        assert (await viewer.next_frame()).version == 1
+
+        for version in range(2, 252):
+            publish(version)
+        await until(lambda: hub._known(sale_id).version == 251, within_s=2)
+
+        assert (await viewer.next_frame()).version == 251
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await viewer.next_frame()
+
+
+async def test_all_viewers_are_given_the_same_encoded_frame(hub, sale_id, publish):
+    async with hub.watch(sale_id) as one, hub.watch(sale_id) as other:
+        await subscribed(hub)
+        publish(1)
+
+        first, second = await one.next_frame(), await other.next_frame()
+
+    assert first is second
+    assert first.text is second.text
+    assert first.event == b'id: 1\ndata: {"version":1}\n\n'
+
+
+async def test_a_viewer_of_one_sale_hears_nothing_of_another(hub, sale_id, publish):
+    async with hub.watch(uuid4()) as viewer:
+        await subscribed(hub)
+        publish(1)
+        await until(lambda: hub._known(sale_id) is not None)
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await viewer.next_frame()
+
+
+async def test_versions_never_go_down_while_two_publishers_race(hub, sale_id, publish):
+    seen: list[int] = []
+
+    async def look() -> None:
+        async with hub.watch(sale_id) as viewer:
+            while not seen or seen[-1] < 400:
+                seen.append((await viewer.next_frame()).version)
+
+    await subscribed(hub)
+    looking = asyncio.ensure_future(look())
+    versions = [random.Random(seed).sample(range(1, 401), 400) for seed in (1, 2)]
+
+    def publish_all(mine: list[int]) -> None:
+        for version in mine:
+            publish(version)
+
+    await asyncio.gather(*[in_thread(publish_all, mine) for mine in versions])
+
+    await asyncio.wait_for(looking, 5)
+    assert seen == sorted(set(seen))
+
+
+async def test_a_read_that_is_overtaken_by_a_frame_does_not_take_viewers_back(hub, sale_id, publish):
+    late = asyncio.Event()
+
+    async def read(_sale_id: UUID) -> bytes:
+        await late.wait()
+        return payload(1)
+
+    hub.fallback_read = read
+    async with hub.watch(sale_id) as viewer:
+        await subscribed(hub)
+        reading = asyncio.ensure_future(hub.latest(sale_id))
+        await asyncio.sleep(0.05)
+        publish(2)
+        assert (await viewer.next_frame()).version == 2
+        late.set()
+        await reading
+
+        assert (await hub.latest(sale_id)).version == 2
+
+
+async def test_more_viewers_than_a_process_can_bear_are_turned_away(hub, sale_id, monkeypatch):
+    monkeypatch.setattr(hub_module, "VIEWERS_MAX", 1)
+    async with hub.watch(sale_id):
+        with pytest.raises(Busy):
+            async with hub.watch(sale_id):
+                pass
+        assert hub.viewers_count == 1
+
+    assert hub.viewers_count == 0
+    async with hub.watch(sale_id):
+        assert hub.viewers_count == 1
+
+
+async def test_a_sale_that_nobody_watches_any_more_stays_known(hub, sale_id, publish):
+    async with hub.watch(sale_id) as viewer:
+        await subscribed(hub)
+        publish(1)
+        await viewer.next_frame()
+
+    assert hub._rooms == {}
+    assert hub._known(sale_id).version == 1
+
+
+# the store's failures
+
+
+async def test_viewers_outlive_the_store_and_catch_up_with_what_they_missed(hub, own_valkey, sale_id, publish):
+    async with hub.watch(sale_id) as viewer:
+        await subscribed(hub)
+        publish(1)
+        assert (await viewer.next_frame()).version == 1
+        waiting = asyncio.ensure_future(viewer.next_frame())
+
+        await in_thread(own_valkey.kill)
+        await until(lambda: not hub._is_subscribed)
+        await in_thread(own_valkey.start)
+        publish(2)  # most likely before the hub is back: nobody hears it
+
+        assert (await asyncio.wait_for(waiting, 10)).version == 2
+        await until(lambda: hub._is_subscribed)
+        publish(3)
+        assert (await asyncio.wait_for(viewer.next_frame(), 5)).version == 3
+
+
+async def test_a_store_that_comes_back_empty_is_made_up_for_by_the_database(
+    hub, database, own_valkey, sale_id, publish
+):
+    async with hub.watch(sale_id) as viewer:
+        await subscribed(hub)
+        publish(1)
+        await viewer.next_frame()
+        database.versions[sale_id] = 2
+
+        await in_thread(own_valkey.kill)
+        for file in (own_valkey.folder / "appendonlydir").iterdir():
+            file.unlink()
+        await in_thread(own_valkey.start)
+
+        assert (await asyncio.wait_for(viewer.next_frame(), 10)).version == 2
+
+
+async def test_while_the_store_is_down_the_database_answers(hub, database, own_valkey, sale_id, publish):
+    await subscribed(hub)
+    publish(1)
+    await until(lambda: hub._known(sale_id) is not None)
+    database.versions[sale_id] = 2
+
+    await in_thread(own_valkey.kill)
+    await until(lambda: not hub._is_subscribed)
+
+    assert (await hub.latest(sale_id)).version == 2  # not the 1 it remembered
+    database.versions[sale_id] = 3
+    assert (await hub.latest(sale_id)).version == 3
+
+
+async def test_while_nobody_can_tell_a_watched_sale_shows_what_was_known(hub, own_valkey, sale_id, publish):
+    async with hub.watch(sale_id):
+        await subscribed(hub)
+        publish(1)
+        await until(lambda: hub._known(sale_id) is not None)
+
+        await in_thread(own_valkey.kill)
+        await until(lambda: not hub._is_subscribed)
+
+        assert (await hub.latest(sale_id)).version == 1
+
+
+async def test_a_hub_cut_off_again_and_again_keeps_one_subscription(hub, sale_id, publish, valkey):
+    admin = redis.Redis.from_url(valkey.url)
+    async with hub.watch(sale_id) as viewer:
+        for version in range(1, 6):
+            await subscribed(hub)
+            admin.client_kill_filter(_type="pubsub")
+            publish(version)
+            assert (await asyncio.wait_for(viewer.next_frame(), 5)).version == version
+
+    await subscribed(hub)
+    assert admin.pubsub_numsub(store.CHANNEL) == [(b"frames", 1)]
+
+
+# its life
+
+
+async def test_close_ends_the_subscription_and_the_hub_can_be_used_again(hub, sale_id, publish, valkey):
+    admin = redis.Redis.from_url(valkey.url)
+    await subscribed(hub)
+
+    await hub.close()
+
+    await until(lambda: admin.pubsub_numsub(store.CHANNEL) == [(b"frames", 0)])
+    publish(1)
+    assert (await hub.latest(sale_id)).version == 1
+    await hub.close()
+    await hub.close()
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_it_starts_on_whatever_loop_is_running(valkey, sale_id, publish, turn):
+    hub = Hub()
+
+    async def look(version: int) -> None:
+        async with hub.watch(sale_id) as viewer:
+            publish(version)
+            await hub.latest(sale_id)
+            assert (await viewer.next_frame()).version == version
+
+    asyncio.run(look(turn))
+    asyncio.run(look(turn + 1))  # without a close between them, as in a test-suite

@@ -1,0 +1,187 @@
+"""What the spine's pages show of a sale, and the registry through which a format adds what is its own."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+from django.core.cache import cache
+from django.db import connection
+from django.http import HttpRequest
+
+from core.errors import NotFound
+from core.money import Money
+from live import store
+from sales import frames, proof, terms
+from sales.formats import get_format
+from sales.models import RUNNING_STATES, Sale, SaleState
+from sales.services import common_terms
+
+
+class Phase(StrEnum):
+    """Where a sale stands for the one who looks. By the clock, as its rules decide: a late scheduler changes nothing."""
+
+    DRAFT = "draft"
+    UPCOMING = "upcoming"
+    OPEN = "open"
+    ENDED = "ended"
+    SETTLED = "settled"
+    CANCELLED = "cancelled"
+
+
+def phase_of(sale: Sale, now: dt.datetime) -> Phase:
+    """The page's script works the same out from a frame (`static/js/phase.js`)."""
+    if sale.state in RUNNING_STATES:
+        if now < sale.opens_at:
+            return Phase.UPCOMING
+        return Phase.OPEN if now < sale.closes_at else Phase.ENDED
+    named = {SaleState.DRAFT: Phase.DRAFT, SaleState.SETTLED: Phase.SETTLED, SaleState.CANCELLED: Phase.CANCELLED}
+    return named.get(SaleState(sale.state), Phase.ENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A sale in a list."""
+
+    sale: Sale
+    phase: Phase
+    frame: Mapping[str, Any]
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What a sale has sold so far, for its seller."""
+
+    units: int
+    units_total: int
+    gross: Money
+
+
+class Presenter(Protocol):
+    """What a format shows on the spine's pages."""
+
+    card_template: str
+    proof_template: str
+
+    def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
+        """What the room's template needs beside the sale, its frame and its phase."""
+
+    def proof(self, sale: Sale) -> dict[str, Any]:
+        """Totals and newest orders, without names."""
+
+    def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]: ...
+
+    def console_url(self, sale: Sale) -> str:
+        """The seller's page for this sale."""
+
+
+_presenters: dict[str, Presenter] = {}
+
+
+def register(format: str, presenter: Presenter) -> None:
+    assert format not in _presenters, format
+    _presenters[format] = presenter
+
+
+def get_presenter(format: str) -> Presenter:
+    if format not in _presenters:
+        raise NotFound("This kind of sale does not exist.")
+    return _presenters[format]
+
+
+def cards(sales: Sequence[Sale], now: dt.datetime) -> list[Card]:
+    newest = newest_frames([sale.id for sale in sales])
+    return [
+        Card(sale, phase_of(sale, now), newest[sale.id], get_presenter(sale.format).card_template) for sale in sales
+    ]
+
+
+def newest_frames(sale_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
+    """Each sale's frame as viewers have it. The database is only asked for what the store does not have."""
+    found = {}
+    is_up = True
+    for sale_id in sale_ids:
+        stored = None
+        if is_up:
+            try:
+                stored = store.latest(sale_id)
+            except store.STORE_ERRORS:
+                is_up = False  # do not wait for it once per sale
+        found[sale_id] = msgspec.json.decode(stored) if stored else frames.read_frame(sale_id)
+    return found
+
+
+def terms_preview(sale: Sale) -> str:
+    """The text that publishing this draft would seal."""
+    return terms.canonical_text(common_terms(sale) | dict(get_format(sale.format).rules.terms(sale)))
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleRow:
+    """A sale in its seller's list."""
+
+    sale: Sale
+    phase: Phase
+    sums: Sums
+    url: str
+
+
+def console_rows(sales: Sequence[Sale], now: dt.datetime) -> list[ConsoleRow]:
+    sums: dict[UUID, Sums] = {}
+    for format in {sale.format for sale in sales}:
+        sums |= get_presenter(format).sums([sale for sale in sales if sale.format == format])
+    return [
+        ConsoleRow(sale, phase_of(sale, now), sums[sale.id], get_presenter(sale.format).console_url(sale))
+        for sale in sales
+    ]
+
+
+# The list of proofs
+
+# A settled sale's rows no longer change, so its mark in the list may be older than a proof that somebody opens.
+MARK_KEPT_S = 600
+# A list must not become a load: sales that are not reached in this time are shown without a mark.
+MARKS_BUDGET_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    holds: bool
+    ran_at: dt.datetime
+
+
+def proof_marks(sales: Sequence[Sale]) -> list[tuple[Sale, Mark | None]]:
+    """Each sale with the outcome of its checks: remembered, or run now as far as the time goes."""
+    deadline = time.monotonic() + MARKS_BUDGET_S
+    known = cache.get_many([_mark_key(sale) for sale in sales])
+    return [(sale, known.get(_mark_key(sale)) or _run_mark(sale, deadline)) for sale in sales]
+
+
+def _run_mark(sale: Sale, deadline: float) -> Mark | None:
+    if time.monotonic() > deadline:
+        return None
+    found = proof.prove_sale(sale, books=False)
+    mark = Mark(found.holds, found.ran_at)
+    cache.set(_mark_key(sale), mark, timeout=MARK_KEPT_S)
+    return mark
+
+
+def _mark_key(sale: Sale) -> str:
+    return f"proof-mark:{sale.id}"
+
+
+def database_name() -> str:
+    """Which database a proof ran on, in words for its reader."""
+    if getattr(connection, "is_live", False):
+        return "Amazon Aurora DSQL"
+    connection.ensure_connection()
+    major, minor = divmod(getattr(connection, "pg_version", 0), 10_000)
+    rules = ", kept to Aurora DSQL's rules" if getattr(connection, "is_strict", False) else ""
+    return f"PostgreSQL {major}.{minor} standing in for Amazon Aurora DSQL{rules}"

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from core import clock, rate_limit
+from core.errors import NotFound, Refusal
+from sales import presenters, selectors
+from sales import proof as proofs
+from sales.formats import get_format
+from sales.models import Sale
+from sales.presenters import Phase
+from sellers import selectors as sellers
+from sellers.models import MAY_EDIT_SALES, Seller
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    return render(request, "sales/home.html", _shelves())
+
+
+@require_safe
+def storefront(request: HttpRequest, handle: str) -> HttpResponse:
+    shop = sellers.get_seller(handle)
+    return render(request, "sales/storefront.html", {"shop": shop, **_shelves(shop)})
+
+
+def _shelves(shop: Seller | None = None) -> dict[str, list[presenters.Card]]:
+    """Sales by where they stand: open, the next to close first; upcoming; and the newest past ones."""
+    now = clock.now()
+    seller_id = shop.id if shop else None
+    running = presenters.cards(selectors.list_running_sales(seller_id=seller_id), now)
+    past = presenters.cards(selectors.list_past_sales(limit=12, seller_id=seller_id), now)
+    return {
+        "open": sorted((card for card in running if card.phase == Phase.OPEN), key=lambda card: card.sale.closes_at),
+        "upcoming": [card for card in running if card.phase == Phase.UPCOMING],
+        "past": [card for card in running if card.phase == Phase.ENDED] + past,
+    }
+
+
+@require_safe
+def room(request: HttpRequest, sale_id: UUID) -> HttpResponse:
+    return render_room(request, selectors.get_public_sale(sale_id))
+
+
+def render_room(request: HttpRequest, sale: Sale, *, refusal: Refusal | None = None, **more: Any) -> HttpResponse:
+    """The room of the sale's format, with what was refused just now, if anything."""
+    now = clock.now()
+    context = {
+        "sale": sale,
+        "phase": presenters.phase_of(sale, now),
+        "frame": presenters.newest_frames([sale.id])[sale.id],
+        "refusal": refusal,
+        **presenters.get_presenter(sale.format).room(request, sale, now),
+        **more,
+    }
+    template = get_format(sale.format).room_template
+    return render(request, template, context, status=refusal.status if refusal else 200)
+
+
+@require_safe
+def sealed_terms(request: HttpRequest, sale_id: UUID) -> HttpResponse:
+    sale = selectors.get_public_sale(sale_id)
+    terms = selectors.find_terms(sale.id, sale.terms_version)
+    if terms is None:
+        raise NotFound("This sale was called off before its terms were sealed.")
+    return render(request, "sales/terms.html", {"sale": sale, "terms": terms})
+
+
+@require_safe
+def proof_list(request: HttpRequest) -> HttpResponse:
+    _limit_proofs(request)
+    context = {
+        "marks": presenters.proof_marks(selectors.list_settled_sales(limit=30)),
+        "books": proofs.shared_books(),
+        "database": presenters.database_name(),
+    }
+    return render(request, "sales/proof_list.html", context)
+
+
+@require_safe
+def proof(request: HttpRequest, sale_id: UUID) -> HttpResponse:
+    """Every check of one sale, run now: what it says, what it must give and gave, and the SQL."""
+    _limit_proofs(request)
+    sale = selectors.get_public_sale(sale_id)
+    presenter = presenters.get_presenter(sale.format)
+    context = {
+        "sale": sale,
+        "proof": proofs.shared_proof(sale),
+        "terms": selectors.find_terms(sale.id, sale.terms_version),
+        "database": presenters.database_name(),
+        "proof_template": presenter.proof_template,
+        **presenter.proof(sale),
+    }
+    return render(request, "sales/proof.html", context)
+
+
+def _limit_proofs(request: HttpRequest) -> None:
+    rate_limit.check("proof", rate_limit.client_address(request), allowed=30, window_s=60)
+
+
+@require_safe
+@login_required
+def console(request: HttpRequest, handle: str) -> HttpResponse:
+    """A shop's sales as its members see them."""
+    member = sellers.get_membership(request.user.pk, handle)
+    sales = list(selectors.list_sales_of_seller(member.seller_id)[:200])
+    context = {
+        "shop": member.seller,
+        "may_edit": member.role in MAY_EDIT_SALES,
+        "rows": presenters.console_rows(sales, clock.now()),
+    }
+    return render(request, "sales/console.html", context)

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from core.ids import uuid7
+from sellers import selectors, services
+from sellers.errors import HandleTaken
+from sellers.forms import OpenShopForm
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def shops(request: HttpRequest) -> HttpResponse:
+    """The user's shops, and a form to open one."""
+    if request.method == "POST":
+        form = OpenShopForm(request.POST)
+        if form.is_valid():
+            try:
+                shop = services.open_shop(owner_id=request.user.pk, **form.cleaned_data)
+            except HandleTaken as refusal:
+                form.add_error("handle", refusal.message)
+            else:
+                messages.success(request, f"{shop.name} is open. Draft its first drop.")
+                return redirect("sales:console", shop.handle)
+    else:
+        form = OpenShopForm(initial={"seller_id": uuid7()})
+    context = {"memberships": selectors.list_memberships(request.user.pk), "form": form}
+    return render(request, "sellers/shops.html", context, status=422 if form.errors else 200)
