@@ -29,7 +29,8 @@ class RequestIdMiddleware:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = self.get_response(request)
         response["X-Request-Id"] = request_id
-        if request.user.is_authenticated if hasattr(request, "user") else False:
+        user = getattr(request, "user", None)  # missing when an earlier middleware answered
+        if user is not None and user.is_authenticated:
             # A page made for one person must not be kept by a cache for another.
             response.setdefault("Cache-Control", "private, no-store")
         return response

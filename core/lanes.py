@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 # Lanes mostly wait for the database. More threads than this would only add connections and lock contention.
 THREADS = 4
 _executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="lane")
+_lanes_waiting = 0  # that have no thread yet; a lane with endless work gives its thread to one of them after each batch
+_waiting_lock = threading.Lock()
 
 
 class _Ticket(Generic[C, O]):
@@ -88,14 +90,26 @@ class Lane(Generic[C, O]):
             if self._is_running:
                 return
             self._is_running = True
+        self._get_a_thread()
+
+    def _get_a_thread(self) -> None:
+        global _lanes_waiting
+        with _waiting_lock:
+            _lanes_waiting += 1
         _executor.submit(self._drain)
 
     def _drain(self) -> None:
+        global _lanes_waiting
+        with _waiting_lock:
+            _lanes_waiting -= 1
         try:
             while batch := self._take():
                 self._work(batch)
+                if _lanes_waiting:
+                    self._get_a_thread()
+                    return
         finally:
-            connection.close()  # back to the pool: an idle lane holds nothing
+            connection.close()  # back to the pool: a lane without a thread holds nothing
 
     def _take(self) -> list[_Ticket[C, O]]:
         with self._lock:

@@ -41,12 +41,13 @@ class Lean:
         self.endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = uuid7().hex
         try:
             status, body, headers = await self.endpoint(scope, receive)
         except Refusal as refusal:
             status, body, headers = _refused(refusal)
         except Exception:  # the last stop: the caller gets a 500 without particulars, the log gets everything
-            log.exception("lean_endpoint_failed", path=scope["path"])
+            log.exception("lean_endpoint_failed", path=scope["path"], request_id=request_id)
             status, body, headers = 500, b'{"code":"error","detail":"Something went wrong on our side."}', []
         await send(
             {
@@ -56,7 +57,7 @@ class Lean:
                     *_JSON,
                     *headers,
                     (b"content-length", b"%d" % len(body)),
-                    (b"x-request-id", uuid7().hex.encode()),
+                    (b"x-request-id", request_id.encode()),
                 ],
             }
         )

@@ -6,6 +6,7 @@ DSQL_ENDPOINTS or DATABASE_URL, REDIS_URL, SECRET_KEY, ALLOWED_HOSTS, DEBUG, EMA
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -251,7 +252,9 @@ STORAGES = {
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
+# Without PRODUCTION files are served from where they are; there is no STATIC_ROOT to warn about.
 WHITENOISE_USE_FINDERS = not PRODUCTION
+warnings.filterwarnings("ignore", message="No directory at", module="django.core.handlers.base")
 WHITENOISE_AUTOREFRESH = DEBUG
 
 LOGGING_CONFIG = None  # core.logs sets up structlog and the standard library's loggers together

@@ -308,7 +308,9 @@ def _known_order(state: State, order_id: UUID) -> Order:
 def _give_back(state: State, decision: Decision, order: Order, to: str, at: dt.datetime) -> Order:
     """Money back to the wallet, units back to the stock, the fan's limit eased."""
     payment = state.payments[order.transfer_id]
-    if order.state == HELD:
+    if to == EXPIRED:
+        back = ledger.expire(payment, at=at)
+    elif order.state == HELD:
         back = ledger.void(payment, code="release", at=at)
     else:
         moved = payment if payment.amount_minor else ledger.post(

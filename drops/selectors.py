@@ -191,3 +191,14 @@ def frame_facts(sale_id: UUID) -> tuple[int, dict[str, Any]]:
         )
         version, units_left, units_total, price_minor = cursor.fetchone()
     return version, {"units_left": units_left, "units_total": units_total, "price_minor": price_minor}
+
+
+def settled_totals(drop_id: UUID) -> dict[str, int]:
+    """{"gross_minor", "fee_minor"} of all that was passed on to the seller so far."""
+    sums = models.Settlement.objects.filter(drop_id=drop_id).aggregate(gross=Sum("gross_minor"), fee=Sum("fee_minor"))
+    return {"gross_minor": sums["gross"] or 0, "fee_minor": sums["fee"] or 0}
+
+
+def units_of_drops(drop_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Drop → how many units it was made with."""
+    return dict(Drop.objects.filter(sale_id__in=drop_ids).values_list("sale_id", "units_total"))

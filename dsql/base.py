@@ -152,7 +152,7 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
             return EndpointConnection
         return StrictConnection if self.is_strict else psycopg.Connection
 
-    def _configure_connection(self, connection: psycopg.Connection[Any]) -> bool:
+    def _configure_connection(self, connection: psycopg.Connection[Any]) -> Any:
         self._limit(connection)
         return super()._configure_connection(connection)
 

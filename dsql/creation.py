@@ -1,9 +1,14 @@
 """Test databases, on an ordinary PostgreSQL."""
 
+# The stubs leave out the private half of Django's backends, which a backend has to override.
+# mypy: disable-error-code="attr-defined, misc"
+
 from __future__ import annotations
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.postgresql import creation
+
+from dsql.strict import jobs
 
 
 class DatabaseCreation(creation.DatabaseCreation):
@@ -18,4 +23,6 @@ class DatabaseCreation(creation.DatabaseCreation):
     def _create_test_db(self, verbosity: int, autoclobber: bool, keepdb: bool = False) -> str:
         if self.connection.is_live:
             raise ImproperlyConfigured("A DSQL cluster has one database; run the tests on PostgreSQL in strict mode.")
-        return super()._create_test_db(verbosity, autoclobber, keepdb)
+        name = super()._create_test_db(verbosity, autoclobber, keepdb)
+        jobs.forget(name)  # of a database of this name that was there before
+        return name

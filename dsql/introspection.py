@@ -1,5 +1,8 @@
 """Reading the schema back."""
 
+# The stubs leave out the private half of Django's backends, which a backend has to override.
+# mypy: disable-error-code="attr-defined, override, misc, literal-required"
+
 from __future__ import annotations
 
 from typing import Any

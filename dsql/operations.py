@@ -44,7 +44,7 @@ class DatabaseOperations(operations.DatabaseOperations):
     def savepoint_rollback_sql(self, sid: str) -> NoReturn:
         raise NotSupportedError("DSQL has no savepoints.")
 
-    def tablespace_sql(self, tablespace: str, inline: bool = False) -> str:
+    def tablespace_sql(self, tablespace: str | None, inline: bool = False) -> str:
         return ""
 
     def set_time_zone_sql(self) -> str:

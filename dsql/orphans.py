@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, connections, router
@@ -43,11 +44,12 @@ def relations(using: str = DEFAULT_DB_ALIAS, tables: Collection[str] | None = No
     for model in apps.get_models(include_auto_created=True):
         if not _has_table(model, using) or (tables is not None and model._meta.db_table not in tables):
             continue
-        for field in model._meta.local_fields:
+        relating: Iterable[Any] = (field for field in model._meta.local_fields if isinstance(field, ForeignKey))
+        for field in relating:
             # db_constraint=False says that a missing parent is expected.
-            if not isinstance(field, ForeignKey) or not field.db_constraint:
+            if not field.db_constraint:
                 continue
-            target = field.target_field
+            target: Any = field.target_field
             relation = Relation(model._meta.db_table, field.column, target.model._meta.db_table, target.column)
             if relation not in seen and _has_table(target.model, using):
                 seen.add(relation)

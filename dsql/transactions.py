@@ -106,7 +106,7 @@ def run_transaction(
     is not replayable lost its answer, InternalError when `fn` swallowed the error of a statement (without savepoints
     nothing of the transaction is left), and whatever else `fn` or the database raises.
     """
-    connection = connections[using]
+    connection: Any = connections[using]
     if _inside_test_case(connection):
         # The test holds the transaction open, so there is no COMMIT to fail and no way to begin again.
         with transaction.atomic(using=using):

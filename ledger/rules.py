@@ -139,6 +139,12 @@ def void(pending: Transfer, *, code: str, at: dt.datetime) -> Transfer:
     return _resolve(pending, VOIDED, 0, code, at)
 
 
+def expire(pending: Transfer, *, at: dt.datetime) -> Transfer:
+    """End a hold that ran out."""
+    assert pending.expires_at is not None and at >= pending.expires_at, (pending.expires_at, at)
+    return void(pending, code="expired", at=at)
+
+
 def _resolve(pending: Transfer, kind: str, amount_minor: int, code: str, at: dt.datetime) -> Transfer:
     return replace(
         pending, id=resolution_id(pending.id), kind=kind, amount_minor=amount_minor, held_minor=-pending.held_minor,

@@ -53,6 +53,7 @@ class Postgres(Service):
     stop_signal = signal.SIGINT  # "fast shutdown": sessions are cut, data is flushed, the next start needs no recovery
     death_signal = signal.SIGINT
     stop_s = 20.0
+    others_need_it = True
     ready_s = 60.0  # replaying the log after a crash may take a while
 
     def __init__(self, data: Path, *, fast: bool = False) -> None:

@@ -51,6 +51,8 @@ class Service:
     death_signal = signal.SIGKILL
     stop_s = 10.0
     ready_s = 30.0
+    # A server that the others cannot do without is waited for when it is started again.
+    others_need_it = False
 
     def __init__(self, name: str, log_dir: Path, *, env: Mapping[str, str] | None = None) -> None:
         self.name = name
@@ -80,7 +82,6 @@ class Service:
 
     def start(self) -> None:
         """Start and wait until it answers. Raises StartError, with nothing left running."""
-        self.process = None
         self.spawn()
         try:
             self.wait_ready()

@@ -126,7 +126,10 @@ class Watched:
         self.started_at = time.monotonic()
         self.restart_at = None
         try:
-            self.service.start()
+            if self.service.others_need_it:
+                self.service.start()
+            else:
+                self.service.spawn()
         except (StartError, OSError) as error:
             # A full disk, say. The next round plans another try; giving up would leave the site down for good.
             say(f"{self.service.name} did not start: {error}")

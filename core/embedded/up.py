@@ -8,32 +8,29 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
-import hashlib
 import http.client
 import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
-
-import psycopg
 
 from core.embedded import env
 from core.embedded.errors import StartError
 from core.embedded.ports import is_loopback, reserved_port
 from core.embedded.servers import Servers, locked
-from core.embedded.service import Program, likely_cause
+from core.embedded.service import Program, Service
 from core.embedded.supervisor import Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
 DISK_FREE_BYTES_MIN = 300_000_000
 DISK_FULL_BYTES = 100_000_000
 READY_WITHIN_S = 60.0
+PREPARED_WITHIN_S = 300.0  # the demo plays whole sales
 INTERRUPTED_EXIT = 130  # as a shell has it for Ctrl-C
-WORKER_THREADS = 2
 
 
 def main() -> int:
@@ -119,7 +116,7 @@ class Site:
         variables = self.variables(servers)
         os.environ.update(variables)
         env.write(self.data, variables)
-        self.start_programs(servers)
+        self.start_programs()
         self.is_ready = True
         if self.options.check:
             print(json.dumps(self.report()), flush=True)
@@ -135,73 +132,42 @@ class Site:
             variables["ALLOWED_HOSTS"] = "*"  # we cannot know by which names others reach this machine
         return variables
 
-    def start_programs(self, servers: Servers) -> None:
-        """Tables, demo and programs. When the tables are known to be right, all at the same time."""
-        stamp = MigrationStamp(self.data, servers)
-        prepare = self.prepare_program(skip_migrate=stamp.is_current())
-        if not stamp.is_current():
-            with self.step("Tables and demo sales"):
-                self.run_once(prepare)
-                stamp.write()
-        with self.step("Web, worker and beat"):
-            self.supervisor.spawn(self.programs())
-            if prepare.process is None:
-                self.run_once(prepare)
-            self.wait_until_ready()
-
-    def prepare_program(self, *, skip_migrate: bool) -> Program:
-        argv = [sys.executable, "-m", "core.embedded.prepare", str(self.data / "logins")]
-        return Program("prepare", self.data / "logs", [*argv, "--skip-migrate"] if skip_migrate else argv)
-
-    def run_once(self, program: Program) -> None:
-        program.spawn()
-        assert program.process is not None
-        try:
-            code = program.process.wait()
-        finally:
-            if program.is_running():
-                program.kill()
-        if code != 0:
-            raise StartError(
-                f"Preparing the database failed: {likely_cause(program.log_tail())} (see {program.log_path})"
-            )
-
-    def programs(self) -> list[Program]:
-        logs = self.data / "logs"
+    def start_programs(self) -> None:
+        """Web processes and background work: all at once, but at the very first start the web waits for its tables."""
+        background = Background(self.data)
+        never_prepared = not background.has_prepared()
         web = [
-            Program(f"web-{slot}", logs, self.web_command(slot), env={"DROPFRONT_SLOT": str(slot)})
-            for slot in range(self.options.processes)
+            Program(f"web-{slot}", self.data / "logs", self.web_command(slot)) for slot in range(self.options.processes)
         ]
-        celery = [sys.executable, "-m", "celery", "-A", "dropfront"]
-        # Threads rather than child processes: quicker to start, and nothing is left when the worker is killed.
-        worker = [*celery, "worker", "--pool", "threads", "--concurrency", str(WORKER_THREADS)]
-        worker += ["--without-mingle", "--without-gossip", "--loglevel", "info"]
-        beat = [*celery, "beat", "--schedule", str(self.data / "beat-schedule"), "--pidfile", "", "--loglevel", "info"]
-        return [*web, Program("worker", logs, worker), Program("beat", logs, beat)]
+        self.supervisor.spawn([background])
+        if never_prepared:
+            with self.step("Tables and demo sales"):
+                self.wait_until(background.has_prepared, PREPARED_WITHIN_S, "the tables were not there")
+        with self.step("Web, worker and beat"):
+            self.supervisor.spawn(web)
+            self.wait_until(background.is_ready, READY_WITHIN_S, "the worker was not ready")
+            self.wait_until(self.is_site_ready, READY_WITHIN_S, "/readyz was not green")
+
+    def wait_until(self, condition: Callable[[], bool], within_s: float, complaint: str) -> None:
+        deadline = time.monotonic() + within_s
+        while not condition():
+            self.supervisor.require_running()
+            if time.monotonic() > deadline:
+                raise StartError(f"After {within_s:.0f} s {complaint}; the logs are in {self.data / 'logs'}.")
+            time.sleep(0.05)
+        self.supervisor.require_running()
 
     def web_command(self, slot: int) -> list[str]:
         address = ["--host", self.options.host, "--port", str(self.options.port)]
         return [sys.executable, "-m", "dropfront.server", *address, "--slot", str(slot)]
 
-    def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + READY_WITHIN_S
-        while (answer := self.ask_readyz()) != 200:
-            self.supervisor.require_running()
-            if time.monotonic() > deadline:
-                raise StartError(
-                    f"The site did not become ready within {READY_WITHIN_S:.0f} s: /readyz answers {answer}."
-                )
-            time.sleep(0.05)
-        self.supervisor.require_running()
-
-    def ask_readyz(self) -> int | str:
-        """The status of /readyz, or the reason why there is none."""
+    def is_site_ready(self) -> bool:
         connection = http.client.HTTPConnection(local_address(self.options.host), self.options.port, timeout=5)
         try:
             connection.request("GET", "/readyz", headers={"Host": "localhost"})
-            return connection.getresponse().status
-        except (OSError, http.client.HTTPException) as error:
-            return str(error)
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
         finally:
             connection.close()
 
@@ -254,40 +220,25 @@ class Site:
             raise StartError(f"{self.data} has {free // 1_000_000} MB of disk left and Dropfront needs {wanted} MB.")
 
 
-class MigrationStamp:
-    """Says whether the embedded database has exactly the tables of this code, without importing Django to ask.
+class Background(Service):
+    """Migrations, demo, worker and beat; see `core/embedded/background.py`, which imports too much to be imported here."""
 
-    It holds a hash of the migration files and of the rows of `django_migrations`, so that a `manage.py migrate` by hand
-    voids it.
-    """
+    def __init__(self, data: Path) -> None:
+        super().__init__("background", data / "logs")
+        self.data = data
+        self.state = data / "background.state"
 
-    def __init__(self, data: Path, servers: Servers) -> None:
-        self.path = data / "migrations.stamp"
-        self.postgres = servers.postgres
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "core.embedded.background", str(self.data)]
 
-    def is_current(self) -> bool:
-        # A database of somebody else's is always asked by Django itself.
-        return self.postgres is not None and self.path.exists() and self.path.read_text() == self.digest()
+    def prepare(self) -> None:
+        self.state.unlink(missing_ok=True)
 
-    def write(self) -> None:
-        if self.postgres is not None:
-            self.path.write_text(self.digest())
+    def has_prepared(self) -> bool:
+        return self.state.exists()
 
-    def digest(self) -> str:
-        digest = hashlib.sha256(Path(sys.executable).parent.parent.as_posix().encode())
-        for path in [*sorted(ROOT.glob("requirements*.txt")), *sorted(ROOT.glob("*/migrations/*.py"))]:
-            digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
-        for row in self.applied():
-            digest.update(repr(row).encode())
-        return digest.hexdigest()
-
-    def applied(self) -> list[tuple[str, str]]:
-        assert self.postgres is not None
-        with psycopg.connect(self.postgres.url) as connection:
-            try:
-                return connection.execute("SELECT app, name FROM django_migrations ORDER BY app, name").fetchall()
-            except psycopg.errors.UndefinedTable:
-                return []
+    def is_ready(self) -> bool:
+        return self.state.exists() and self.state.read_text() == "ready"
 
 
 def local_address(host: str) -> str:

@@ -26,6 +26,7 @@ class Valkey(Service):
 
     death_signal = signal.SIGTERM
     stop_s = 10.0
+    others_need_it = True
     ready_s = 30.0  # reading the append-only file back
 
     def __init__(self, data: Path) -> None:

@@ -11,7 +11,7 @@ from django.db.backends.postgresql import base as postgresql
 from psycopg.pq import TransactionStatus
 
 from dsql.strict import jobs, locks
-from dsql.strict.connection import CONFLICT_ERRORS, StrictConnection
+from dsql.strict.connection import CONFLICT_ERRORS
 from dsql.strict.refusals import CONFLICT_MESSAGE
 from dsql.strict.rules import Verdict, judge
 
@@ -20,7 +20,10 @@ _INTRANS = TransactionStatus.INTRANS
 _INERROR = TransactionStatus.INERROR
 
 
-_Cursor = psycopg.Cursor[Any] if TYPE_CHECKING else object
+if TYPE_CHECKING:
+    _Cursor = psycopg.Cursor[Any]
+else:
+    _Cursor = object
 
 
 class StrictCursorMixin(_Cursor):
@@ -62,7 +65,7 @@ class StrictCursorMixin(_Cursor):
         return super().stream(query, params, **kwargs)
 
     def _judged(self, verdict: Verdict, run: Callable[[], Any]) -> None:
-        connection: StrictConnection = self.connection
+        connection: Any = self.connection  # a StrictConnection
         session = connection.session
         is_idle = connection.pgconn.transaction_status == _IDLE
         if is_idle:
@@ -87,7 +90,7 @@ class StrictCursorMixin(_Cursor):
             raise psycopg.errors.SerializationFailure(CONFLICT_MESSAGE) from error
 
     def _counted(self, verdict: Verdict, run: Callable[[], Any]) -> None:
-        connection: StrictConnection = self.connection
+        connection: Any = self.connection  # a StrictConnection
         # rowcount is exact for a plain statement, because nothing cascades; the probe costs a round trip.
         before = connection.rows_changed() if verdict.hides_writes else 0
         run()

@@ -82,9 +82,9 @@ def _first_column(connection: psycopg.Connection[Any], table: str) -> str | None
     info = connection.info
     key = (info.host, info.port, info.dbname, table)
     if key not in _first_columns:
-        row = psycopg.ClientCursor(connection).execute(_FIRST_COLUMN_SQL, [table]).fetchone()
+        rows: Any = psycopg.ClientCursor(connection).execute(_FIRST_COLUMN_SQL, [table]).fetchall()
         with _lock:
-            _first_columns[key] = row[0] if row else None
+            _first_columns[key] = rows[0][0] if rows else None
     return _first_columns.get(key)
 
 

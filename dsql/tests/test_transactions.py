@@ -12,7 +12,6 @@ from django.db.models import F
 from dsql import faults, transactions
 from dsql.fields import UUIDv7Field
 from dsql.ids import uuid7
-from dsql.strict.connection import StrictConnection
 from dsql.transactions import (
     Conflict40001,
     Nested,
@@ -190,14 +189,14 @@ def test_server_unavailable_as_the_answer_to_commit_is_unknown(
     replayable: bool, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counter_id, answers = uuid7(), ["server unavailable"]
-    commit = StrictConnection.commit
+    commit = psycopg.Connection.commit
 
-    def unavailable(self: StrictConnection) -> None:
+    def unavailable(self: psycopg.Connection[Any]) -> None:
         commit(self)
         if answers:
             raise psycopg.errors.InternalError_(answers.pop())
 
-    monkeypatch.setattr(StrictConnection, "commit", unavailable)
+    monkeypatch.setattr(psycopg.Connection, "commit", unavailable)
 
     def body() -> None:
         Counter.objects.get_or_create(id=counter_id, defaults={"name": "a"})

@@ -39,16 +39,18 @@ _BLANK = mark_safe(  # noqa: S308  # a constant
 @lru_cache(maxsize=512)
 def _drawn(sha256: str) -> SafeString:
     numbers = bytes.fromhex(sha256)
-    outer = _curve(petals=5 + numbers[0] % 9, depth=0.16 + numbers[1] / 1_100, twist=numbers[2], ripple=numbers[3])
-    inner = _curve(petals=3 + numbers[4] % 6, depth=0.30 + numbers[5] / 900, twist=numbers[6], ripple=numbers[7])
-    layers = [_turned(outer, 6, 60 / (5 + numbers[0] % 9), 1.0), _turned(inner, 5, 72 / (3 + numbers[4] % 6), 0.56)]
+    outer_petals, inner_petals = 5 + numbers[0] % 9, 3 + numbers[4] % 6
+    outer = _curve(outer_petals, depth=0.16 + numbers[1] / 1_100, twist=numbers[2], ripple=numbers[3])
+    inner = _curve(inner_petals, depth=0.30 + numbers[5] / 900, twist=numbers[6], ripple=numbers[7])
     return mark_safe(  # noqa: S308  # only numbers we worked out
         f'<svg class="seal seal--{numbers[8] % HUES}" viewBox="-50 -50 100 100" aria-hidden="true" focusable="false">'
-        f"{''.join(layers)}</svg>"
+        f"{_turned(outer, f'seal-{sha256[:10]}-o', copies=6, petals=outer_petals, scale=1)}"
+        f"{_turned(inner, f'seal-{sha256[:10]}-i', copies=5, petals=inner_petals, scale=0.56)}"
+        "</svg>"
     )
 
 
-def _curve(*, petals: int, depth: float, twist: int, ripple: int) -> str:
+def _curve(petals: int, *, depth: float, twist: int, ripple: int) -> str:
     """One closed line around the middle: a circle with `petals` waves, and finer ones upon those."""
     steps = []
     for point in range(_POINTS):
@@ -59,7 +61,9 @@ def _curve(*, petals: int, depth: float, twist: int, ripple: int) -> str:
     return f"M{'L'.join(steps)}Z"
 
 
-def _turned(curve: str, copies: int, turn: float, scale: float) -> str:
-    return "".join(
-        f'<path d="{curve}" transform="rotate({turn * copy:.1f}) scale({scale})"/>' for copy in range(copies)
+def _turned(curve: str, name: str, *, copies: int, petals: int, scale: float) -> str:
+    """The curve and its copies, spread evenly between one petal and the next."""
+    uses = "".join(
+        f'<use href="#{name}" transform="rotate({360 / petals / copies * copy:.2f})"/>' for copy in range(1, copies)
     )
+    return f'<g transform="scale({scale})"><path id="{name}" d="{curve}"/>{uses}</g>'

@@ -1,0 +1,122 @@
+"""What pages show of a drop and of its orders."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from accounts import selectors as accounts
+from core.ids import uuid7
+from core.money import Money
+from drops import selectors
+from drops.models import Drop, Order, OrderState
+from sales import presenters
+from sales.api import buy_token_for
+from sales.models import RUNNING_STATES, Sale
+from sales.presenters import Sums
+from sales.proof import pseudonym
+
+# More than this at once is bought through the API.
+QUANTITY_MAX = 10
+NEWEST_ORDERS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    """An order with what its owner, or its seller, may do about it now."""
+
+    order: Order
+    may_confirm: bool
+    give_back_until: dt.datetime | None  # None: it cannot be given back
+    may_refund: bool
+    fan: str = ""  # a pseudonym, for other eyes than the owner's
+
+    @property
+    def price(self) -> Money:
+        return Money(self.order.unit_price_minor, self.order.currency)
+
+    @property
+    def total(self) -> Money:
+        return Money(self.order.total_minor, self.order.currency)
+
+
+def order_row(order: Order, drop: Drop, now: dt.datetime, *, fan: str = "") -> OrderRow:
+    """The buttons to offer. Only `rules.decide` decides; a button too many is refused there."""
+    is_confirmable = order.state == OrderState.HELD and order.expires_at is not None and now < order.expires_at
+    may_refund = order.state in (OrderState.HELD, OrderState.PAID)
+    return OrderRow(order, is_confirmable, _give_back_until(order, drop, now), may_refund, fan)
+
+
+def _give_back_until(order: Order, drop: Drop, now: dt.datetime) -> dt.datetime | None:
+    if order.state == OrderState.HELD:
+        return order.expires_at
+    until = min(order.placed_at + dt.timedelta(seconds=drop.cancel_s), drop.sale.closes_at)
+    return until if order.state == OrderState.PAID and now < until else None
+
+
+def order_rows(orders: Iterable[Order], drop: Drop, now: dt.datetime) -> list[OrderRow]:
+    return [order_row(order, drop, now) for order in orders]
+
+
+def pseudonymous_rows(drop: Drop, now: dt.datetime, *, limit: int = NEWEST_ORDERS) -> list[OrderRow]:
+    """The drop's newest orders, each fan by the name that this sale's proof gives them."""
+    newest = selectors.list_orders_of_drop(drop.sale_id)[:limit]
+    return [order_row(order, drop, now, fan=pseudonym(drop.sale_id, order.fan_id)) for order in newest]
+
+
+class DropPresenter:
+    card_template = "drops/_card.html"
+    proof_template = "drops/_proof.html"
+
+    def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
+        drop = selectors.get_drop(sale.id)
+        limit = min(drop.limit_per_fan or QUANTITY_MAX, QUANTITY_MAX)
+        context = {"drop": drop, "price": Money(drop.price_minor, sale.currency), "quantities": range(1, limit + 1)}
+        if request.user.is_authenticated:
+            context |= self._own(drop, request.user.pk, now)
+        return context
+
+    def _own(self, drop: Drop, fan_id: UUID, now: dt.datetime) -> dict[str, Any]:
+        """What only the fan who is logged in sees."""
+        own: dict[str, Any] = {
+            "orders": order_rows(selectors.list_orders_of_fan_in_drop(fan_id, drop.sale_id), drop, now),
+            "is_verified": accounts.is_verified(fan_id),
+        }
+        if own["is_verified"] and drop.sale.state in RUNNING_STATES:
+            # The key is for the form without scripts; a script makes its own, one per purchase.
+            own |= {"key": uuid7(), **buy_token_for(user_id=fan_id, sale_id=drop.sale_id)}
+        return own
+
+    def proof(self, sale: Sale) -> dict[str, Any]:
+        drop = selectors.get_drop(sale.id)
+        sums = self.sums([sale])[sale.id]
+        settled = selectors.settled_totals(sale.id)
+        return {
+            "drop": drop,
+            "sums": sums,
+            "paid_out": Money(settled["gross_minor"] - settled["fee_minor"], sale.currency),
+            "fee": Money(settled["fee_minor"], sale.currency),
+            "orders": pseudonymous_rows(drop, sale.closes_at),
+        }
+
+    def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]:
+        totals = selectors.totals_of_drops([sale.id for sale in sales])
+        units_total = selectors.units_of_drops([sale.id for sale in sales])
+        nothing = {"units": 0, "gross_minor": 0}
+        return {
+            sale.id: Sums(total["units"], units_total[sale.id], Money(total["gross_minor"], sale.currency))
+            for sale in sales
+            for total in [totals.get(sale.id, nothing)]
+        }
+
+    def console_url(self, sale: Sale) -> str:
+        return reverse("drops:console", args=[sale.seller.handle, sale.id])
+
+
+presenters.register("drop", DropPresenter())
