@@ -87,7 +87,7 @@ def install(requirements):
     run(
         [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
         + ["--only-binary", ":all:", "--require-hashes", "-r", os.path.join(ROOT, requirements)],
-        "The packages could not be installed",
+        "The packages could not be installed (is the package index reachable?)",
     )
     write(stamp, wanted)  # last, so that an interrupted installation is done again
     say("  %-34s%5.1f s" % ("Python packages", time.time() - began_at))

@@ -15,9 +15,8 @@ from typing import Any
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, OperationalError
 
-from dsql.strict.refusals import Refusal
+from dsql.strict.refusals import CONFLICT_MESSAGE, Refusal
 
-CONFLICT_MESSAGE = "change conflicts with another transaction (OC000)"
 LOST_MESSAGE = "server closed the connection unexpectedly"
 
 Observer = Callable[[str, str | None, Any], None]

@@ -141,7 +141,8 @@ def void(pending: Transfer, *, code: str, at: dt.datetime) -> Transfer:
 
 def expire(pending: Transfer, *, at: dt.datetime) -> Transfer:
     """End a hold that ran out."""
-    assert pending.expires_at is not None and at >= pending.expires_at, (pending.expires_at, at)
+    assert pending.expires_at is not None, pending
+    assert at >= pending.expires_at, (pending.expires_at, at)
     return void(pending, code="expired", at=at)
 
 

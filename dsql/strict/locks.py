@@ -82,7 +82,7 @@ def _first_column(connection: psycopg.Connection[Any], table: str) -> str | None
     info = connection.info
     key = (info.host, info.port, info.dbname, table)
     if key not in _first_columns:
-        rows: Any = psycopg.ClientCursor(connection).execute(_FIRST_COLUMN_SQL, [table]).fetchall()
+        rows = psycopg.ClientCursor(connection).execute(_FIRST_COLUMN_SQL, [table]).fetchall()
         with _lock:
             _first_columns[key] = rows[0][0] if rows else None
     return _first_columns.get(key)
@@ -114,7 +114,7 @@ def _orders_by_output(select: Any) -> bool:
         node = sort.sort_by.node
         if node.HasField("a_const"):
             return True
-        fields = node.column_ref.fields if node.HasField("column_ref") else ()
+        fields: Any = node.column_ref.fields if node.HasField("column_ref") else ()
         if len(fields) == 1 and fields[0].string.sval in outputs:
             return True
     return False

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 FEATURE_NOT_SUPPORTED = "0A000"
 LIMIT_EXCEEDED = "54000"
-CONFLICT = "40001"
 CONFLICT_MESSAGE = "change conflicts with another transaction (OC000)"
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
+    """A SQLSTATE and the words that go with it."""
+
     sqlstate: str
     message: str
 

@@ -12,7 +12,6 @@ from dsql.strict.rules import Verdict
 
 MULTIPLE_DDL = Refusal(FEATURE_NOT_SUPPORTED, "multiple ddl statements not supported in a transaction")
 DDL_AND_DML = Refusal(FEATURE_NOT_SUPPORTED, "ddl and dml are not supported in the same transaction")
-ROLE_OUTSIDE_BLOCK = Refusal(FEATURE_NOT_SUPPORTED, 'setting configuration parameter "role" not supported')
 
 
 @dataclass(frozen=True)

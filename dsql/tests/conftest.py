@@ -26,22 +26,6 @@ def make_tables(transactional_db: None) -> Iterator[Callable[..., None]]:
 
 
 @pytest.fixture
-def scratch(transactional_db: None) -> Iterator[Callable[[str], Any]]:
-    """Runs SQL, and leaves no table behind that a test made under a name beginning with x_."""
-
-    def run(sql: str, params: Any = None) -> Any:
-        with connection.cursor() as cursor:
-            cursor.execute(sql, params)
-            return cursor.fetchall() if cursor.description else None
-
-    yield run
-    if connection.in_atomic_block:
-        connection.set_rollback(True)
-    for (table,) in run("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'x\\_%'"):
-        run(f'DROP TABLE "{table}" CASCADE')
-
-
-@pytest.fixture
 def in_thread() -> Iterator[Callable[[Callable[[], Any]], threading.Thread]]:
     """Starts a function in a thread that gives its connections back; joined at the end of the test."""
     threads: list[threading.Thread] = []

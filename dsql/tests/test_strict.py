@@ -125,7 +125,7 @@ SEQUENCES = [
     ("a malformed job", [("CALL sys.wait_for_job('no-such-job')", "22P02")]),
     ("locale", [("SHOW lc_collate", "42704")]),
     (
-        "max of uuid in a transaction of reads",
+        "row locks outside a block",
         [("SELECT 1 FROM x_t FOR UPDATE", "SELECT 1"), ("SELECT 1 FROM x_t FOR KEY SHARE", "SELECT 1")],
     ),
 ]

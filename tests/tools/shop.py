@@ -1,0 +1,115 @@
+"""A small world to test in, made through the same services that sellers and fans use."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+
+from accounts import services as accounts
+from core.ids import uuid7
+from core.money import Money
+from core.transactions import in_transaction
+from drops import rules
+from drops import services as drops
+from drops.models import Drop
+from ledger import selectors as ledger
+from ledger.rules import Balance
+from sales import minting
+from sellers import services as sellers
+from sellers.models import Seller
+
+# Services are told the time, so most tests stand still at this second.
+NOW = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
+HOUR = dt.timedelta(hours=1)
+PRICE_MINOR = 1_000
+
+
+def make_seller(*, handle: str | None = None, owner_id: UUID | None = None, fee_bps: int = 500) -> Seller:
+    """A shop with an owner."""
+    seller_id = uuid7()
+    seller = sellers.open_shop(
+        seller_id=seller_id,
+        owner_id=owner_id or make_fan(),
+        handle=handle or f"shop-{seller_id.hex[-10:]}",
+        name="A shop",
+    )
+    Seller.objects.filter(id=seller.id).update(fee_bps=fee_bps)
+    seller.fee_bps = fee_bps
+    return seller
+
+
+def make_fan(*, funds: int = 0, currency: str = "EUR", now: dt.datetime = NOW) -> UUID:
+    """A verified fan with `funds` minor units in the wallet; with none, the fan has no wallet yet."""
+    if not funds:
+        return accounts.register_verified(email=f"{uuid7().hex}@example.org", password=None)
+    return make_fans(1, funds=funds, currency=currency, now=now)[0]
+
+
+def make_fans(count: int, *, funds: int, currency: str = "EUR", now: dt.datetime = NOW) -> list[UUID]:
+    chunks = minting.mint_fans(count=count, funds=Money(funds, currency), now=now)
+    return [fan_id for chunk in chunks for fan_id in chunk]
+
+
+def make_drop(*, seller: Seller | None = None, now: dt.datetime = NOW, **terms: Any) -> Drop:
+    """A published drop of 3 units at 10.00 that opened a minute before `now` and closes an hour after."""
+    return drops.open_drop(**drop_terms(seller=seller, now=now, **terms))
+
+
+def drop_terms(*, seller: Seller | None = None, now: dt.datetime = NOW, **terms: Any) -> dict[str, Any]:
+    """What `open_drop` and `draft_drop` take, with defaults."""
+    defaults = {
+        "sale_id": uuid7(),
+        "seller_id": (seller or make_seller()).id,
+        "title": "A print",
+        "story": "",
+        "currency": "EUR",
+        "price_minor": PRICE_MINOR,
+        "units_total": 3,
+        "limit_per_fan": None,
+        "hold_s": 0,
+        "cancel_s": 0,
+        "opens_at": now - dt.timedelta(minutes=1),
+        "closes_at": now + HOUR,
+        "now": now,
+    }
+    return defaults | terms
+
+
+def purchase(
+    fan_id: UUID, quantity: int = 1, *, hold: bool = False, key: UUID | None = None, at: dt.datetime = NOW
+) -> rules.PlaceOrder:
+    """One request to buy, with ids of its own."""
+    return rules.PlaceOrder(
+        order_id=uuid7(), transfer_id=uuid7(), fan_id=fan_id, idempotency_key=key or uuid7(), quantity=quantity,
+        hold=hold, received_at=at,
+    )  # fmt: skip
+
+
+def buy(drop: Drop, fan_id: UUID, quantity: int = 1, **request: Any) -> rules.Order:
+    """Buy, or hold, through this process' lane. Raises the refusals."""
+    return drops.place_order_sync(drop.sale_id, purchase(fan_id, quantity, **request))
+
+
+class Process:
+    """The lane of one web process, without its queue: what two processes do to each other, they do in here."""
+
+    def __init__(self, drop: Drop, *, home: int = 0) -> None:
+        self.lane = drops.OrderLane(drop.sale_id)
+        self.lane.home = home
+
+    def do(self, command: rules.Command) -> rules.Order:
+        """One command in a batch of its own. Raises its refusal."""
+        (outcome,) = self.do_batch(command)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def do_batch(self, *commands: rules.Command) -> list[Any]:
+        return list(in_transaction(lambda: self.lane.run(commands), name=self.lane.name, replayable=True))
+
+
+def wallet(fan_id: UUID, currency: str = "EUR") -> Balance:
+    """The fan's money; nothing when there is no wallet."""
+    found = ledger.wallets([fan_id], currency).get(fan_id)
+    return found.balance if found else Balance(0, 0)

@@ -1,0 +1,57 @@
+"""What must be true of the rows, and what they are, for comparing two ways to the same end."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from core.invariants import Finding
+from sales import proof
+from sales.models import Sale
+
+
+def broken_checks() -> list[str]:
+    """Every check that does not hold now, of every published sale and of the books: the one list the product has."""
+    findings = [("books", finding) for finding in proof.prove_books().findings]
+    for sale in Sale.objects.filter(published_at__isnull=False):
+        findings += [(str(sale.id), finding) for finding in proof.prove_sale(sale, books=False).findings]
+    return [_sentence(where, finding) for where, finding in findings if not finding.holds]
+
+
+def _sentence(where: str, finding: Finding) -> str:
+    return f"{finding.check.name} of {where}: expected {finding.expected}, found {finding.found}"
+
+
+def picture(sale_id: UUID) -> dict[str, Any]:
+    """All that is stored of a drop, its money and its due work, without the ids and times that differ from run to run."""
+    return {
+        "sale": rows("SELECT state, version, terms_version FROM sales_sale WHERE id = %s", sale_id),
+        "terms": rows("SELECT count(*) FROM sales_sealedterms WHERE sale_id = %s", sale_id),
+        "buckets": rows(
+            "SELECT number, units_left, is_closed, version FROM drops_bucket WHERE drop_id = %s", sale_id
+        ),
+        "limits": rows("SELECT units FROM drops_fanlimit WHERE drop_id = %s", sale_id),
+        "orders": rows(
+            """SELECT quantity, unit_price_minor, state, is_hold, placed_at, expires_at, changed_at,
+                      settlement_id IS NOT NULL
+                 FROM drops_order WHERE drop_id = %s""",
+            sale_id,
+        ),
+        "settlements": rows(
+            "SELECT number, orders, gross_minor, fee_minor FROM drops_settlement WHERE drop_id = %s", sale_id
+        ),
+        "transfers": rows("SELECT kind, code, amount_minor, held_minor, currency, at FROM ledger_transfer"),
+        "accounts": rows("SELECT kind, currency, available_minor, held_minor FROM ledger_account"),
+        "due_work": rows(
+            """SELECT kind, due_at, done_at, parked_at, last_error FROM core_duework WHERE subject_id = %s""", sale_id
+        ),
+    }
+
+
+def rows(sql: str, *params: Any) -> list[tuple[Any, ...]]:
+    """The rows a query gives, in an order that does not depend on how they were written."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, list(params))
+        return sorted(cursor.fetchall(), key=repr)
