@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -55,6 +56,13 @@ class RefusalMiddleware:
             return redirect_to_login(request.get_full_path())
         response = render(request, "refusal.html", {"refusal": error}, status=error.status)
         return with_retry_after(response, error)
+
+
+def user_id(request: HttpRequest) -> UUID:
+    """The id of who is logged in. Raises NotAuthenticated: a face that forgets to ask for a login still lets nobody in."""
+    if not request.user.is_authenticated:
+        raise NotAuthenticated
+    return request.user.id
 
 
 def refusal_as_json(refusal: Refusal) -> HttpResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging.config
 
 import structlog
+from structlog.typing import Processor
 
 
 def configure(*, json: bool, level: str) -> None:
@@ -14,7 +15,7 @@ def configure(*, json: bool, level: str) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
+    renderer: Processor = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
         processors=[
             *shared,
@@ -26,7 +27,7 @@ def configure(*, json: bool, level: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    final = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    final: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if json:
         final.append(structlog.processors.format_exc_info)
     logging.config.dictConfig(

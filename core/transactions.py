@@ -34,7 +34,7 @@ def in_transaction(body: Callable[[], T], *, name: str, replayable: bool = False
     to a COMMIT was lost gives the first outcome. Without it a lost answer is told to the caller, never guessed.
     """
 
-    def count(event: str, attempt: int, error: BaseException | None) -> None:
+    def count(event: str, attempt: int, exc: BaseException | None) -> None:
         metrics.TRANSACTION_ATTEMPTS.labels(name, event).inc()
 
     try:

@@ -8,6 +8,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
 
 from core.errors import Invalid, NotAuthenticated, Refusal
 from core.http import refusal_as_json
@@ -20,8 +21,10 @@ from sales.api import router as sales
 
 
 class Api(NinjaAPI):
-    def get_openapi_schema(self, **options: Any) -> dict[str, Any]:
-        schema: dict[str, Any] = super().get_openapi_schema(**options)
+    def get_openapi_schema(
+        self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
+    ) -> OpenAPISchema:
+        schema = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
         paths, components = lean_routes.openapi()
         schema["paths"] |= paths
         schema["components"]["schemas"] |= components

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -92,7 +93,7 @@ TEMPLATES = [
 # The database
 
 
-def _from_url(url: str) -> dict[str, object]:
+def _from_url(url: str) -> dict[str, Any]:
     """postgres://user:password@host:port/name, or with ?host=/socket/dir for a unix socket."""
     parts = urlsplit(url)
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
@@ -107,6 +108,7 @@ def _from_url(url: str) -> dict[str, object]:
 
 _POOL = {"min_size": 1, "max_size": int(os.environ.get("DATABASE_POOL_MAX", "12")), "timeout": 1.0}
 
+DATABASES: dict[str, dict[str, Any]]
 if os.environ.get("DSQL_ENDPOINTS"):
     DATABASES = {
         "default": {

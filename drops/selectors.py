@@ -79,7 +79,7 @@ def totals_of_drops(drop_ids: Collection[UUID]) -> dict[UUID, dict[str, int]]:
         .values("drop_id")
         .annotate(orders=Count("id"), units=Sum("quantity"), gross_minor=Sum(F("quantity") * F("unit_price_minor")))
     )
-    return {row.pop("drop_id"): row for row in sums}
+    return {row["drop_id"]: {name: row[name] for name in ("orders", "units", "gross_minor")} for row in sums}
 
 
 def load_state(drop_id: UUID, commands: Sequence[rules.Command], home: int) -> rules.State:

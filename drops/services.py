@@ -53,9 +53,10 @@ class OrderLane(Lane[rules.Command, rules.Order]):
     def __init__(self, drop_id: UUID) -> None:
         super().__init__()
         self.drop_id = drop_id
+        self.home = HOME_BUCKET
 
     def run(self, batch: Sequence[rules.Command]) -> Sequence[rules.Order | Refusal]:
-        state = selectors.load_state(self.drop_id, batch, HOME_BUCKET)
+        state = selectors.load_state(self.drop_id, batch, self.home)
         decision = rules.decide(state, batch)
         write_decision(state.terms, decision)
         return decision.outcomes

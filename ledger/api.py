@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from ninja import Router, Schema
 from ninja.security import django_auth
 
+from core.http import user_id
 from core.schemas import MoneyOut, RefusalOut
 from ledger import selectors
 
@@ -37,7 +38,7 @@ def list_wallets(request: HttpRequest) -> list[dict[str, Any]]:
             "available": {"minor": wallet.balance.available_minor, "currency": currency},
             "held": {"minor": wallet.balance.held_minor, "currency": currency},
         }
-        for currency, wallet in selectors.wallets_of(request.user.pk).items()
+        for currency, wallet in selectors.wallets_of(user_id(request)).items()
     ]
 
 
@@ -46,7 +47,7 @@ def get_statement(
     request: HttpRequest, currency: str, since: dt.datetime | None = None, until: dt.datetime | None = None
 ) -> list[Any]:
     """The wallet's newest 200 lines dated in [since, until), oldest first, with the balance after each."""
-    wallet = selectors.wallets_of(request.user.pk).get(currency)
+    wallet = selectors.wallets_of(user_id(request)).get(currency)
     if wallet is None:
         return []
     return [line._asdict() for line in selectors.statement(wallet.account_id, since=since, until=until)]

@@ -40,4 +40,6 @@ def balances(wallets: Mapping[str, Wallet]) -> list[WalletBalance]:
 
 
 def newest_first(lines: Sequence[StatementLine]) -> list[StatementRow]:
-    return [StatementRow(line, WORDS.get(line.code, line.code.replace("_", " ").capitalize())) for line in reversed(lines)]
+    return [
+        StatementRow(line, WORDS.get(line.code, line.code.replace("_", " ").capitalize())) for line in reversed(lines)
+    ]

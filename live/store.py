@@ -6,6 +6,7 @@ neither the stored frame nor the channel ever goes back. One channel serves all 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import struct
 import time
@@ -84,7 +85,9 @@ class AsyncStore:
             timeout=ANSWER_S,
             protocol=2,
             socket_connect_timeout=CONNECT_S,
-            socket_timeout=ANSWER_S,
+            # No socket_timeout: the client would use asyncio.wait_for, which before Python 3.12 can lose a cancellation, and
+            # with it the end of the process. We keep time ourselves.
+            socket_timeout=None,
             # No quiet reconnecting below a subscription: whoever listens must learn that it has missed frames.
             retry=AsyncRetry(NoBackoff(), 0),
         )
@@ -92,7 +95,7 @@ class AsyncStore:
 
     async def latest(self, sale_ids: Sequence[UUID]) -> list[Frame | None]:
         """The stored frames, in the order of `sale_ids`, in one round trip."""
-        async with self._client.pipeline(transaction=False) as pipeline:
+        async with asyncio.timeout(ANSWER_S), self._client.pipeline(transaction=False) as pipeline:
             for sale_id in sale_ids:
                 pipeline.hget(_key(sale_id), "message")
             messages = await pipeline.execute()
@@ -102,9 +105,9 @@ class AsyncStore:
     async def subscribed(self) -> AsyncIterator[AsyncIterator[tuple[UUID, Frame]]]:
         """Every frame published after entering. The iterator ends only by raising."""
         async with self._client.pubsub() as pubsub:
-            await pubsub.subscribe(CHANNEL)
-            if await pubsub.get_message(timeout=ANSWER_S) is None:
-                raise redis.TimeoutError("the subscription was not confirmed")
+            async with asyncio.timeout(ANSWER_S):
+                await pubsub.subscribe(CHANNEL)
+                await pubsub.get_message(timeout=None)  # the confirmation
             yield _published(pubsub)
 
     async def close(self) -> None:
@@ -118,7 +121,8 @@ async def _published(pubsub: PubSub) -> AsyncIterator[tuple[UUID, Frame]]:
         if message is None:
             if time.monotonic() - heard_at > SILENCE_MAX_S:
                 raise redis.TimeoutError("the store has gone silent")
-            await pubsub.ping()
+            async with asyncio.timeout(ANSWER_S):
+                await pubsub.ping()
             continue
         heard_at = time.monotonic()
         if message["type"] == "message":

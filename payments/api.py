@@ -9,6 +9,7 @@ from ninja.security import django_auth
 
 from core import clock
 from core.errors import Invalid
+from core.http import user_id
 from core.money import EXPONENTS, Money
 from core.schemas import Currency, In, Minor, RefusalOut
 from payments import providers, services
@@ -36,6 +37,6 @@ def start_top_up(request: HttpRequest, body: TopUpIn) -> Status[dict[str, Any]]:
     if body.currency not in EXPONENTS:
         raise Invalid("This currency is not used here.", field="currency")
     amount = Money(body.amount_minor, body.currency)
-    top_up = services.start_top_up(top_up_id=body.id, user_id=request.user.pk, amount=amount, now=clock.now())
+    top_up = services.start_top_up(top_up_id=body.id, user_id=user_id(request), amount=amount, now=clock.now())
     url = request.build_absolute_uri(providers.current().checkout_url(top_up))
     return Status(201, {"id": top_up.id, "state": top_up.state, "checkout_url": url})

@@ -11,6 +11,7 @@ from ninja.security import django_auth
 from accounts import selectors as accounts
 from core import clock, rate_limit
 from core.errors import NotFound
+from core.http import user_id
 from core.schemas import RefusalOut
 from sales import proof, selectors, tokens
 from sales.models import Sale, SealedTerms
@@ -46,7 +47,7 @@ def get_terms(request: HttpRequest, sale_id: UUID) -> SealedTerms:
 def make_buy_token(request: HttpRequest, sale_id: UUID) -> dict[str, Any]:
     """A short-lived permission to buy in this sale, for the header X-Buy-Token."""
     sale = selectors.get_public_sale(sale_id)
-    return buy_token_for(user_id=request.user.pk, sale_id=sale.id)
+    return buy_token_for(user_id=user_id(request), sale_id=sale.id)
 
 
 def buy_token_for(*, user_id: UUID, sale_id: UUID) -> dict[str, Any]:

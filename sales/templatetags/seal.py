@@ -30,7 +30,7 @@ def short_hash(sha256: str) -> str:
 
 
 # A draft's: a place for a seal.
-_BLANK = mark_safe(  # noqa: S308  # a constant
+_BLANK = mark_safe(  # a constant
     '<svg class="seal seal--blank" viewBox="-50 -50 100 100" aria-hidden="true" focusable="false">'
     '<circle r="44" pathLength="72"/></svg>'
 )

@@ -19,10 +19,13 @@ def race(*callables: Callable[[], Any]) -> list[Any]:
     def run(number: int, function: Callable[[], Any]) -> None:
         try:
             connection.ensure_connection()  # before the start, so that nobody loses time on it afterwards
-            start.wait(TIMEOUT_S)
+        except BaseException:
+            start.abort()  # nobody needs to wait for us
+            raise
+        start.wait(TIMEOUT_S)
+        try:
             results[number] = function()
         except BaseException as error:  # whatever it was is this caller's result
-            start.abort() if not start.n_waiting == 0 else None
             results[number] = error
         finally:
             connection.close()
