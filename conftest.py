@@ -39,7 +39,7 @@ def _wide_pool_and_quiet_outside() -> None:
     from dropfront.celery import app
 
     # Nudges go to a broker that forgets them: nothing outside the test works on its rows.
-    app.conf.broker_url = "memory://"
+    app.conf.broker_url = "memory://localhost/"
 
 
 @pytest.fixture(autouse=True)

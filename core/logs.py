@@ -9,7 +9,7 @@ from structlog.typing import Processor
 
 
 def configure(*, json: bool, level: str) -> None:
-    shared = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,

@@ -24,10 +24,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m dropfront.server", description="One web process.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--slot", type=int, default=0, help="which of the web processes this is, from 0")
+    parser.add_argument("--slot", type=int, help="which of the web processes this is, from 0 (default: it draws a lot)")
     arguments = parser.parse_args()
-    # Before the application is imported: it reads its slot once.
-    os.environ["DROPFRONT_SLOT"] = str(arguments.slot)
+    if arguments.slot is not None:
+        os.environ["DROPFRONT_SLOT"] = str(arguments.slot)  # before the application is imported: it reads it once
     serve(host=arguments.host, port=arguments.port)
 
 
@@ -44,7 +44,7 @@ def serve(*, host: str, port: int) -> None:
         timeout_graceful_shutdown=SHUTDOWN_S,
         access_log=False,  # metrics count requests; a line for each costs more than a hot request itself
         server_header=False,
-        log_level="info",
+        log_config=None,  # settings have set up logging for every process alike
     )
     # Import the application first: a socket that listens while we are still importing would be given connections.
     config.load()

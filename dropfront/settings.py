@@ -126,7 +126,7 @@ else:
         "default": {
             "ENGINE": "dsql",
             **_from_url(os.environ.get("DATABASE_URL", "postgres://dropfront@127.0.0.1:5432/dropfront")),
-            "OPTIONS": {"strict": not PRODUCTION, "pool": _POOL},
+            "OPTIONS": {"strict": True, "pool": _POOL},
         }
     }
 

@@ -59,7 +59,7 @@ def drop(request: HttpRequest, handle: str, sale_id: UUID) -> HttpResponse:
         "may_edit": member.role in MAY_EDIT_SALES,
     }
     if drop.sale.state == SaleState.DRAFT:
-        context["terms_text"] = sale_presenters.terms_preview(drop.sale)
+        context |= {"terms_text": sale_presenters.terms_preview(drop.sale), "fee_percent": f"{drop.fee_bps / 100:g}"}
         return render(request, "drops/draft.html", context)
     context |= {
         "sums": DropPresenter().sums([drop.sale])[drop.sale_id],

@@ -16,7 +16,7 @@ NOW, LATER = "now", "at"
 
 
 class WholeNumberField(forms.IntegerField):
-    """Plain ASCII digits. Django's own field also takes "1_0", "１２" and "10.0", as Python does."""
+    """Plain ASCII digits. Django's own field, like Python, also takes "1_0", "10.0" and other scripts' digits."""
 
     _DIGITS = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 

@@ -74,8 +74,8 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         super().__init__(settings_dict, alias)
         options = settings_dict["OPTIONS"]
         self.is_live = bool(options.get("endpoints"))
-        # The maintenance connection creates test databases, which a DSQL client cannot.
-        self.is_strict = options.get("strict", not self.is_live) and alias != NO_DB_ALIAS
+        # DSQL itself needs no strict mode, and the maintenance connection creates test databases, which it forbids.
+        self.is_strict = not self.is_live and alias != NO_DB_ALIAS and options.get("strict", True)
         self.commit_state = CommitState.NONE
         self.commit_hook_error: BaseException | None = None
         self.execute_wrappers.append(faults.around_statement)

@@ -10,6 +10,7 @@ import functools
 import random as _random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
@@ -113,39 +114,63 @@ def run_transaction(
             return fn()
     if connection.in_atomic_block:
         raise Nested("run_transaction was called inside an atomic block; call it outside, or join with a plain call.")
-    unique_retry = replayable if unique_retry is None else unique_retry
-    tell = on_attempt or _tell_nobody
-    deadline = time.monotonic() + deadline_s
-    uniques_left = UNIQUE_RETRIES_MAX if unique_retry else 0
-    attempt = 0
+    attempts = _Attempts(
+        connection,
+        deadline=time.monotonic() + deadline_s,
+        replayable=replayable,
+        uniques_left=UNIQUE_RETRIES_MAX if (replayable if unique_retry is None else unique_retry) else 0,
+        tell=on_attempt or _tell_nobody,
+    )
     while True:
-        attempt += 1
-        connection.begin_attempt()
+        attempts.begin()
         try:
             with transaction.atomic(using=using, durable=True):
                 result = fn()
                 _assert_can_commit(connection)
         except (DatabaseError, InterfaceError) as error:
-            failure = _classify(connection, error)
-            if failure is _Failure.FINAL or (failure is _Failure.UNIQUE and not uniques_left):
+            if not attempts.wait_for_next(error):
                 raise
-            if failure is _Failure.UNIQUE:
-                uniques_left -= 1
-            if failure is _Failure.LOST:
-                _drop(connection)
-            tell("lost" if failure is _Failure.LOST else "conflict", attempt, error)
-            if connection.commit_state is CommitState.SENT and not replayable:
-                raise OutcomeUnknown("The connection was lost during COMMIT.") from error
-            pause_s = _backoff_s(attempt)
-            if time.monotonic() + pause_s > deadline:
-                tell("exhausted", attempt, error)
-                if connection.commit_state is CommitState.SENT:
-                    raise OutcomeUnknown("The connection was lost during COMMIT, and time is up.") from error
-                raise RetriesExhausted(f"Gave up after {attempt} attempts: {error}", attempts=attempt) from error
-            sleep(pause_s)
         else:
-            tell("ok", attempt, None)
+            attempts.tell("ok", attempts.number, None)
             return result
+
+
+@dataclass
+class _Attempts:
+    """The attempts at one transaction: which one this is, and whether there may be another."""
+
+    connection: Any
+    deadline: float
+    replayable: bool
+    uniques_left: int
+    tell: OnAttempt
+    number: int = 0
+
+    def begin(self) -> None:
+        self.number += 1
+        self.connection.begin_attempt()
+
+    def wait_for_next(self, error: BaseException) -> bool:
+        """Pause before the next attempt; False when `error` is final. Raises when no attempt is left."""
+        failure = _classify(self.connection, error)
+        if failure is _Failure.UNIQUE:
+            self.uniques_left -= 1
+        if failure is _Failure.FINAL or self.uniques_left < 0:
+            return False
+        if failure is _Failure.LOST:
+            _drop(self.connection)
+        self.tell("lost" if failure is _Failure.LOST else "conflict", self.number, error)
+        is_unknown = self.connection.commit_state is CommitState.SENT
+        if is_unknown and not self.replayable:
+            raise OutcomeUnknown("The connection was lost during COMMIT.") from error
+        pause_s = _backoff_s(self.number)
+        if time.monotonic() + pause_s > self.deadline:
+            self.tell("exhausted", self.number, error)
+            if is_unknown:
+                raise OutcomeUnknown("The connection was lost during COMMIT, and time is up.") from error
+            raise RetriesExhausted(f"Gave up after {self.number} attempts: {error}", attempts=self.number) from error
+        sleep(pause_s)
+        return True
 
 
 @overload

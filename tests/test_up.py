@@ -208,3 +208,9 @@ _bootstrap.require_python()
 
     assert done.returncode == 1
     assert done.stderr == "Dropfront needs Python 3.11 or newer; this is 3.8.\n"
+
+
+def test_a_folder_that_cannot_be_made_is_refused_in_a_sentence(data: Path) -> None:
+    data.parent.joinpath("file").touch()
+
+    assert "file" in refusal(data.parent / "file" / "data")

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -54,10 +54,9 @@ class Service:
     # A server that the others cannot do without is waited for when it is started again.
     others_need_it = False
 
-    def __init__(self, name: str, log_dir: Path, *, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, name: str, log_dir: Path) -> None:
         self.name = name
         self.log_path = log_dir / f"{name}.log"
-        self.env = dict(env or {})
         self.log_began_at = 0  # what stands before is of earlier starts
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -100,7 +99,6 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self.env},
                 start_new_session=True,  # Ctrl-C in the terminal is for the supervisor, which then stops all in order
             )
 
@@ -163,20 +161,11 @@ class Service:
 
 
 class Program(Service):
-    """A service that needs no preparation: a web process, the Celery worker, beat."""
+    """A service that needs no preparation, such as a web process."""
 
-    def __init__(
-        self,
-        name: str,
-        log_dir: Path,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str] | None = None,
-        stop_s: float = 10.0,
-    ) -> None:
-        super().__init__(name, log_dir, env=env)
+    def __init__(self, name: str, log_dir: Path, argv: Sequence[str]) -> None:
+        super().__init__(name, log_dir)
         self.argv = list(argv)
-        self.stop_s = stop_s
 
     def command(self) -> list[str]:
         return self.argv

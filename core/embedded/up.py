@@ -31,6 +31,8 @@ DISK_FULL_BYTES = 100_000_000
 READY_WITHIN_S = 60.0
 PREPARED_WITHIN_S = 300.0  # the demo plays whole sales
 INTERRUPTED_EXIT = 130  # as a shell has it for Ctrl-C
+NOT_OUR_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+ADDRESSES = ("DATABASE_URL", "DSQL_ENDPOINTS", "REDIS_URL", "SECRET_KEY", "ALLOWED_HOSTS")
 
 
 def main() -> int:
@@ -42,14 +44,14 @@ def main() -> int:
     except StartError as error:
         return fail(str(error), site.data)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in NOT_OUR_FAULT:
             raise
-        return fail(str(error), site.data)
+        return fail(f"{error.strerror}: {error.filename or site.data}.", site.data)
 
 
 def fail(reason: str, data: Path) -> int:
     # A server that met a full disk may complain of what came of it, so the disk itself is asked too.
-    if os.strerror(errno.ENOSPC) in reason or shutil.disk_usage(data).free < DISK_FULL_BYTES:
+    if os.strerror(errno.ENOSPC) in reason or free_bytes(data) < DISK_FULL_BYTES:
         reason = f"The disk is full; free some space and start again ({reason})"
     print(reason, file=sys.stderr)
     return 1
@@ -113,9 +115,8 @@ class Site:
         servers = Servers(self.data)
         with self.step("PostgreSQL and Valkey" if servers.services else "Servers named by the environment"):
             self.supervisor.start(servers.services)
-        variables = self.variables(servers)
-        os.environ.update(variables)
-        env.write(self.data, variables)
+        os.environ.update(self.variables(servers))
+        env.write(self.data, {name: os.environ[name] for name in ADDRESSES if os.environ.get(name)})
         self.start_programs()
         self.is_ready = True
         if self.options.check:
@@ -214,7 +215,7 @@ class Site:
         print(sentence, file=self.out, flush=True)
 
     def check_disk(self) -> None:
-        free = shutil.disk_usage(self.data).free
+        free = free_bytes(self.data)
         if free < DISK_FREE_BYTES_MIN:
             wanted = DISK_FREE_BYTES_MIN // 1_000_000
             raise StartError(f"{self.data} has {free // 1_000_000} MB of disk left and Dropfront needs {wanted} MB.")
@@ -239,6 +240,14 @@ class Background(Service):
 
     def is_ready(self) -> bool:
         return self.state.exists() and self.state.read_text() == "ready"
+
+
+def free_bytes(path: Path) -> int:
+    """Free space of the disk that holds `path`, which may not exist yet, or be closed to us."""
+    try:
+        return shutil.disk_usage(path).free
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return free_bytes(path.parent)
 
 
 def local_address(host: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.apps.registry import Apps
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
@@ -129,33 +129,33 @@ class SavepointlessTests(TestCase):
 @pytest.mark.django_db(transaction=True)
 class TestOrphans:
     def test_a_row_without_its_parent_is_found(self) -> None:
-        user = User.objects.create(username="a")
-        User.groups.through.objects.create(user=user, group_id=404)
+        group = Group.objects.create(name="g")
+        Group.permissions.through.objects.create(group=group, permission_id=404)
 
-        assert find_orphans() == [Orphan("auth_user_groups", "group_id", "auth_group", 1)]
+        assert find_orphans() == [Orphan("auth_group_permissions", "permission_id", "auth_permission", 1)]
         out = StringIO()
         with pytest.raises(SystemExit) as caught:
             call_command("check_orphans", stdout=out)
         assert caught.value.code == 1
-        assert out.getvalue() == "auth_user_groups.group_id: 1 rows without their auth_group\n"
+        assert out.getvalue() == "auth_group_permissions.permission_id: 1 rows without their auth_permission\n"
         with pytest.raises(IntegrityError):
-            connection.check_constraints(["auth_user_groups"])
+            connection.check_constraints(["auth_group_permissions"])
 
     def test_deleting_through_the_orm_leaves_none(self) -> None:
-        user, group = User.objects.create(username="a"), Group.objects.create(name="g")
-        user.groups.add(group)
+        group = Group.objects.create(name="g")
+        group.permissions.add(Permission.objects.all()[0])
         assert find_orphans() == []
         group.delete()
 
-        assert User.groups.through.objects.count() == 0
+        assert Group.permissions.through.objects.count() == 0
         assert find_orphans() == []
-        connection.check_constraints(["auth_user_groups"])
+        connection.check_constraints(["auth_group_permissions"])
 
     def test_the_sql_can_be_read(self) -> None:
         out = StringIO()
         call_command("check_orphans", "--sql", stdout=out)
 
-        assert 'FROM "auth_user_groups" AS child' in out.getvalue()
+        assert 'FROM "auth_group_permissions" AS child' in out.getvalue()
 
 
 def test_the_checks_name_what_dsql_cannot_hold() -> None:

@@ -8,6 +8,7 @@ import pytest
 from django.apps.registry import Apps
 from django.db import IntegrityError, OperationalError, connection, models, transaction
 from django.db.models import F
+from psycopg_pool import PoolTimeout
 
 from dsql import faults, transactions
 from dsql.fields import UUIDv7Field
@@ -158,6 +159,16 @@ def test_a_connection_that_died_before_commit_is_replaced(pauses: list[float]) -
     assert attempts.events == [("lost", 1), ("ok", 2)]
     assert backends[0] != backends[1]
     assert Counter.objects.count() == 1
+
+
+def test_a_full_pool_is_not_asked_again(pauses: list[float]) -> None:
+    def body() -> None:
+        raise OperationalError("pool timeout") from PoolTimeout("couldn't get a connection after 1.00 sec")
+
+    with pytest.raises(OperationalError, match="pool timeout"):
+        run_transaction(body)
+
+    assert pauses == []
 
 
 def test_an_idle_connection_that_died_is_replaced(pauses: list[float]) -> None:

@@ -12,10 +12,11 @@ from sales import proof
 from sales.models import Sale
 
 
-def broken_checks() -> list[str]:
-    """Every check that does not hold now, of every published sale and of the books: the one list the product has."""
+def broken_checks(sale_id: UUID | None = None) -> list[str]:
+    """Every check that does not hold now, of the books and of one sale, or of every published one: the product's one list."""
     findings = [("books", finding) for finding in proof.prove_books().findings]
-    for sale in Sale.objects.filter(published_at__isnull=False):
+    sales = Sale.objects.filter(published_at__isnull=False)
+    for sale in sales.filter(id=sale_id) if sale_id else sales:
         findings += [(str(sale.id), finding) for finding in proof.prove_sale(sale, books=False).findings]
     return [_sentence(where, finding) for where, finding in findings if not finding.holds]
 

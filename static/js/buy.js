@@ -1,0 +1,214 @@
+// Buying. One purchase is one key: made when the button is pressed, kept over every retry, given up only with a final answer.
+// So however often a request is sent, and whatever happened to its answers, it makes one order.
+
+const ANSWER_MS = 10_000;
+const TRIES_MAX = 8;
+const REFRESH_BEFORE_MS = 60_000;
+
+/** Wire the form up. `setOpen` says whether buying is possible now; `onBought` is called after each order. */
+export function startBuying(saleId, form, result, { onBought }) {
+  if (!form) return { setOpen() {} };
+  const page = new ResultBox(result);
+  const token = new BuyToken(saleId, form);
+  const buttons = [...form.querySelectorAll("[data-buy-button]")];
+  let isOpen = false;
+  let isBusy = false;
+
+  const showButtons = () => {
+    for (const button of buttons) {
+      button.disabled = !isOpen && !isBusy;
+      // Not disabled while busy: a disabled button loses the focus.
+      button.setAttribute("aria-disabled", String(isBusy));
+      button.setAttribute("aria-busy", String(isBusy));
+    }
+  };
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (isBusy) return;
+    isBusy = true;
+    showButtons();
+    const wanted = { quantity: Number(new FormData(form).get("quantity")), hold: event.submitter?.name === "hold" };
+    try {
+      await buy(saleId, wanted, token, page, form, onBought);
+    } finally {
+      isBusy = false;
+      showButtons();
+    }
+  });
+
+  return {
+    setOpen(open) {
+      isOpen = open;
+      showButtons();
+    },
+  };
+}
+
+async function buy(saleId, wanted, token, page, form, onBought) {
+  const attempt = currentAttempt(saleId, wanted);
+  page.working("Ordering…", "");
+  for (let number = 1; number <= TRIES_MAX; number++) {
+    const answer = await send(saleId, attempt, token);
+    if (answer.order) {
+      endAttempt(saleId);
+      page.bought(answer.order, form.dataset.ordersUrl);
+      onBought();
+      return;
+    }
+    if (answer.refusal) {
+      endAttempt(saleId);
+      page.refused(answer.refusal, answer.link || linkFor(answer.refusal, form));
+      return;
+    }
+    page.working("Many people at once", "We keep asking for you. It is still one order.");
+    await pause(answer.waitMs * (0.75 + Math.random() / 2));
+  }
+  // The attempt is kept: pressing again asks about the same order.
+  page.refused({ message: "We could not get an answer", detail: "Press the button again: it is the same order, and counts once." });
+}
+
+/** One request. `{order}`, `{refusal, link}`, or `{waitMs}` when it should be sent again. */
+async function send(saleId, attempt, token) {
+  let answer;
+  try {
+    const buyToken = await token.fresh();
+    answer = await post(`/api/v1/drops/${saleId}/orders`, {
+      headers: { "X-Buy-Token": buyToken, "Idempotency-Key": attempt.key },
+      body: { quantity: attempt.quantity, hold: attempt.hold },
+    });
+  } catch (error) {
+    if (error instanceof LoggedOut) return { refusal: { message: "Please log in again" }, link: LOGIN };
+    return { waitMs: 1000 }; // no network, or no answer in time: the order may exist, so ask again with the same key
+  }
+  if (answer.status === 401) {
+    token.drop();
+    return { waitMs: 100 };
+  }
+  if (answer.status === 429 || answer.status >= 500) {
+    return { waitMs: (Number(answer.headers.get("Retry-After")) || 1) * 1000 };
+  }
+  const body = await answer.json().catch(() => ({}));
+  if (answer.ok) return { order: body };
+  return { refusal: { code: body.code, message: body.detail || "That was not done", data: body.data || {} } };
+}
+
+async function post(url, { headers, body }) {
+  return fetch(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(ANSWER_MS),
+  });
+}
+
+class LoggedOut extends Error {}
+
+/** The short-lived permission to buy: the page brings the first, later ones are fetched with the session. */
+class BuyToken {
+  constructor(saleId, form) {
+    this.saleId = saleId;
+    this.csrf = form.elements.csrfmiddlewaretoken.value;
+    this.text = form.dataset.buyToken;
+    this.expiresAtMs = Date.parse(form.dataset.tokenExpiresAt);
+  }
+
+  async fresh() {
+    if (!this.text || Date.now() > this.expiresAtMs - REFRESH_BEFORE_MS) await this.fetch();
+    return this.text;
+  }
+
+  drop() {
+    this.text = "";
+  }
+
+  async fetch() {
+    const answer = await post(`/api/v1/sales/${this.saleId}/buy-token`, { headers: { "X-CSRFToken": this.csrf }, body: {} });
+    if (answer.status === 401 || answer.status === 403) throw new LoggedOut();
+    if (!answer.ok) throw new Error(`buy-token: ${answer.status}`);
+    const { buy_token, expires_at } = await answer.json();
+    this.text = buy_token;
+    this.expiresAtMs = Date.parse(expires_at);
+  }
+}
+
+// An attempt without a final answer outlives a reload of the page, so that trying again cannot buy twice.
+
+function currentAttempt(saleId, wanted) {
+  const kept = JSON.parse(sessionStorage.getItem(`attempt:${saleId}`) || "null");
+  if (kept && kept.quantity === wanted.quantity && kept.hold === wanted.hold) return kept;
+  const attempt = { ...wanted, key: newKey() };
+  sessionStorage.setItem(`attempt:${saleId}`, JSON.stringify(attempt));
+  return attempt;
+}
+
+function endAttempt(saleId) {
+  sessionStorage.removeItem(`attempt:${saleId}`);
+}
+
+function newKey() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  // On plain http, other than on this machine, browsers leave randomUUID out.
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, "$1-$2-$3-$4-$5");
+}
+
+const LOGIN = { url: `/accounts/login/?next=${encodeURIComponent(location.pathname)}`, words: "Log in" };
+
+/** What helps against a refusal, if something does. */
+function linkFor(refusal, form) {
+  if (refusal.code === "not_verified") return { url: "/accounts/email/", words: "Confirm your e-mail address" };
+  if (refusal.code !== "insufficient_funds") return null;
+  const { needed_minor: needed, available_minor: available, currency } = refusal.data;
+  const query = new URLSearchParams({ amount: amountText(needed - available, currency), currency, next: location.pathname });
+  return { url: `${form.dataset.topUpUrl}?${query}`, words: "Add the missing money" };
+}
+
+function amountText(minor, currency) {
+  const { maximumFractionDigits: digits } = new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions();
+  return (Math.max(minor, 10 ** digits) / 10 ** digits).toFixed(digits);
+}
+
+/** The place below the price that says how it went, made from the page's templates. */
+class ResultBox {
+  constructor(box) {
+    this.box = box;
+  }
+
+  working(title, detail) {
+    this.#show("working", { title, detail });
+  }
+
+  bought(order, ordersUrl) {
+    const title = order.is_hold ? `${order.quantity} on hold for you` : order.quantity === 1 ? "It is yours" : `${order.quantity} are yours`;
+    this.#show("bought", { title }, { url: `${ordersUrl}${order.id}/`, words: "See the receipt" });
+  }
+
+  refused(refusal, link) {
+    const { data = {} } = refusal;
+    const detail = refusal.detail || (refusal.code === "limit_reached" ? `You have ${data.units} of ${data.limit_per_fan}.` : "");
+    this.#show("refused", { title: refusal.message, detail }, link);
+  }
+
+  #show(name, texts, link) {
+    const notice = document.querySelector(`template[data-template="${name}"]`).content.cloneNode(true);
+    for (const part of notice.querySelectorAll("[data-text]")) {
+      part.textContent = texts[part.dataset.text] || "";
+      part.hidden = !part.textContent;
+    }
+    const anchor = notice.querySelector("[data-link]");
+    if (anchor && link) {
+      anchor.href = link.url;
+      anchor.textContent = link.words;
+      anchor.hidden = false;
+    }
+    this.box.replaceChildren(notice);
+  }
+}
+
+function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
