@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,9 @@ CLEARED = ("DATABASE_URL", "DSQL_ENDPOINTS", "REDIS_URL", "DYNAMODB_TABLE", "DEB
 
 
 class Stack:
-    """The servers of one benchmark run. Made by `scratch_stack`."""
+    """The servers of one benchmark run. Made by `scratch_stack`, which sets the environment that all processes get."""
 
-    def __init__(self, servers: Servers, environment: Mapping[str, str]) -> None:
+    def __init__(self, servers: Servers) -> None:
         assert servers.postgres is not None, "the benchmark starts its own database"
         assert servers.valkey is not None, "the benchmark starts its own Valkey"
         self.data = servers.data
@@ -46,7 +46,7 @@ class Stack:
         self.valkey = servers.valkey
         self.metrics_folder = servers.data / "metrics"
         self.metrics_folder.mkdir()
-        self.environment = {**environment, "PROMETHEUS_MULTIPROC_DIR": str(self.metrics_folder)}
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(self.metrics_folder)
 
     @property
     def database_url(self) -> str:
@@ -68,7 +68,7 @@ class Stack:
 
     def run_manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-        return subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     @contextlib.contextmanager
     def web(self, processes: int) -> Iterator[Web]:
@@ -90,10 +90,10 @@ def scratch_stack(data: Path | None = None) -> Iterator[Stack]:
     Not in the system's temporary folder, which may be a memory disk, where fsync costs nothing.
     """
     with scratch_folder(data) as folder:
-        environment = {**os.environ, **dict.fromkeys(CLEARED, "")}
-        os.environ.update(dict.fromkeys(CLEARED, ""))  # `running_servers` looks there for servers it was given
+        os.environ.update(dict.fromkeys(CLEARED, ""))
         with running_servers(folder) as servers:
-            stack = Stack(servers, environment | servers.variables())
+            os.environ.update(servers.variables())
+            stack = Stack(servers)
             stack.manage("migrate", "--verbosity", "0")
             yield stack
 
@@ -120,8 +120,7 @@ class Web:
         self.port = port
         command = [sys.executable, "-m", "dropfront.server", "--port", str(port), "--slot"]
         self.programs = [
-            Program(f"web-{slot}", stack.data / "logs", [*command, str(slot)], env=stack.environment)
-            for slot in range(processes)
+            Program(f"web-{slot}", stack.data / "logs", [*command, str(slot)]) for slot in range(processes)
         ]
 
     def start(self) -> None:
@@ -130,7 +129,7 @@ class Web:
         self.wait_until(lambda: listeners(self.port) == len(self.programs), "listen")
         self.wait_until(lambda: self.get("/readyz")[0] == http.HTTPStatus.OK, "become ready")
 
-    def wait_until(self, is_so: Any, what: str) -> None:
+    def wait_until(self, is_so: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + READY_WITHIN_S
         while not is_so():
             for program in self.programs:
@@ -216,7 +215,9 @@ class Metrics(dict[tuple[str, frozenset[tuple[str, str]]], float]):
 
 
 def complaint(done: subprocess.CompletedProcess[str]) -> str:
-    return f"`{' '.join(done.args[1:3])}` failed: {done.stderr.strip() or done.stdout.strip()}"
+    """One sentence: which command, and the last line it wrote."""
+    lines = (done.stderr.strip() or done.stdout.strip() or "it printed nothing").splitlines()
+    return f"`manage.py {done.args[2]}` failed: {lines[-1]}"
 
 
 def pid_of(program: Any) -> int:

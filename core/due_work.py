@@ -78,9 +78,10 @@ def _run_one(row: DueWork, now: dt.datetime) -> bool:
     return True
 
 
-@retried_transaction()
+@retried_transaction(replayable=True)
 def _lease(row_id: UUID, leased_until: dt.datetime, attempts: int, now: dt.datetime) -> bool:
-    # The WHERE clause decides between two workers that both saw the row.
+    # The WHERE clause decides between two workers that both saw the row. A lost answer reads like another worker's success:
+    # nobody takes the row until its lease ends, as after a kill.
     taken = DueWork.objects.filter(id=row_id, leased_until=leased_until, done_at=None).update(
         leased_until=now + LEASE, attempts=attempts + 1
     )

@@ -9,7 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from core import clock
 from core.errors import Invalid
@@ -18,6 +18,7 @@ from core.money import Money
 from drops import presenters, selectors, services
 from drops.forms import DropForm
 from drops.presenters import DropPresenter
+from drops.views import with_way_back
 from sales import presenters as sale_presenters
 from sales import selectors as sale_selectors
 from sales import services as sales
@@ -69,9 +70,12 @@ def drop(request: HttpRequest, handle: str, sale_id: UUID) -> HttpResponse:
     return render(request, "drops/console.html", context)
 
 
-@require_POST
+@with_way_back
 @login_required
 def publish(request: HttpRequest, handle: str, sale_id: UUID) -> HttpResponse:
+    """Seal the draft's terms and put it on its schedule."""
+    if request.method == "GET":
+        return redirect("drops:console", handle, sale_id)
     member = sellers.get_editor(request.user.pk, handle)
     sale = sales.publish_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
     messages.success(request, f"{sale.title} is published and its terms are sealed.")

@@ -72,11 +72,12 @@ def pseudonymous_rows(drop: Drop, now: dt.datetime, *, limit: int = NEWEST_ORDER
 
 class DropPresenter:
     card_template = "drops/_card.html"
-    proof_template = "drops/_proof.html"
+    totals_template = "drops/_totals.html"
+    orders_template = "drops/_newest_orders.html"
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         drop = selectors.get_drop(sale.id)
-        limit = min(drop.limit_per_fan or QUANTITY_MAX, QUANTITY_MAX)
+        limit = min(drop.limit_per_fan or QUANTITY_MAX, QUANTITY_MAX, drop.units_total)
         context = {"drop": drop, "price": Money(drop.price_minor, sale.currency), "quantities": range(1, limit + 1)}
         if request.user.is_authenticated:
             context |= self._own(drop, request.user.pk, now)

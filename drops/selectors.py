@@ -94,8 +94,9 @@ def load_state(drop_id: UUID, commands: Sequence[rules.Command], home: int) -> r
         state.orders = {order.id: order for order in _orders_by_id(changing)}
         state.payments = ledger.transfers_by_id([order.transfer_id for order in state.orders.values()])
     fans = {order.fan_id for order in state.orders.values()}
-    if state.stock.units_left:
-        # With nothing left every purchase is refused before money is looked at: the sold-out answer stays cheap.
+    if state.stock.units_left or changing:
+        # With nothing left every purchase is refused before money is looked at: the sold-out answer stays cheap. But what one
+        # command of a batch gives back, the next may buy.
         fans |= {command.fan_id for command in placing}
     if fans:
         wallets = ledger.wallets(fans, state.terms.currency)

@@ -21,8 +21,11 @@ class Stock:
 
     @property
     def changes(self) -> dict[int, int]:
-        """Bucket → change of its units, for the buckets that changed."""
-        return {number: change for number, change in self._changes.items() if change}
+        """Bucket → change of its units, for the buckets that were touched.
+
+        A unit given back and sold again is a change of zero, and is written too: every purchase must meet a close.
+        """
+        return dict(self._changes)
 
     def take(self, quantity: int) -> None:
         """Take units from home. When it is short, half of the fullest other bucket moves there first.

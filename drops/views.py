@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import selectors as accounts
 from core import clock
@@ -23,10 +23,16 @@ from sales.errors import IdempotencyConflict
 from sales.views import render_room
 
 
-@require_POST
+# What a button sends may be met by a login page first, from which the browser comes back by GET.
+with_way_back = require_http_methods(["GET", "POST"])
+
+
+@with_way_back
 @login_required
 def buy(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     """Buy, or hold, without scripts: the same command as the API's, then the receipt."""
+    if request.method == "GET":
+        return redirect("sales:room", sale_id)
     sale = sales.get_public_sale(sale_id)
     form = BuyForm(request.POST)
     if not form.is_valid():
@@ -77,18 +83,24 @@ def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
     return render(request, "drops/order.html", context)
 
 
-@require_POST
+@with_way_back
 @login_required
 def confirm(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    """Pay for the held units."""
+    if request.method == "GET":
+        return redirect("drops:order", order_id)
     order = selectors.get_order_of_fan(request.user.pk, order_id)
     services.confirm_order(drop_id=order.drop_id, order_id=order.id, fan_id=request.user.pk, now=clock.now())
     messages.success(request, "Paid. It is yours.")
     return _back(request, order)
 
 
-@require_POST
+@with_way_back
 @login_required
 def give_back(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    """End a hold, or return what was bought while the terms allow."""
+    if request.method == "GET":
+        return redirect("drops:order", order_id)
     order = selectors.get_order_of_fan(request.user.pk, order_id)
     done = services.cancel_order(drop_id=order.drop_id, order_id=order.id, fan_id=request.user.pk, now=clock.now())
     words = "The hold is ended" if done.state == OrderState.CANCELLED else "The order is given back"

@@ -32,9 +32,13 @@ DRIFT_PER_ACCOUNT = Check(
 
 DRIFT_IN_TOTAL = Check(
     "drift_in_total",
-    "All entries of the books, debits and credits, sum to zero.",
+    "All the money in wallets, and all that stands on every other account, sums to zero.",
     """
-    SELECT 0 AS expected, coalesce(sum(amount_minor), 0) AS found FROM ledger_entry
+    SELECT 0 AS expected,
+           coalesce((SELECT sum(available_minor + held_minor) FROM ledger_account WHERE keeps_balance), 0)
+           + coalesce((SELECT sum(entry.amount_minor) FROM ledger_entry AS entry
+                         LEFT JOIN ledger_account AS account ON account.id = entry.account_id
+                        WHERE account.keeps_balance IS NOT TRUE), 0) AS found
     """,
 )
 

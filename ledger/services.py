@@ -81,6 +81,8 @@ def write_transfers(transfers: Sequence[Transfer]) -> None:
                 )
             ],
         )  # fmt: skip
+        if not changes:
+            return  # each account got back what it gave
         cursor.execute(
             """
             UPDATE ledger_account AS account

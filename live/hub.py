@@ -301,9 +301,7 @@ class Hub:
         self._unwatched.clear()  # they may go stale unnoticed from now on
 
 
-def _read_done(
-    reads: dict[UUID, asyncio.Task[Frame | None]], sale_id: UUID, task: asyncio.Task[Frame | None]
-) -> None:
+def _read_done(reads: dict[UUID, asyncio.Task[Frame | None]], sale_id: UUID, task: asyncio.Task[Frame | None]) -> None:
     del reads[sale_id]
     if not task.cancelled():
         task.exception()  # seen: everybody who waited may have gone

@@ -40,7 +40,11 @@ def encode(frame: dict[str, Any]) -> bytes:
 
 
 def send_after_commit(sale_id: UUID) -> None:
-    """Have viewers told once the open transaction is committed. A failure to tell never turns into a failed write."""
+    """Have viewers told once the open transaction is committed. A failure to tell never turns into a failed write.
+
+    Services call it before they look whether they are a repeat: when the answer to a COMMIT was lost, its hooks were lost with
+    it, and the repeat is the one that can still tell.
+    """
     transaction.on_commit(lambda: send(sale_id), robust=True)
 
 

@@ -11,8 +11,7 @@ from core import clock
 from core.errors import NotFound
 from core.lean import Headers, Receive, Scope, path_uuid
 from live.hub import hub
-from sales import frames
-from sales.models import PUBLIC_STATES, Sale
+from sales import frames, selectors
 
 
 async def frame(scope: Scope, receive: Receive) -> tuple[int, bytes, Headers]:
@@ -31,7 +30,7 @@ async def read_frame_for_hub(sale_id: UUID) -> bytes | None:
 
 def _read(sale_id: UUID) -> bytes | None:
     try:
-        if not Sale.objects.filter(id=sale_id, state__in=PUBLIC_STATES).exists():
+        if not selectors.published_sales().filter(id=sale_id).exists():
             return None
         return frames.encode(frames.read_frame(sale_id))
     finally:

@@ -18,8 +18,6 @@ class SaleState(models.TextChoices):
     CANCELLED = "cancelled", _("Cancelled")
 
 
-# What fans may see: everything but drafts.
-PUBLIC_STATES = [state for state in SaleState if state is not SaleState.DRAFT]
 # Published and not yet closed. Whether such a sale is open is decided by the clock, inside the buyer's transaction.
 RUNNING_STATES = [SaleState.SCHEDULED, SaleState.LIVE]
 
@@ -44,6 +42,7 @@ class Sale(models.Model):
     # Grows with every change of this row that viewers see; part of a frame's version.
     version = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # What fans may see is what has been published once: a draft that was called off stays as unseen as any draft.
     published_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
     settled_at = models.DateTimeField(null=True)

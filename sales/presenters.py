@@ -68,13 +68,14 @@ class Presenter(Protocol):
     """What a format shows on the spine's pages."""
 
     card_template: str
-    proof_template: str
+    totals_template: str
+    orders_template: str
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         """What the room's template needs beside the sale, its frame and its phase."""
 
     def proof(self, sale: Sale) -> dict[str, Any]:
-        """Totals and newest orders, without names."""
+        """What the proof's totals and newest orders need: no names."""
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]: ...
 

@@ -6,12 +6,17 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from core.errors import NotFound
-from sales.models import PUBLIC_STATES, RUNNING_STATES, Sale, SaleState, SealedTerms
+from sales.models import RUNNING_STATES, Sale, SaleState, SealedTerms
+
+
+def published_sales() -> QuerySet[Sale]:
+    """Every sale that fans may see, running or over."""
+    return Sale.objects.filter(published_at__isnull=False)
 
 
 def get_public_sale(sale_id: UUID) -> Sale:
-    """A sale that fans may see. A draft is missing to them."""
-    sale = Sale.objects.select_related("seller").filter(id=sale_id, state__in=PUBLIC_STATES).first()
+    """A sale that fans may see. What was never published is missing to them."""
+    sale = published_sales().select_related("seller").filter(id=sale_id).first()
     if sale is None:
         raise NotFound("This sale does not exist.")
     return sale

@@ -68,6 +68,7 @@ def publish_sale(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
 def publish(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
     """`publish_sale` as a part of the caller's transaction."""
     sale = _load(sale_id, seller_id)
+    frames.send_after_commit(sale.id)
     if sale.state in RUNNING_STATES:
         return sale
     if sale.state != SaleState.DRAFT:
@@ -89,7 +90,6 @@ def publish(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
     _move(sale, SaleState.SCHEDULED, "terms_version", "terms_sha256", "published_at")
     due_work.schedule(ANNOUNCE, sale.id, due_at=sale.opens_at)
     due_work.schedule(CLOSE, sale.id, due_at=sale.closes_at + CLOSE_GRACE)
-    frames.send_after_commit(sale.id)
     return sale
 
 
@@ -109,15 +109,16 @@ def common_terms(sale: Sale) -> dict[str, terms.TermValue]:
 def announce_sale(*, sale_id: UUID, now: dt.datetime) -> None:
     """Say that the sale is live. It was open from `opens_at` on, whether or not anybody said so."""
     sale = _load(sale_id)
+    frames.send_after_commit(sale.id)
     if sale.state == SaleState.SCHEDULED and sale.opens_at <= now:
         _move(sale, SaleState.LIVE)
-        frames.send_after_commit(sale.id)
 
 
 @retried_transaction(replayable=True)
 def close_sale(*, sale_id: UUID, now: dt.datetime) -> None:
     """End the buying, then have the sale settled. A repeat, or one that comes too early, changes nothing."""
     sale = _load(sale_id)
+    frames.send_after_commit(sale.id)
     if sale.state in RUNNING_STATES and sale.closes_at + CLOSE_GRACE <= now:
         _close(sale, now)
 
@@ -126,6 +127,7 @@ def close_sale(*, sale_id: UUID, now: dt.datetime) -> None:
 def close_sale_early(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
     """The seller ends a running sale before its time, for instance when it is sold out."""
     sale = _load(sale_id, seller_id)
+    frames.send_after_commit(sale.id)
     if sale.state in RUNNING_STATES:
         _close(sale, now)
     elif sale.state in (SaleState.DRAFT, SaleState.CANCELLED):
@@ -138,13 +140,13 @@ def _close(sale: Sale, now: dt.datetime) -> None:
     sale.closed_at = now
     _move(sale, SaleState.CLOSED, "closed_at")
     due_work.schedule(SETTLE, sale.id, due_at=now)
-    frames.send_after_commit(sale.id)
 
 
 @retried_transaction(replayable=True, deadline_s=10.0)
 def settle_step(*, sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     """Pay the next chunk of a closed sale. The time of the next step; the one that finds nothing left settles the sale."""
     sale = _load(sale_id)
+    frames.send_after_commit(sale.id)
     if sale.state not in (SaleState.CLOSED, SaleState.SETTLING):
         return None
     next_at = get_format(sale.format).rules.settle_step(sale, now)
@@ -153,7 +155,6 @@ def settle_step(*, sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
         _move(sale, SaleState.SETTLED, "settled_at")
     elif sale.state == SaleState.CLOSED:
         _move(sale, SaleState.SETTLING)
-    frames.send_after_commit(sale.id)
     return next_at
 
 
@@ -161,6 +162,8 @@ def settle_step(*, sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
 def cancel_sale(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
     """Call a draft or running sale off. Everybody who paid gets all of it back. A repeat changes nothing."""
     sale = _load(sale_id, seller_id)
+    if sale.published_at is not None:
+        frames.send_after_commit(sale.id)
     if sale.state == SaleState.CANCELLED:
         return sale
     if sale.state != SaleState.DRAFT and sale.state not in RUNNING_STATES:
@@ -170,7 +173,6 @@ def cancel_sale(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
         due_work.schedule(UNWIND, sale.id, due_at=now)
     sale.closed_at = now
     _move(sale, SaleState.CANCELLED, "closed_at")
-    frames.send_after_commit(sale.id)
     return sale
 
 
@@ -179,6 +181,7 @@ def unwind_step(*, sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     """Give the next chunk of a cancelled sale's buyers their money back. The time of the next step, or None at the end."""
     sale = _load(sale_id)
     assert sale.state == SaleState.CANCELLED, sale.state
+    frames.send_after_commit(sale.id)
     return get_format(sale.format).rules.unwind_step(sale, now)
 
 

@@ -94,7 +94,7 @@ def proof(request: HttpRequest, sale_id: UUID) -> HttpResponse:
         "proof": proofs.shared_proof(sale),
         "terms": selectors.find_terms(sale.id, sale.terms_version),
         "database": presenters.database_name(),
-        "proof_template": presenter.proof_template,
+        "presenter": presenter,
         **presenter.proof(sale),
     }
     return render(request, "sales/proof.html", context)

@@ -5,11 +5,11 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from core.embedded.valkey import Valkey
 
+from core.embedded.valkey import Valkey
 from live import store
-from live.hub import hub as process_hub
 from live.hub import Hub
+from live.hub import hub as process_hub
 
 
 def payload(version: int) -> bytes:

@@ -185,6 +185,8 @@ async def test_a_server_that_ends_the_socket_leaves_no_task_behind(hub, sale_id,
     assert hub.viewers_count == 0
 
 
-async def test_addresses_without_a_uuid_are_not_ours(hub):
+async def test_addresses_without_a_uuid_are_not_ours():
+    scope = {"type": "websocket", "path": "/ws/sales/1/"}
+
     with pytest.raises(ValueError, match="No route found"):
-        await WebsocketCommunicator(URLRouter(websocket_urlpatterns), "/ws/sales/1/").connect()
+        await URLRouter(websocket_urlpatterns)(scope, None, None)

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 import redis
-from core.errors import Busy
 
+from core.errors import Busy
 from live import hub as hub_module
 from live import store
 from live.hub import Hub
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 async def until(is_so: Callable[[], bool], within_s: float = 5.0) -> None:
     async with asyncio.timeout(within_s):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110 what is waited for has no event
             await asyncio.sleep(0.005)
 
 
@@ -54,6 +54,12 @@ def database(hub: Hub) -> Database:
     database = Database()
     hub.fallback_read = database.read
     return database
+
+
+@pytest.fixture
+def away(monkeypatch):
+    """Makes the hub stay away for a moment after each loss, so that something can be missed for certain."""
+    monkeypatch.setattr(hub_module.random, "uniform", lambda _low, _high: 0.2)
 
 
 # latest
@@ -272,7 +278,7 @@ async def test_a_sale_that_nobody_watches_any_more_stays_known(hub, sale_id, pub
 # the store's failures
 
 
-async def test_viewers_outlive_the_store_and_catch_up_with_what_they_missed(hub, own_valkey, sale_id, publish):
+async def test_viewers_outlive_the_store_and_catch_up_with_what_they_missed(hub, away, own_valkey, sale_id, publish):
     async with hub.watch(sale_id) as viewer:
         await subscribed(hub)
         publish(1)
@@ -282,7 +288,7 @@ async def test_viewers_outlive_the_store_and_catch_up_with_what_they_missed(hub,
         await in_thread(own_valkey.kill)
         await until(lambda: not hub._is_subscribed)
         await in_thread(own_valkey.start)
-        publish(2)  # most likely before the hub is back: nobody hears it
+        publish(2)
 
         assert (await asyncio.wait_for(waiting, 10)).version == 2
         await until(lambda: hub._is_subscribed)
@@ -307,18 +313,20 @@ async def test_a_store_that_comes_back_empty_is_made_up_for_by_the_database(
         assert (await asyncio.wait_for(viewer.next_frame(), 10)).version == 2
 
 
-async def test_while_the_store_is_down_the_database_answers(hub, database, own_valkey, sale_id, publish):
-    await subscribed(hub)
-    publish(1)
-    await until(lambda: hub._known(sale_id) is not None)
-    database.versions[sale_id] = 2
+@pytest.mark.parametrize("is_watched", [False, True])
+async def test_while_the_store_is_down_the_database_answers(hub, database, own_valkey, sale_id, publish, is_watched):
+    async with hub.watch(sale_id if is_watched else uuid4()):
+        await subscribed(hub)
+        publish(1)
+        await until(lambda: hub._known(sale_id) is not None)
+        database.versions[sale_id] = 2
 
-    await in_thread(own_valkey.kill)
-    await until(lambda: not hub._is_subscribed)
+        await in_thread(own_valkey.kill)
+        await until(lambda: not hub._is_subscribed)
 
-    assert (await hub.latest(sale_id)).version == 2  # not the 1 it remembered
-    database.versions[sale_id] = 3
-    assert (await hub.latest(sale_id)).version == 3
+        assert (await hub.latest(sale_id)).version == 2  # not the 1 it remembered
+        database.versions[sale_id] = 3
+        assert (await hub.latest(sale_id)).version == 3
 
 
 async def test_while_nobody_can_tell_a_watched_sale_shows_what_was_known(hub, own_valkey, sale_id, publish):
@@ -333,7 +341,54 @@ async def test_while_nobody_can_tell_a_watched_sale_shows_what_was_known(hub, ow
         assert (await hub.latest(sale_id)).version == 1
 
 
-async def test_a_hub_cut_off_again_and_again_keeps_one_subscription(hub, sale_id, publish, valkey):
+async def test_what_was_missed_of_a_sale_that_nobody_watches_is_not_answered_from_memory(
+    hub, away, sale_id, publish, valkey
+):
+    await subscribed(hub)
+    publish(1)
+    await until(lambda: hub._known(sale_id) is not None)
+
+    redis.Redis.from_url(valkey.url).client_kill_filter(_type="pubsub")
+    publish(2)
+    await until(lambda: not hub._is_subscribed)
+    await subscribed(hub)
+
+    assert (await hub.latest(sale_id)).version == 2
+
+
+@pytest.mark.parametrize("old_read_ends", ["before the new one", "after the new one"])
+async def test_a_read_from_before_a_subscription_says_nothing_after_it(
+    hub, away, sale_id, publish, valkey, old_read_ends
+):
+    old_read_may_end = asyncio.Event()
+    reads = 0
+
+    async def read(_sale_id: UUID) -> bytes:
+        nonlocal reads
+        reads += 1
+        if reads == 1:
+            await old_read_may_end.wait()
+            return payload(1)
+        return payload(2)
+
+    hub.fallback_read = read
+    await subscribed(hub)
+    old = asyncio.ensure_future(hub.latest(sale_id))
+    await until(lambda: reads == 1)
+    redis.Redis.from_url(valkey.url).client_kill_filter(_type="pubsub")
+    await until(lambda: not hub._is_subscribed)
+    await subscribed(hub)
+
+    if old_read_ends == "before the new one":
+        old_read_may_end.set()
+        assert (await old).version == 1
+    assert (await asyncio.wait_for(hub.latest(sale_id), 2)).version == 2
+    old_read_may_end.set()
+    assert (await old).version == 1
+    assert (await hub.latest(sale_id)).version == 2
+
+
+async def test_a_hub_cut_off_again_and_again_keeps_one_subscription(hub, away, sale_id, publish, valkey):
     admin = redis.Redis.from_url(valkey.url)
     async with hub.watch(sale_id) as viewer:
         for version in range(1, 6):

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 import redis
-from core import metrics
 from django.db import connection, connections
 
+from core import metrics
 from live import publisher, store
 from live.tests.conftest import payload
 
@@ -150,6 +150,23 @@ def test_a_read_that_always_fails_is_given_up(sale_id, sale, monkeypatch):
     assert publisher.flush(timeout_s=5)
     assert len(attempts) == 3
     publisher.send_soon(sale_id, sale.read)  # and a later call starts afresh
+    assert publisher.flush(timeout_s=5)
+    assert store.latest(sale_id) == payload(0)
+
+
+def test_a_call_made_during_the_last_attempt_is_owed_another(sale_id, sale, monkeypatch):
+    monkeypatch.setattr(publisher, "ATTEMPTS_MAX", 1)
+    sale.gate.clear()
+
+    def read() -> tuple[int, bytes]:
+        sale.read()
+        raise ValueError("the database is away")
+
+    publisher.send_soon(sale_id, read)
+    assert sale.reading.wait(5)
+    publisher.send_soon(sale_id, sale.read)
+    sale.gate.set()
+
     assert publisher.flush(timeout_s=5)
     assert store.latest(sale_id) == payload(0)
 

@@ -72,9 +72,9 @@ def test_a_talkative_viewer_is_closed(address, sale_id, publish, messages, code)
     publish(1)
     with open_socket(address, sale_id) as viewer:
         viewer.recv(timeout=2)
+        for message in messages:
+            viewer.send(message)
         with pytest.raises(ConnectionClosed) as closed:
-            for message in messages:
-                viewer.send(message)
             viewer.recv(timeout=2)
 
     assert closed.value.rcvd.code == code

@@ -7,10 +7,5 @@ const REFRESH_MS = 2000;
 
 const watched = document.querySelector("[data-watch]");
 const refresh = throttledRefresh(REFRESH_MS);
-let isFirst = true;
 
-watchSale(watched.dataset.watch, () => {
-  // The first frame is the state the page was just rendered from.
-  if (!isFirst) refresh();
-  isFirst = false;
-});
+watchSale(watched.dataset.watch, refresh);

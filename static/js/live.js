@@ -285,6 +285,7 @@ class ServerClock {
     const asked = performance.now();
     const answer = await fetch(this.endpoint, { signal: AbortSignal.timeout(FETCH_MS), cache: "no-store" });
     const answered = performance.now();
+    if (!answer.ok) return null; // this may be a proxy's word, and its clock
     const milliseconds = Number(answer.headers.get("X-Server-Time"));
     // The Date header was cut down to whole seconds: on average it is half a second behind.
     const time = milliseconds || Date.parse(answer.headers.get("Date")) + 500;

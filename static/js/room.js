@@ -44,7 +44,7 @@ function takeFrame(frame) {
 
 function showStock(unitsLeft) {
   sale.unitsLeft = unitsLeft;
-  const count = find("data-units-left");
+  const count = find("data-count");
   count.textContent = String(unitsLeft);
   find("data-stock-bar").value = unitsLeft;
   count.classList.remove("stock__count--moved");

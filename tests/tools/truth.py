@@ -8,14 +8,13 @@ from uuid import UUID
 from django.db import connection
 
 from core.invariants import Finding
-from sales import proof
-from sales.models import Sale
+from sales import proof, selectors
 
 
 def broken_checks(sale_id: UUID | None = None) -> list[str]:
     """Every check that does not hold now, of the books and of one sale, or of every published one: the product's one list."""
     findings = [("books", finding) for finding in proof.prove_books().findings]
-    sales = Sale.objects.filter(published_at__isnull=False)
+    sales = selectors.published_sales()
     for sale in sales.filter(id=sale_id) if sale_id else sales:
         findings += [(str(sale.id), finding) for finding in proof.prove_sale(sale, books=False).findings]
     return [_sentence(where, finding) for where, finding in findings if not finding.holds]

@@ -7,8 +7,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandParser
 
 from core.invariants import Finding
-from sales import proof
-from sales.models import Sale, SaleState
+from sales import proof, selectors
 
 
 class Command(BaseCommand):
@@ -19,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        sales = Sale.objects.exclude(state=SaleState.DRAFT).order_by("opens_at")
+        sales = selectors.published_sales().order_by("opens_at")
         if options["sale"]:
             sales = sales.filter(id=options["sale"])
             if not sales:

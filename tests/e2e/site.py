@@ -1,0 +1,64 @@
+"""`bin/up` in a scratch folder, as it runs on somebody's machine: web processes, worker and beat, watched by its supervisor."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from core.embedded.valkey import free_port
+from tests.e2e.shop import CLEARED, ROOT, Shop, scratch_folder, wait_until
+
+
+class Site(Shop):
+    """Everything, on one port. Made by `running_site`."""
+
+    def __init__(self, data: Path, port: int) -> None:
+        lines = (data / "env").read_text().splitlines()
+        super().__init__(data, dict(line.split("=", 1) for line in lines))
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """Status and JSON; status 0 when nobody answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        except (OSError, http.client.HTTPException):
+            return 0, None
+        finally:
+            connection.close()
+
+
+@contextlib.contextmanager
+def running_site(settings: Mapping[str, str] | None = None) -> Iterator[Site]:
+    """`bin/up` with two web processes and its demo sales, ready; stopped afterwards. `settings` go into its environment."""
+    with scratch_folder() as folder:
+        data, port = folder / "data", free_port()
+        with (folder / "up.log").open("wb") as log:
+            up = subprocess.Popen(
+                [sys.executable, ROOT / "bin" / "up", "--data", data, "--port", str(port), "--processes", "2"],
+                env={**os.environ, **dict.fromkeys(CLEARED, ""), "DROPFRONT_PYTHON": sys.executable, **(settings or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            wait_until(lambda: is_ready(up, data, folder / "up.log"), "bin/up is ready", within_s=120)
+            yield Site(data, port)
+        finally:
+            up.terminate()
+            up.wait(60)
+
+
+def is_ready(up: subprocess.Popen[bytes], data: Path, log: Path) -> bool:
+    assert up.poll() is None, log.read_text()
+    return "is ready after" in log.read_text() and (data / "env").exists()
