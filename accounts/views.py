@@ -8,6 +8,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import selectors
 from accounts.forms import DisplayNameForm
+from core.http import user_id
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -19,5 +20,5 @@ def profile(request: HttpRequest) -> HttpResponse:
         form.save()
         messages.success(request, "Your name is saved.")
         return redirect("sales:profile")
-    context = {"form": form, "is_verified": selectors.is_verified(request.user.pk)}
+    context = {"form": form, "is_verified": selectors.is_verified(user_id(request))}
     return render(request, "accounts/profile.html", context, status=422 if form.errors else 200)

@@ -5,15 +5,18 @@ Only for hot routes with their own way to the database. They share refusals, met
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, MutableMapping
+from itertools import count
 from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
 import structlog
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Match
 
 from core.errors import Busy, Invalid, NotFound, Refusal, TooMany
-from core.ids import uuid7
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -25,6 +28,10 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 BODY_MAX = 4_096
+_UUID_LENGTH = 36
+# Request ids: this process' random name and a number. A hot request answers faster than a UUID is worth.
+_PROCESS = os.urandom(6).hex()
+_numbers = count(1)
 _JSON: Headers = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
 
 
@@ -41,7 +48,7 @@ class Lean:
         self.endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = uuid7().hex
+        request_id = f"{_PROCESS}-{next(_numbers):x}"
         try:
             status, body, headers = await self.endpoint(scope, receive)
         except Refusal as refusal:
@@ -98,6 +105,37 @@ async def read_json(receive: Receive, decoder: msgspec.json.Decoder[T]) -> T:
         raise Invalid(f"The request's body is not right: {error}") from None
     except (UnicodeDecodeError, RecursionError):
         raise Invalid("The request's body is not JSON.") from None
+
+
+class SaleRoute(BaseRoute):
+    """`{before}{sale_id}{after}`, matched without a regular expression: for the routes that a stampede comes through."""
+
+    def __init__(self, before: str, after: str, app: Lean, *, method: str) -> None:
+        self.before = before
+        self.after = after
+        self.app = app
+        self.method = method
+        self.path = f"{before}{{sale_id}}{after}"
+        self.methods = {method}
+        self._length = len(before) + _UUID_LENGTH + len(after)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        path = scope["path"]
+        if scope["type"] != "http" or len(path) != self._length:
+            return Match.NONE, {}
+        if not (path.startswith(self.before) and path.endswith(self.after)):
+            return Match.NONE, {}
+        try:
+            sale_id = UUID(path[len(self.before) : len(self.before) + _UUID_LENGTH])
+        except ValueError:
+            return Match.NONE, {}
+        return (Match.FULL if scope["method"] == self.method else Match.PARTIAL), {"path_params": {"sale_id": sale_id}}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == self.method:
+            await self.app(scope, receive, send)
+        else:
+            await PlainTextResponse("Method Not Allowed", 405, {"Allow": self.method})(scope, receive, send)
 
 
 def path_uuid(scope: Scope, name: str) -> UUID:

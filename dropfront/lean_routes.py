@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from starlette.routing import Route
 
-from core.lean import Lean, Receive, Scope, Send, path_uuid
+from core.lean import Lean, Receive, SaleRoute, Scope, Send, path_uuid
 from dropfront import operations
 from drops import hot as drops
 from live.sse import sse_app
@@ -29,8 +29,8 @@ class _App:
 
 
 ROUTES = [
-    Route("/api/v1/drops/{sale_id:uuid}/orders", Lean(drops.place_order), methods=["POST"]),
-    Route("/api/v1/sales/{sale_id:uuid}/frame", Lean(sales.frame), methods=["GET"]),
+    SaleRoute("/api/v1/drops/", "/orders", Lean(drops.place_order), method="POST"),
+    SaleRoute("/api/v1/sales/", "/frame", Lean(sales.frame), method="GET"),
     Route("/live/{sale_id:uuid}/", _App(_sse), methods=["GET"]),
     Route("/healthz", Lean(operations.healthz), methods=["GET"]),
     Route("/readyz", Lean(operations.readyz), methods=["GET"]),

@@ -44,6 +44,7 @@ def serve(*, host: str, port: int) -> None:
         timeout_graceful_shutdown=SHUTDOWN_S,
         access_log=False,  # metrics count requests; a line for each costs more than a hot request itself
         server_header=False,
+        proxy_headers=False,  # settings.TRUSTED_PROXIES says whose headers count; uvicorn would trust any local one
         log_config=None,  # settings have set up logging for every process alike
     )
     # Import the application first: a socket that listens while we are still importing would be given connections.

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from core import clock
 from core.errors import Invalid
+from core.http import user_id
 from core.ids import uuid7
 from core.money import Money
 from drops import presenters, selectors, services
@@ -31,7 +32,7 @@ from sellers.models import MAY_EDIT_SALES
 @login_required
 def new(request: HttpRequest, handle: str) -> HttpResponse:
     """Draft a drop."""
-    member = sellers.get_editor(request.user.pk, handle)
+    member = sellers.get_editor(user_id(request), handle)
     form = DropForm(request.POST or None, initial={"sale_id": uuid7()})
     if form.is_valid():
         try:
@@ -48,7 +49,7 @@ def new(request: HttpRequest, handle: str) -> HttpResponse:
 @login_required
 def drop(request: HttpRequest, handle: str, sale_id: UUID) -> HttpResponse:
     """A draft to look over and publish, or a running drop's numbers and orders."""
-    member = sellers.get_membership(request.user.pk, handle)
+    member = sellers.get_membership(user_id(request), handle)
     drop = selectors.get_drop_for_seller(member.seller_id, sale_id)
     now = clock.now()
     context = {
@@ -76,7 +77,7 @@ def publish(request: HttpRequest, handle: str, sale_id: UUID) -> HttpResponse:
     """Seal the draft's terms and put it on its schedule."""
     if request.method == "GET":
         return redirect("drops:console", handle, sale_id)
-    member = sellers.get_editor(request.user.pk, handle)
+    member = sellers.get_editor(user_id(request), handle)
     sale = sales.publish_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
     messages.success(request, f"{sale.title} is published and its terms are sealed.")
     return redirect("drops:console", handle, sale_id)
@@ -86,7 +87,7 @@ def publish(request: HttpRequest, handle: str, sale_id: UUID) -> HttpResponse:
 @login_required
 def close(request: HttpRequest, handle: str, sale_id: UUID) -> HttpResponse:
     """End a running drop now; first ask."""
-    member = sellers.get_editor(request.user.pk, handle)
+    member = sellers.get_editor(user_id(request), handle)
     if request.method == "POST":
         sales.close_sale_early(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
         messages.success(request, "The drop is closed; its orders are being settled.")
@@ -105,7 +106,7 @@ def close(request: HttpRequest, handle: str, sale_id: UUID) -> HttpResponse:
 @login_required
 def cancel(request: HttpRequest, handle: str, sale_id: UUID) -> HttpResponse:
     """Call a drop off; first ask."""
-    member = sellers.get_editor(request.user.pk, handle)
+    member = sellers.get_editor(user_id(request), handle)
     if request.method == "POST":
         sales.cancel_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
         messages.success(request, "The drop is called off. Everybody who paid gets all of it back.")
@@ -125,7 +126,7 @@ def cancel(request: HttpRequest, handle: str, sale_id: UUID) -> HttpResponse:
 @login_required
 def refund(request: HttpRequest, handle: str, order_id: UUID) -> HttpResponse:
     """Give one buyer everything back; first ask."""
-    member = sellers.get_editor(request.user.pk, handle)
+    member = sellers.get_editor(user_id(request), handle)
     order = selectors.get_order_for_seller(member.seller_id, order_id)
     if request.method == "POST":
         services.refund_order(drop_id=order.drop_id, order_id=order.id, now=clock.now())

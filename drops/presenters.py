@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts import selectors as accounts
+from core.http import user_id
 from core.ids import uuid7
 from core.money import Money
 from drops import selectors
@@ -80,7 +81,7 @@ class DropPresenter:
         limit = min(drop.limit_per_fan or QUANTITY_MAX, QUANTITY_MAX, drop.units_total)
         context = {"drop": drop, "price": Money(drop.price_minor, sale.currency), "quantities": range(1, limit + 1)}
         if request.user.is_authenticated:
-            context |= self._own(drop, request.user.pk, now)
+            context |= self._own(drop, user_id(request), now)
         return context
 
     def _own(self, drop: Drop, fan_id: UUID, now: dt.datetime) -> dict[str, Any]:

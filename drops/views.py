@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts import selectors as accounts
 from core import clock
 from core.errors import Busy, Invalid, Refusal
+from core.http import user_id
 from core.ids import uuid7
 from drops import presenters, rules, selectors, services
 from drops.forms import BuyForm
@@ -52,12 +53,12 @@ def buy(request: HttpRequest, sale_id: UUID) -> HttpResponse:
 
 
 def _purchase(request: HttpRequest, form: BuyForm) -> rules.PlaceOrder:
-    if not accounts.is_verified(request.user.pk):
+    if not accounts.is_verified(user_id(request)):
         raise NotVerified
     return rules.PlaceOrder(
         order_id=uuid7(),
         transfer_id=uuid7(),
-        fan_id=request.user.pk,
+        fan_id=user_id(request),
         idempotency_key=form.cleaned_data["key"],
         quantity=form.cleaned_data["quantity"],
         hold=form.cleaned_data["hold"],
@@ -69,7 +70,7 @@ def _purchase(request: HttpRequest, form: BuyForm) -> rules.PlaceOrder:
 @login_required
 def orders(request: HttpRequest) -> HttpResponse:
     now = clock.now()
-    mine = selectors.list_orders_of_fan(request.user.pk)
+    mine = selectors.list_orders_of_fan(user_id(request))
     rows = [presenters.order_row(order, order.drop, now) for order in mine]
     return render(request, "drops/orders.html", {"rows": rows})
 
@@ -78,7 +79,7 @@ def orders(request: HttpRequest) -> HttpResponse:
 @login_required
 def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """The receipt."""
-    order = selectors.get_order_of_fan(request.user.pk, order_id)
+    order = selectors.get_order_of_fan(user_id(request), order_id)
     context = {"row": presenters.order_row(order, order.drop, clock.now()), "sale": order.drop.sale}
     return render(request, "drops/order.html", context)
 
@@ -89,8 +90,8 @@ def confirm(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """Pay for the held units."""
     if request.method == "GET":
         return redirect("drops:order", order_id)
-    order = selectors.get_order_of_fan(request.user.pk, order_id)
-    services.confirm_order(drop_id=order.drop_id, order_id=order.id, fan_id=request.user.pk, now=clock.now())
+    order = selectors.get_order_of_fan(user_id(request), order_id)
+    services.confirm_order(drop_id=order.drop_id, order_id=order.id, fan_id=user_id(request), now=clock.now())
     messages.success(request, "Paid. It is yours.")
     return _back(request, order)
 
@@ -101,8 +102,8 @@ def give_back(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """End a hold, or return what was bought while the terms allow."""
     if request.method == "GET":
         return redirect("drops:order", order_id)
-    order = selectors.get_order_of_fan(request.user.pk, order_id)
-    done = services.cancel_order(drop_id=order.drop_id, order_id=order.id, fan_id=request.user.pk, now=clock.now())
+    order = selectors.get_order_of_fan(user_id(request), order_id)
+    done = services.cancel_order(drop_id=order.drop_id, order_id=order.id, fan_id=user_id(request), now=clock.now())
     words = "The hold is ended" if done.state == OrderState.CANCELLED else "The order is given back"
     messages.success(request, f"{words}, and your money is in your wallet.")
     return _back(request, order)

@@ -113,8 +113,9 @@ def do_transfers(transfers: Sequence[Transfer]) -> list[Transfer | Refusal]:
     outcomes: list[Transfer | Refusal] = []
     fresh: list[Transfer] = []
     for transfer in transfers:
+        is_repeat = transfer.id in made
         outcome = _decide_one(made, balances, transfer)
-        if outcome is transfer:
+        if not is_repeat and isinstance(outcome, Transfer):
             made[transfer.id] = transfer
             fresh.append(transfer)
         outcomes.append(outcome)

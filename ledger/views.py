@@ -6,6 +6,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from core.errors import NotFound
+from core.http import user_id
 from ledger import presenters, selectors
 
 
@@ -13,7 +14,7 @@ from ledger import presenters, selectors
 @login_required
 def wallet(request: HttpRequest) -> HttpResponse:
     """What the user has in each currency, and one wallet's statement: the chosen currency's, or the first."""
-    wallets = selectors.wallets_of(request.user.pk)
+    wallets = selectors.wallets_of(user_id(request))
     currency = request.GET.get("currency") or next(iter(wallets), "EUR")
     if currency not in wallets and "currency" in request.GET:
         raise NotFound("You have no wallet in this currency.")

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 
 from core import clock
 from core.errors import Invalid
+from core.http import user_id
 from core.ids import uuid7
 from core.money import Money
 from payments import providers, services
@@ -36,7 +37,7 @@ def start(request: HttpRequest) -> HttpResponse:
         try:
             top_up = services.start_top_up(
                 top_up_id=form.cleaned_data["top_up_id"],
-                user_id=request.user.pk,
+                user_id=user_id(request),
                 amount=form.cleaned_data["amount"],
                 now=clock.now(),
             )
@@ -58,7 +59,7 @@ def _safe_path(request: HttpRequest, path: str) -> str:
 @login_required
 def simulated(request: HttpRequest, top_up_id: UUID) -> HttpResponse:
     """Stands in for a provider's own page: the fan says whether the payment goes through."""
-    top_up = services.get_top_up_of_user(request.user.pk, top_up_id)
+    top_up = services.get_top_up_of_user(user_id(request), top_up_id)
     if top_up.provider != providers.Simulated.name:
         raise TopUpNotFound
     if request.method == "POST" and top_up.state == TopUpState.STARTED:

@@ -72,7 +72,7 @@ class Presenter(Protocol):
     orders_template: str
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
-        """What the room's template needs beside the sale, its frame and its phase."""
+        """What the room's template needs beside the sale, its frame and its phase, which every room has."""
 
     def proof(self, sale: Sale) -> dict[str, Any]:
         """What the proof's totals and newest orders need: no names."""

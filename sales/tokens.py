@@ -1,21 +1,22 @@
 """Buy tokens: a short-lived, signed permission for one fan to buy in one sale.
 
 The hot path checks nothing else: no session, no user row. Binary inside, so that making and checking take microseconds:
-version, flags, expiry, fan, sale, then an HMAC-SHA256 over all of it, cut to 16 bytes; base64url without padding.
+version, flags, expiry, fan, sale, then a keyed BLAKE2b of 16 bytes over all of it (RFC 7693; it is several times as fast as
+HMAC-SHA256 through OpenSSL); base64url without padding.
 """
 
 from __future__ import annotations
 
 import binascii
-import hmac
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
+from hashlib import blake2b, sha256
+from hmac import compare_digest
 from uuid import UUID
 
 from django.conf import settings
+from msgspec import Struct
 
 from sales.errors import BadBuyToken
 
@@ -28,8 +29,7 @@ _MAC_BYTES = 16
 _TEXT_LENGTH = -(-(_BODY.size + _MAC_BYTES) * 4 // 3)
 
 
-@dataclass(frozen=True, slots=True)
-class BuyToken:
+class BuyToken(Struct, frozen=True, gc=False):
     fan_id: UUID
     sale_id: UUID
     is_verified: bool
@@ -56,7 +56,7 @@ def read_buy_token(text: str, *, sale_id: UUID, now_s: float) -> BuyToken:
     except (ValueError, binascii.Error):
         raise BadBuyToken from None
     body, mac = raw[: _BODY.size], raw[_BODY.size :]
-    if not hmac.compare_digest(mac, _mac(body)):
+    if not compare_digest(mac, _mac(body)):
         raise BadBuyToken
     version, flags, expires_at, fan, sale = _BODY.unpack(body)
     if version != _VERSION or expires_at <= now_s or sale != sale_id.bytes:
@@ -65,4 +65,4 @@ def read_buy_token(text: str, *, sale_id: UUID, now_s: float) -> BuyToken:
 
 
 def _mac(body: bytes) -> bytes:
-    return hmac.digest(_key(), body, "sha256")[:_MAC_BYTES]
+    return blake2b(body, digest_size=_MAC_BYTES, key=_key(), person=b"buy-token").digest()

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 
 from core import clock, rate_limit
 from core.errors import NotFound, Refusal
+from core.http import user_id
 from sales import presenters, selectors
 from sales import proof as proofs
 from sales.formats import get_format
@@ -108,7 +109,7 @@ def _limit_proofs(request: HttpRequest) -> None:
 @login_required
 def console(request: HttpRequest, handle: str) -> HttpResponse:
     """A shop's sales as its members see them."""
-    member = sellers.get_membership(request.user.pk, handle)
+    member = sellers.get_membership(user_id(request), handle)
     sales = list(selectors.list_sales_of_seller(member.seller_id)[:200])
     context = {
         "shop": member.seller,

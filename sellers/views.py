@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
+from core.http import user_id
 from core.ids import uuid7
 from sellers import selectors, services
 from sellers.errors import HandleTaken
@@ -20,7 +21,7 @@ def shops(request: HttpRequest) -> HttpResponse:
         form = OpenShopForm(request.POST)
         if form.is_valid():
             try:
-                shop = services.open_shop(owner_id=request.user.pk, **form.cleaned_data)
+                shop = services.open_shop(owner_id=user_id(request), **form.cleaned_data)
             except HandleTaken as refusal:
                 form.add_error("handle", refusal.message)
             else:
@@ -28,5 +29,5 @@ def shops(request: HttpRequest) -> HttpResponse:
                 return redirect("sales:console", shop.handle)
     else:
         form = OpenShopForm(initial={"seller_id": uuid7()})
-    context = {"memberships": selectors.list_memberships(request.user.pk), "form": form}
+    context = {"memberships": selectors.list_memberships(user_id(request)), "form": form}
     return render(request, "sellers/shops.html", context, status=422 if form.errors else 200)

@@ -141,7 +141,11 @@ def _doubled(stories: dict[str, Story], orders: Sequence[Row]) -> list[str]:
     by_fan = Counter(order.fan_id for order in orders)
     told_two = [key for key, story in stories.items() if len(story.order_ids) > 1]
     return [
-        *(f"double: fan {fan_id} has {count} orders under key {key}" for (fan_id, key), count in by_key.items() if count > 1),
+        *(
+            f"double: fan {fan_id} has {count} orders under key {key}"
+            for (fan_id, key), count in by_key.items()
+            if count > 1
+        ),
         *(f"double: fan {fan_id} wanted one order and has {count}" for fan_id, count in by_fan.items() if count > 1),
         *(f"double: the answers to key {key} name different orders" for key in told_two),
     ]

@@ -43,13 +43,11 @@ def running_site(settings: Mapping[str, str] | None = None) -> Iterator[Site]:
     """`bin/up` with two web processes and its demo sales, ready; stopped afterwards. `settings` go into its environment."""
     with scratch_folder() as folder:
         data, port = folder / "data", free_port()
+        environment = {**os.environ, **dict.fromkeys(CLEARED, ""), "DROPFRONT_PYTHON": sys.executable}
+        command = [sys.executable, ROOT / "bin" / "up", "--data", data, "--port", str(port), "--processes", "2"]
         with (folder / "up.log").open("wb") as log:
             up = subprocess.Popen(
-                [sys.executable, ROOT / "bin" / "up", "--data", data, "--port", str(port), "--processes", "2"],
-                env={**os.environ, **dict.fromkeys(CLEARED, ""), "DROPFRONT_PYTHON": sys.executable, **(settings or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                command, env=environment | dict(settings or {}), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         try:
             wait_until(lambda: is_ready(up, data, folder / "up.log"), "bin/up is ready", within_s=120)

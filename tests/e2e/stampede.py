@@ -79,7 +79,7 @@ class Stampede:
 
 
 def is_final(status: int) -> bool:
-    """"Busy" and a failure of the server say nothing about the order; everything else does."""
+    """Being busy and failing are no answer about the order; everything else is."""
     return status in ACCEPTED or 400 <= status < 500
 
 

@@ -73,7 +73,7 @@ def explore(
     """
     wanted_name, _, wanted = os.environ.get("EXPLORE_SCHEDULE", "").partition("=")
     explored = Explored()
-    with _searchable(), psycopg.connect(_dsn(), autocommit=True) as control:
+    with _searchable(), psycopg.connect(dsn(), autocommit=True) as control:
         if wanted_name == name:
             _run(name, make_scene(), _Replay(wanted), control, explored)
             return explored
@@ -292,12 +292,12 @@ def _begin_with_fresh_connections() -> None:
 
 
 def _alter_database(change: str) -> None:
-    with psycopg.connect(_dsn(), autocommit=True) as admin:
+    with psycopg.connect(dsn(), autocommit=True) as admin:
         name = psycopg.sql.Identifier(admin.info.dbname)
         admin.execute(psycopg.sql.SQL("ALTER DATABASE {} {}").format(name, psycopg.sql.SQL(change)))
 
 
-def _dsn() -> str:
+def dsn() -> str:
     settings = connection.settings_dict
     parts = {
         "dbname": settings["NAME"],

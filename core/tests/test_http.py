@@ -1,0 +1,72 @@
+"""Refusals and request ids, where the product meets HTTP."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.http import HttpResponse
+from django.test import RequestFactory
+from structlog.contextvars import get_contextvars
+
+from core import errors
+from core.http import RequestIdMiddleware, refusal_as_json
+from core.ids import follow_up_id, uuid7
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [
+        (errors.NotAuthenticated, 401, "not_authenticated"),
+        (errors.NotAllowed, 403, "not_allowed"),
+        (errors.NotFound, 404, "not_found"),
+        (errors.Conflict, 409, "conflict"),
+        (errors.Invalid, 422, "invalid"),
+        (errors.TooMany, 429, "too_many_requests"),
+        (errors.Busy, 503, "busy"),
+    ],
+)
+def test_each_kind_of_refusal_has_its_status(kind, status, code):
+    response = refusal_as_json(kind("In words.", fact=7))
+
+    assert response.status_code == status
+    assert json.loads(response.content) == {"code": code, "detail": "In words.", "data": {"fact": 7}}
+    assert response.headers.get("Retry-After") == ("1" if status in (429, 503) else None)
+
+
+def test_a_refusal_says_something_even_if_nobody_wrote_it():
+    assert errors.Busy().as_json()["detail"] == errors.Busy.detail
+
+
+def answered(given: str | None) -> str:
+    seen = {}
+
+    def view(request):
+        seen.update(get_contextvars())
+        return HttpResponse()
+
+    headers = {} if given is None else {"X-Request-Id": given}
+    response = RequestIdMiddleware(view)(RequestFactory().get("/", headers=headers))
+    assert seen["request_id"] == response["X-Request-Id"]  # what a caller quotes is what the log says
+    assert "request_id" not in get_contextvars()
+    return response["X-Request-Id"]
+
+
+def test_a_proxys_request_id_is_kept():
+    assert answered("0a1b2c3d-4e5f") == "0a1b2c3d-4e5f"
+
+
+@pytest.mark.parametrize("given", [None, "", "short", "x" * 65, "a b c d e f", "forged\tline!!", "é" * 10])
+def test_anything_else_gets_an_id_of_ours(given):
+    first, second = answered(given), answered(given)
+
+    assert first != second
+    assert len(first) == 36
+
+
+def test_a_follow_up_has_one_id_and_no_two_share_one():
+    firsts = [uuid7() for _ in range(2_000)]
+    ids = {follow_up_id(first, step) for first in firsts for step in range(3)} | set(firsts)
+
+    assert len(ids) == 4 * len(firsts)
+    assert follow_up_id(firsts[0], 1) == follow_up_id(firsts[0], 1)

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from core import lanes
+from core.errors import Busy, Conflict, NotFound, Refusal
+from core.lanes import Lane, Lanes
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Poison(Exception):
+    """Not a refusal: something in the program went wrong."""
+
+
+class EchoLane(Lane[Any, Any]):
+    """Answers each command with itself, and notes the batches. A command may be an exception, or a function to call."""
+
+    name = "echo"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[list[Any]] = []
+        self.told_of: list[list[Any]] = []
+        self.may_run = threading.Event()
+        self.may_run.set()
+        self.is_running = threading.Event()
+
+    def run(self, batch: Sequence[Any]) -> list[Any]:
+        self.is_running.set()
+        assert self.may_run.wait(10)
+        for command in batch:
+            if command in (Poison, NotFound):  # of the batch, not of one command
+                raise command
+        self.batches.append(list(batch))
+        return [command() if callable(command) else command for command in batch]
+
+    def told(self, batch: Sequence[Any], outcomes: Sequence[Any]) -> None:
+        self.told_of.append(list(outcomes))
+
+
+@pytest.fixture
+def lane() -> EchoLane:
+    return EchoLane()
+
+
+@pytest.fixture
+def pile_up(lane: EchoLane):
+    """Ask for all of these in one loop while the lane is held, then let it go: the outcomes, or the exceptions."""
+
+    def run(commands: Sequence[Any], meanwhile: Callable[[], Any] = lambda: None) -> list[Any]:
+        async def ask_all() -> list[Any]:
+            lane.may_run.clear()
+            first = asyncio.create_task(lane.ask("first"))
+            await asyncio.to_thread(lane.is_running.wait, 10)
+            asked = [asyncio.create_task(lane.ask(command)) for command in commands]
+            await asyncio.sleep(0)  # each of them queues
+            meanwhile()
+            lane.may_run.set()
+            await first
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+        return asyncio.run(ask_all())
+
+    return run
+
+
+def test_what_waits_becomes_one_batch_in_order_of_arrival(lane, pile_up):
+    commands = list(range(50))
+
+    assert pile_up(commands) == commands
+    assert lane.batches == [["first"], commands]
+    assert lane.told_of == lane.batches
+
+
+def test_a_batch_has_its_largest_size(lane, pile_up, monkeypatch):
+    monkeypatch.setattr(EchoLane, "batch_max", 20)
+
+    assert pile_up(range(50)) == list(range(50))
+    assert [len(batch) for batch in lane.batches] == [1, 20, 20, 10]
+
+
+def test_a_batch_wakes_the_event_loop_once(lane, pile_up, monkeypatch):
+    wake_ups = []
+    settle_all = lanes._settle_all
+    monkeypatch.setattr(lanes, "_settle_all", lambda pairs: (wake_ups.append(len(pairs)), settle_all(pairs)))
+
+    pile_up(range(50))
+
+    assert wake_ups == [1, 50]
+
+
+def test_a_poisoned_command_fails_alone(lane, pile_up):
+    outcomes = pile_up([0, 1, Poison, 3, 4, 5, 6])
+
+    assert isinstance(outcomes[2], Poison)
+    assert outcomes[:2] + outcomes[3:] == [0, 1, 3, 4, 5, 6]
+    assert [command for batch in lane.batches[1:] for command in batch] == [0, 1, 3, 4, 5, 6]  # still in order
+
+
+def test_a_refusal_is_one_callers_outcome(lane, pile_up):
+    refusal = Conflict("not you")
+
+    assert pile_up([0, refusal, 2]) == [0, refusal, 2]
+    assert lane.batches == [["first"], [0, refusal, 2]]
+
+
+def test_a_refusal_of_the_batch_is_everybodys_outcome(lane, pile_up):
+    outcomes = pile_up([0, NotFound, 2])
+
+    assert [type(outcome) for outcome in outcomes] == [NotFound] * 3
+    assert lane.told_of == [["first"]]  # nothing was decided, so nobody is told
+
+
+def test_a_full_queue_refuses_at_once(lane, pile_up, monkeypatch):
+    monkeypatch.setattr(EchoLane, "queue_max", 3)
+
+    outcomes = pile_up(range(5))
+
+    assert outcomes[:3] == [0, 1, 2]
+    assert [type(outcome) for outcome in outcomes[3:]] == [Busy, Busy]
+    assert outcomes[3].retry_after_s == 1
+    assert lane.depth == 0
+
+
+def test_who_has_waited_for_the_whole_deadline_is_refused_unasked(lane, pile_up):
+    def wait_long() -> None:
+        for ticket in list(lane._queue)[:2]:
+            ticket.queued_at -= lanes.DEADLINE_S
+
+    outcomes = pile_up(range(5), meanwhile=wait_long)
+
+    assert [type(outcome) for outcome in outcomes[:2]] == [Busy, Busy]
+    assert outcomes[2:] == [2, 3, 4]
+    assert lane.batches == [["first"], [2, 3, 4]]
+
+
+def test_threads_and_two_event_loops_share_a_lane(lane):
+    async def ask_many(start: int) -> list[Any]:
+        return await asyncio.gather(*[lane.ask(start + n) for n in range(100)])
+
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(asyncio.run, ask_many(0))
+        second = threads.submit(asyncio.run, ask_many(1_000))
+        third = threads.submit(lambda: [lane.call(2_000 + n) for n in range(20)])
+
+        assert first.result(10) == list(range(100))
+        assert second.result(10) == list(range(1_000, 1_100))
+        assert third.result(10) == list(range(2_000, 2_020))
+
+
+def test_a_caller_who_has_gone_does_not_hold_up_the_others(lane):
+    async def give_up_on_the_second() -> Any:
+        lane.may_run.clear()
+        asked = [asyncio.create_task(lane.ask(n)) for n in range(3)]
+        await asyncio.sleep(0)
+        asked[1].cancel()
+        lane.may_run.set()
+        return await asyncio.gather(asked[0], asked[2])
+
+    assert asyncio.run(give_up_on_the_second()) == [0, 2]
+
+
+def test_a_loop_that_has_closed_does_not_break_the_lane(lane):
+    async def leave() -> None:
+        asyncio.ensure_future(lane.ask("gone")).add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.sleep(0)
+
+    lane.may_run.clear()
+    asyncio.run(leave())  # cancels what is left and closes the loop
+    lane.may_run.set()
+
+    assert lane.call("still here") == "still here"
+
+
+def test_no_lane_starves_behind_busier_ones():
+    """More lanes with endless work than there are threads."""
+    busy = [EchoLane() for _ in range(lanes.THREADS)]
+    enough = threading.Event()
+
+    def keep_busy(lane: EchoLane) -> None:
+        def again() -> str:
+            if not enough.is_set():
+                threads.submit(lane.call, again)
+                time.sleep(0.002)
+            return "again"
+
+        lane.call(again)
+
+    with ThreadPoolExecutor(32) as threads:
+        for lane in busy:
+            threads.submit(keep_busy, lane)
+        for lane in busy:
+            assert lane.is_running.wait(10)
+        answers = [threads.submit(EchoLane().call, n).result(10) for n in range(5)]
+        enough.set()
+
+    assert answers == [0, 1, 2, 3, 4]
+
+
+def test_one_lane_per_key_until_it_is_idle_and_there_are_many():
+    made: Lanes[Any, Any] = Lanes(lambda key: EchoLane(), keep_max=2)
+
+    first = made["a"]
+    assert made["a"] is first
+    second = made["b"]
+    assert second is not first
+    made["c"]  # makes room: the others are idle
+
+    assert made["a"] is not first
+
+
+def test_refusals_reach_threads_too(lane):
+    with pytest.raises(Refusal, match="no"):
+        lane.call(Conflict("no"))
