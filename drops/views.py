@@ -23,7 +23,6 @@ from sales import selectors as sales
 from sales.errors import IdempotencyConflict
 from sales.views import render_room
 
-
 # What a button sends may be met by a login page first, from which the browser comes back by GET.
 with_way_back = require_http_methods(["GET", "POST"])
 

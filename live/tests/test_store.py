@@ -118,12 +118,12 @@ async def test_a_silent_store_is_noticed(valkey, monkeypatch):
 
 @pytest.mark.anyio
 async def test_a_quiet_store_is_not_taken_for_a_dead_one(publish, sale_id, monkeypatch):
-    monkeypatch.setattr(store, "PING_AFTER_S", 0.02)
-    monkeypatch.setattr(store, "SILENCE_MAX_S", 0.1)
+    monkeypatch.setattr(store, "PING_AFTER_S", 0.05)
+    monkeypatch.setattr(store, "SILENCE_MAX_S", 1.0)
     frames = store.AsyncStore()
     async with frames.subscribed() as published:
         coming = asyncio.ensure_future(anext(published))
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.5)
         publish(1)
 
         assert await coming == (sale_id, payload(1))
