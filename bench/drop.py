@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -68,6 +69,7 @@ class Measured:
     batch_mean: float
     batch_p95_max: float  # the histogram only tells the upper end of the step that p95 falls in
     cpu: Cpu
+    elapsed_s: float  # that `cpu` was used in
     problems: list[str] = field(default_factory=list)  # broken promises
 
     @property
@@ -138,10 +140,11 @@ def warm_up(web: Web, client: Client) -> None:
 def measure(web: Web, client: Client, scenario: Scenario) -> Measured:
     sale_id = open_drop(web.stack, units=scenario.units)
     requests = orders(web.stack, sale_id, fans=scenario.fans)
-    metrics_before, cpu_before = web.metrics(), web.cpu_s()
+    metrics_before = web.metrics()
+    cpu_before, began_at = web.cpu_s(), time.monotonic()
     load = client.run(web.port, requests)
-    cpu = web.cpu_s().since(cpu_before, client=load.client_cpu_s)
-    measured = read(load, web.metrics().since(metrics_before), cpu)
+    cpu, elapsed_s = web.cpu_s().since(cpu_before, client=load.client_cpu_s), time.monotonic() - began_at
+    measured = read(load, web.metrics().since(metrics_before), cpu, elapsed_s)
     measured.problems = [f"{scenario.name}: {problem}" for problem in audit(web.stack, sale_id, scenario, load)]
     return measured
 
@@ -173,7 +176,7 @@ def order(sale_id: str, buy_token: str) -> bytes:
 # Reading what happened
 
 
-def read(load: Load, metrics: Metrics, cpu: Cpu) -> Measured:
+def read(load: Load, metrics: Metrics, cpu: Cpu, elapsed_s: float) -> Measured:
     accepted, refused = load.numbers(HTTPStatus.CREATED), load.numbers(HTTPStatus.CONFLICT)
     # The last unit divides the run: before it, what selling costs; after it, what saying no costs.
     sold_out_s = max((load.ended_s(number) for number in accepted), default=0.0)
@@ -189,6 +192,7 @@ def read(load: Load, metrics: Metrics, cpu: Cpu) -> Measured:
         batch_mean=metrics.total("dropfront_lane_batch_size_sum", lane=LANE) / batches if batches else 0.0,
         batch_p95_max=bound_of(metrics.buckets("dropfront_lane_batch_size", lane=LANE), 95),
         cpu=cpu,
+        elapsed_s=elapsed_s,
     )
 
 

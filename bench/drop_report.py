@@ -24,6 +24,7 @@ class Figure:
     name: str
     of: Callable[[Measured], float]
     digits: int = 0
+    where_any: bool = False  # a drop without refusals has no times of them
 
 
 FIGURES = [
@@ -31,9 +32,9 @@ FIGURES = [
     Figure("  p50, ms", "accepted_p50_ms", lambda m: m.accepted.p50_ms, 1),
     Figure("  p99, ms", "accepted_p99_ms", lambda m: m.accepted.p99_ms, 1),
     Figure("  longest, ms", "accepted_longest_ms", lambda m: m.accepted.longest_ms, 1),
-    Figure("refused/s, once sold out", "refused_per_s", lambda m: m.refused_per_s),
-    Figure("  p50, ms", "refused_p50_ms", lambda m: m.refused.p50_ms, 1),
-    Figure("  p99, ms", "refused_p99_ms", lambda m: m.refused.p99_ms, 1),
+    Figure("refused/s, once sold out", "refused_per_s", lambda m: m.refused_per_s, where_any=True),
+    Figure("  p50, ms", "refused_p50_ms", lambda m: m.refused.p50_ms, 1, where_any=True),
+    Figure("  p99, ms", "refused_p99_ms", lambda m: m.refused.p99_ms, 1, where_any=True),
     Figure("failed", "failed", lambda m: m.failed),
     Figure("conflicts (40001)", "conflicts", lambda m: m.conflicts),
     Figure("orders a batch, mean", "batch_mean", lambda m: m.batch_mean, 1),
@@ -42,6 +43,7 @@ FIGURES = [
     Figure("  PostgreSQL", "cpu_postgres_us", lambda m: per_request_us(m, m.cpu.postgres)),
     Figure("  Valkey", "cpu_valkey_us", lambda m: per_request_us(m, m.cpu.valkey)),
     Figure("  this client", "cpu_client_us", lambda m: per_request_us(m, m.cpu.client)),
+    Figure("cores taken by other programs", "cores_taken_by_others", lambda m: m.cpu.others / m.elapsed_s, 2),
 ]
 
 
@@ -99,7 +101,8 @@ def as_text(findings: Findings) -> str:
     scenario_rows = [["drop", *(scenario.name for scenario in findings.measured)]]
     for figure in FIGURES:
         spreads = [findings.spread(scenario, figure.of) for scenario in findings.measured]
-        scenario_rows.append([figure.label, *(spread.text(figure.digits) for spread in spreads)])
+        cells = ["-" if figure.where_any and not each.highest else each.text(figure.digits) for each in spreads]
+        scenario_rows.append([figure.label, *cells])
     aim_rows = [["aim", "wanted", "reached", "met"]]
     for aim in aims(findings):
         wanted = f"{'at most' if aim.at_most else 'at least'} {aim.wanted:,.0f}"

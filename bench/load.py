@@ -40,7 +40,7 @@ class Load:
     latency: array[int]
     statuses: array[int]  # NO_ANSWER where none came
     bodies: list[bytes]
-    failures: Counter[str] = field(default_factory=Counter)  # connections, not answers: those have a status
+    failures: Counter[str] = field(default_factory=Counter)  # why requests have no answer
     client_cpu_s: float = 0.0
 
     @classmethod
@@ -65,7 +65,7 @@ class Load:
         return sorted(self.latency[number] / 1e6 for number in self.numbers(status))
 
     def answers(self) -> Counter[str]:
-        """How often each kind of answer came: "201", "409 sold_out", and every failure by name."""
+        """What became of the requests, each counted once: "201", "409 sold_out", and every failure by name."""
         counted = Counter(
             f"{status} {code_of(body)}".strip()
             for status, body in zip(self.statuses, self.bodies, strict=True)
@@ -166,8 +166,7 @@ class _Run:
         try:
             connection = await self.connect()
         except OSError:
-            self.load.failures["connection refused"] += 1
-            self.retire()
+            self.retire()  # the server is gone: what this connection would have sent counts as never sent
         else:
             connection.send_next()
 

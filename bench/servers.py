@@ -166,20 +166,33 @@ class Web:
             web=sum(tree_cpu_s(pid_of(program)) for program in self.programs),
             postgres=tree_cpu_s(pid_of(self.stack.postgres)),
             valkey=tree_cpu_s(pid_of(self.stack.valkey)),
+            machine=machine_cpu_s(),
         )
 
 
 @dataclass(frozen=True)
 class Cpu:
-    """CPU seconds, of the system and of programs together."""
+    """CPU seconds, spent in programs and for them in the system."""
 
     web: float
     postgres: float
     valkey: float
+    machine: float  # everything that runs on it, and what its host took away
     client: float = 0.0
 
     def since(self, before: Cpu, *, client: float) -> Cpu:
-        return Cpu(self.web - before.web, self.postgres - before.postgres, self.valkey - before.valkey, client)
+        return Cpu(
+            web=self.web - before.web,
+            postgres=self.postgres - before.postgres,
+            valkey=self.valkey - before.valkey,
+            machine=self.machine - before.machine,
+            client=client,
+        )
+
+    @property
+    def others(self) -> float:
+        """What had nothing to do with the benchmark."""
+        return max(0.0, self.machine - self.web - self.postgres - self.valkey - self.client)
 
 
 class Metrics(dict[tuple[str, frozenset[tuple[str, str]]], float]):
@@ -240,6 +253,14 @@ def tree_cpu_s(pid: int) -> float:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile; its parent now counts it
             ticks += sum(int(field) for field in stat_fields(each)[11:15])  # utime, stime, cutime, cstime
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def machine_cpu_s() -> float:
+    """CPU seconds since the machine started in which a core was not idle, all cores together."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal, *_ = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    )
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def descendants(pid: int) -> list[int]:

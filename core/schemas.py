@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from core.money import MINOR_MAX, Money
 
@@ -17,6 +17,13 @@ class In(Schema):
     """What comes in: unknown fields are a mistake, not noise."""
 
     model_config = ConfigDict(extra="forbid", strict=False)
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_stored(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\x00" in value:
+            raise ValueError("text cannot contain the NUL character")
+        return value
 
 
 class MoneyOut(Schema):

@@ -53,7 +53,7 @@ def cancel_order(request: HttpRequest, order_id: UUID) -> OrderOut:
 # A seller's drops
 
 
-@router.post("/sellers/{handle}/drops", response={201: DropOut} | REFUSALS, tags=["seller"])
+@router.post("/sellers/{slug:handle}/drops", response={201: DropOut} | REFUSALS, tags=["seller"])
 def create_drop(request: HttpRequest, handle: str, body: DropIn) -> Status[DropOut]:
     """Draft a drop. A repeat with the same sale_id returns it."""
     member = sellers.get_editor(user_id(request), handle)
@@ -65,13 +65,13 @@ def create_drop(request: HttpRequest, handle: str, body: DropIn) -> Status[DropO
     return Status(201, DropOut.of(drop))
 
 
-@router.get("/sellers/{handle}/drops/{uuid:sale_id}", response={200: DropOut} | REFUSALS, tags=["seller"])
+@router.get("/sellers/{slug:handle}/drops/{uuid:sale_id}", response={200: DropOut} | REFUSALS, tags=["seller"])
 def get_drop(request: HttpRequest, handle: str, sale_id: UUID) -> DropOut:
     member = sellers.get_membership(user_id(request), handle)
     return DropOut.of(selectors.get_drop_for_seller(member.seller_id, sale_id))
 
 
-@router.get("/sellers/{handle}/drops/{uuid:sale_id}/orders", response={200: list[OrderOut]} | REFUSALS, tags=["seller"])
+@router.get("/sellers/{slug:handle}/drops/{uuid:sale_id}/orders", response={200: list[OrderOut]} | REFUSALS, tags=["seller"])
 def list_orders_of_drop(request: HttpRequest, handle: str, sale_id: UUID) -> list[OrderOut]:
     """The newest 500 orders."""
     member = sellers.get_membership(user_id(request), handle)
@@ -79,7 +79,7 @@ def list_orders_of_drop(request: HttpRequest, handle: str, sale_id: UUID) -> lis
     return [OrderOut.of(order) for order in selectors.list_orders_of_drop(drop.sale_id)[:500]]
 
 
-@router.post("/sellers/{handle}/drops/{uuid:sale_id}/publish", response={200: DropOut} | REFUSALS, tags=["seller"])
+@router.post("/sellers/{slug:handle}/drops/{uuid:sale_id}/publish", response={200: DropOut} | REFUSALS, tags=["seller"])
 def publish_drop(request: HttpRequest, handle: str, sale_id: UUID) -> DropOut:
     """Seal the terms and put the drop on its schedule."""
     member = sellers.get_editor(user_id(request), handle)
@@ -87,7 +87,7 @@ def publish_drop(request: HttpRequest, handle: str, sale_id: UUID) -> DropOut:
     return DropOut.of(selectors.get_drop_for_seller(member.seller_id, sale_id))
 
 
-@router.post("/sellers/{handle}/drops/{uuid:sale_id}/cancel", response={200: DropOut} | REFUSALS, tags=["seller"])
+@router.post("/sellers/{slug:handle}/drops/{uuid:sale_id}/cancel", response={200: DropOut} | REFUSALS, tags=["seller"])
 def cancel_drop(request: HttpRequest, handle: str, sale_id: UUID) -> DropOut:
     """Call the drop off; everybody who paid gets all of it back."""
     member = sellers.get_editor(user_id(request), handle)
@@ -95,7 +95,7 @@ def cancel_drop(request: HttpRequest, handle: str, sale_id: UUID) -> DropOut:
     return DropOut.of(selectors.get_drop_for_seller(member.seller_id, sale_id))
 
 
-@router.post("/sellers/{handle}/drops/{uuid:sale_id}/close", response={200: DropOut} | REFUSALS, tags=["seller"])
+@router.post("/sellers/{slug:handle}/drops/{uuid:sale_id}/close", response={200: DropOut} | REFUSALS, tags=["seller"])
 def close_drop(request: HttpRequest, handle: str, sale_id: UUID) -> DropOut:
     """End a running drop before its time; it is settled then."""
     member = sellers.get_editor(user_id(request), handle)
@@ -103,7 +103,7 @@ def close_drop(request: HttpRequest, handle: str, sale_id: UUID) -> DropOut:
     return DropOut.of(selectors.get_drop_for_seller(member.seller_id, sale_id))
 
 
-@router.post("/sellers/{handle}/orders/{uuid:order_id}/refund", response={200: OrderOut} | REFUSALS, tags=["seller"])
+@router.post("/sellers/{slug:handle}/orders/{uuid:order_id}/refund", response={200: OrderOut} | REFUSALS, tags=["seller"])
 def refund_order(request: HttpRequest, handle: str, order_id: UUID) -> OrderOut:
     """Give the buyer everything back, until the order is settled."""
     member = sellers.get_editor(user_id(request), handle)

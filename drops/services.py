@@ -330,11 +330,12 @@ def _settle_chunk(sale: Sale, now: dt.datetime) -> int:
         id=uuid7(), drop_id=sale.id, number=Settlement.objects.filter(drop_id=sale.id).count(), orders=len(chunk),
         gross_minor=gross, fee_minor=fee, created_at=now,
     )  # fmt: skip
-    settlement.save(force_insert=True)  # two settlers meet on the number; one of them runs again
+    # The orders first: two settlers meet on them, and one of them runs again.
     settled = Order.objects.filter(id__in=[order.id for order in chunk], state=OrderState.PAID).update(
-        state=OrderState.SETTLED, settlement=settlement, changed_at=now
+        state=OrderState.SETTLED, settlement_id=settlement.id, changed_at=now
     )
     _check_all_written(settled, chunk)
+    settlement.save(force_insert=True)
     ledger.write_transfers(_settlement_transfers(sale, settlement))
     return len(chunk)
 

@@ -117,7 +117,9 @@ class AsyncStore:
 async def _published(pubsub: PubSub) -> AsyncIterator[tuple[UUID, Frame]]:
     heard_at = time.monotonic()
     while True:
-        message: Any = await pubsub.get_message(timeout=PING_AFTER_S)
+        # The client's own time limit covers the reading, but not a reconnection that it may start from there.
+        async with asyncio.timeout(PING_AFTER_S + ANSWER_S):
+            message: Any = await pubsub.get_message(timeout=PING_AFTER_S)
         if message is None:
             if time.monotonic() - heard_at > SILENCE_MAX_S:
                 raise redis.TimeoutError("the store has gone silent")

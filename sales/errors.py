@@ -11,6 +11,11 @@ class IdempotencyConflict(Conflict):
     detail = "This Idempotency-Key was used for a different request before."
 
 
+class IdTaken(Conflict):
+    code = "id_taken"
+    detail = "This id belongs to something else. Please make a new one."
+
+
 class NotEditable(Conflict):
     code = "not_editable"
     detail = "A published sale's terms are sealed. You can cancel it and make a new one."

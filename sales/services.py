@@ -14,7 +14,7 @@ from core.transactions import DEADLINE_S, Conflict40001, joins_transaction, retr
 from ledger import services as ledger
 from ledger.models import AccountKey, AccountKind
 from sales import frames, terms
-from sales.errors import NotEditable, WrongState
+from sales.errors import IdTaken, NotEditable, WrongState
 from sales.formats import get_format
 from sales.models import RUNNING_STATES, Sale, SaleState, SealedTerms
 
@@ -22,6 +22,8 @@ from sales.models import RUNNING_STATES, Sale, SaleState, SealedTerms
 # decided by the time it was received.
 CLOSE_GRACE = dt.timedelta(seconds=DEADLINE_S)
 SALE_LONGEST = dt.timedelta(days=92)
+# Also keeps times inside what Python can hold: a year 9999 with an offset is stored as the year 10000, which no one can load.
+ANNOUNCED_LONGEST = dt.timedelta(days=730)
 
 ANNOUNCE = "sales.announce"
 CLOSE = "sales.close"
@@ -34,8 +36,10 @@ def draft_sale(
     *, sale_id: UUID, seller_id: UUID, format: str, title: str, story: str, currency: str,
     opens_at: dt.datetime, closes_at: dt.datetime, now: dt.datetime,
 ) -> Sale:  # fmt: skip
-    """The common part of a new draft; the format's own service calls it and adds its row."""
+    """The common part of a new draft; the format's own service has looked for a repeat, calls this and adds its row."""
     check_times(opens_at, closes_at, now)
+    if Sale.objects.filter(id=sale_id).exists():
+        raise IdTaken
     sale = Sale(
         id=sale_id, seller_id=seller_id, format=format, title=title.strip(), story=story.strip(), currency=currency,
         slug=_slug(title, sale_id), opens_at=opens_at, closes_at=closes_at, created_at=now,
@@ -51,6 +55,8 @@ def check_times(opens_at: dt.datetime, closes_at: dt.datetime, now: dt.datetime)
         raise Invalid("The closing time has passed.", field="closes_at")
     if closes_at - opens_at > SALE_LONGEST:
         raise Invalid("A sale can be open for at most 92 days.", field="closes_at")
+    if opens_at - now > ANNOUNCED_LONGEST:
+        raise Invalid("A sale can be announced at most two years ahead.", field="opens_at")
 
 
 def _slug(title: str, sale_id: UUID) -> str:

@@ -86,9 +86,9 @@ def nothing_moves(drop, fan) -> Iterator[None]:
     assert picture(drop.sale_id) == before
 
 
-def assert_refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+def assert_refused(response: httpx.Response, status: int, code: str, asked: Any = None) -> dict[str, Any]:
     answer = response.json()
-    assert (response.status_code, answer["code"]) == (status, code), answer
+    assert (response.status_code, answer["code"]) == (status, code), (answer, asked)
     assert set(answer) == {"code", "detail", "data"}
     assert answer["detail"]
     assert response.headers["content-type"] == "application/json"
@@ -209,12 +209,11 @@ def test_a_sale_that_does_not_exist_is_missing(ask):
 
 
 @pytest.mark.usefixtures("nothing_moves")
-@pytest.mark.parametrize("text", [None, "", "x", "a" * 72, "é" * 72, " " * 72])
-def test_bad_token_that_is_none(ask, text):
-    response = ask(x_buy_token=text if text is None or text.isascii() else text.encode("latin-1"))
-
-    assert_refused(response, 401, "bad_token")
-    assert response.headers["www-authenticate"] == "X-Buy-Token"
+def test_bad_token_that_is_none(ask):
+    for text in (None, "", "x", "a" * 72, "é" * 72, " " * 72):
+        response = ask(x_buy_token=text and text.encode("latin-1"))
+        assert_refused(response, 401, "bad_token", text)
+        assert response.headers["www-authenticate"] == "X-Buy-Token"
 
 
 @pytest.mark.usefixtures("nothing_moves")
@@ -249,22 +248,21 @@ def test_not_verified(ask, drop, fan):
 # What may be asked
 
 
+INVALID_BODIES = [
+    b"", b" ", b"null", b"[]", b"3", b'"x"', b"{", b"{}}", b"{'quantity': 1}", b'{"quantity": }',
+    b'{"quantity": 0}', b'{"quantity": -1}', b'{"quantity": 1001}', b'{"quantity": 1.5}', b'{"quantity": true}',
+    b'{"quantity": "1"}', b'{"quantity": null}', b'{"quantity": [1]}', b'{"quantity": NaN}', b'{"quantity": Infinity}',
+    b'{"quantity": 1e400}', b'{"quantity": 01}', b'{"quantity": 1000000000000000000000000000000}', b'{"quantity": 1e2}',
+    b'{"hold": 1}', b'{"hold": "true"}', b'{"hold": null}', b'{"price": 1}', b'{"quantity": 1, "fan_id": 2}',
+    b'{"quantity": 1} {"quantity": 1}', b'\xff\xfe{}', b'{"\xc3\x28": 1}', b'{"quantity\\u0000": 1}',
+    b"[" * 2_000, b'{"a":' * 600 + b"1" + b"}" * 600, b"{" + b" " * 4_000 + b"x",
+]  # fmt: skip
+
+
 @pytest.mark.usefixtures("nothing_moves")
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"", b" ", b"null", b"[]", b"3", b'"x"', b"{", b"{}}", b"{'quantity': 1}", b'{"quantity": }',
-        b'{"quantity": 0}', b'{"quantity": -1}', b'{"quantity": 1001}', b'{"quantity": 1.5}', b'{"quantity": true}',
-        b'{"quantity": "1"}', b'{"quantity": null}', b'{"quantity": [1]}', b'{"quantity": NaN}', b'{"quantity": Infinity}',
-        b'{"quantity": 1e400}', b'{"quantity": 01}', b'{"quantity": 1000000000000000000000000000000}', b'{"quantity": 1e2}',
-        b'{"hold": 1}', b'{"hold": "true"}', b'{"hold": null}', b'{"price": 1}', b'{"quantity": 1, "fan_id": 2}',
-        b'{"quantity": 1} {"quantity": 1}', b'\xff\xfe{}', b'{"\xc3\x28": 1}', b'{"quantity\\u0000": 1}',
-        b"[" * 2_000, b'{"a":' * 600 + b"1" + b"}" * 600, b"{" + b" " * 4_000 + b"x",
-    ],
-    ids=lambda raw: raw[:32].decode("ascii", "replace"),
-)  # fmt: skip
-def test_invalid_bodies(ask, raw):
-    assert_refused(ask(raw=raw), 422, "invalid")
+def test_invalid_bodies(ask):
+    for raw in INVALID_BODIES:
+        assert_refused(ask(raw=raw), 422, "invalid", raw[:40])
 
 
 @pytest.mark.usefixtures("nothing_moves")
@@ -273,15 +271,18 @@ def test_a_body_too_large(ask, size):
     assert_refused(ask(raw=b'{"quantity": 1' + b" " * size + b"}"), 413, "body_too_large")
 
 
+BAD_KEYS = [
+    None, "", "x", "1", "0194f9a0000070008000000000000001", "{0194f9a0-0000-7000-8000-000000000001}",
+    "urn:uuid:0194f9a0-0000-7000-8000-000000000001", "0194f9a0-0000-7000-8000-00000000000",
+    "0194f9a0-0000-7000-8000-00000000000g", "0194f9a0-0000-7000-80-00000000000001",
+    "0194f9a0-0000-7000-8000-000000000001, 0194f9a0-0000-7000-8000-000000000002",
+]  # fmt: skip
+
+
 @pytest.mark.usefixtures("nothing_moves")
-@pytest.mark.parametrize(
-    "key",
-    [None, "", "x", "1", "0194f9a0000070008000000000000001", "{0194f9a0-0000-7000-8000-000000000001}",
-     "urn:uuid:0194f9a0-0000-7000-8000-000000000001", "0194f9a0-0000-7000-8000-00000000000", "0194f9a0-0000-7000-8000-00000000000g",
-     "0194f9a0-0000-7000-80-00000000000001", "0194f9a0-0000-7000-8000-000000000001, 0194f9a0-0000-7000-8000-000000000002"],
-)  # fmt: skip
-def test_bad_idempotency_keys(ask, key):
-    assert assert_refused(ask(idempotency_key=key), 422, "invalid") == {"header": "idempotency-key"}
+def test_bad_idempotency_keys(ask):
+    for key in BAD_KEYS:
+        assert assert_refused(ask(idempotency_key=key), 422, "invalid", key) == {"header": "idempotency-key"}
 
 
 def test_a_name_said_twice_buys_what_the_answer_says(ask):
@@ -291,9 +292,9 @@ def test_a_name_said_twice_buys_what_the_answer_says(ask):
     assert order["quantity"] == Order.objects.get().quantity == 2
 
 
-@pytest.mark.parametrize("path", ["/api/v1/drops/1/orders", "/api/v1/drops/x/orders", "/api/v1/drops//orders"])
-def test_a_path_without_an_id_is_missing(path):
-    assert post(path, content=b"{}").status_code == 404
+def test_a_path_without_an_id_is_missing():
+    for path in ("/api/v1/drops/1/orders", "/api/v1/drops/x/orders", "/api/v1/drops//orders"):
+        assert post(path, content=b"{}").status_code == 404, path
 
 
 # Under load and faults

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 from collections.abc import Callable
 from uuid import UUID, uuid4
 
@@ -327,6 +328,29 @@ async def test_while_the_store_is_down_the_database_answers(hub, database, own_v
         assert (await hub.latest(sale_id)).version == 2  # not the 1 it remembered
         database.versions[sale_id] = 3
         assert (await hub.latest(sale_id)).version == 3
+
+
+async def test_a_store_that_hangs_is_left_and_found_again(hub, database, own_valkey, sale_id, publish, monkeypatch):
+    monkeypatch.setattr(store, "PING_AFTER_S", 0.1)
+    monkeypatch.setattr(store, "ANSWER_S", 0.3)
+    monkeypatch.setattr(store, "SILENCE_MAX_S", 0.5)
+    database.versions[sale_id] = 2
+    async with hub.watch(sale_id) as viewer:
+        await subscribed(hub)
+        publish(1)
+        assert (await viewer.next_frame()).version == 1
+
+        own_valkey.process.send_signal(signal.SIGSTOP)  # connections stay, and new ones are even accepted
+        try:
+            await until(lambda: not hub._is_subscribed)
+            assert (await hub.latest(sale_id)).version == 2
+        finally:
+            own_valkey.process.send_signal(signal.SIGCONT)
+
+        await until(lambda: hub._is_subscribed)
+        publish(3)
+        assert (await viewer.next_frame()).version == 2
+        assert (await asyncio.wait_for(viewer.next_frame(), 5)).version == 3
 
 
 async def test_while_nobody_can_tell_a_watched_sale_shows_what_was_known(hub, own_valkey, sale_id, publish):

@@ -111,6 +111,18 @@ class BuyToken {
     this.csrf = form.elements.csrfmiddlewaretoken.value;
     this.text = form.dataset.buyToken;
     this.expiresAtMs = Date.parse(form.dataset.tokenExpiresAt);
+    this.form = form;
+    this.#keepFresh();
+  }
+
+  /** Renew it ahead of time, each page at its own moment: at the opening everybody's first request must be the order. */
+  #keepFresh() {
+    const leftMs = Math.max(REFRESH_BEFORE_MS, this.expiresAtMs - Date.now());
+    setTimeout(async () => {
+      // Without a form to send there is nothing to permit; a failure leaves it to the next purchase.
+      if (!this.form.hidden) await this.fetch().catch(() => {});
+      this.#keepFresh();
+    }, leftMs * (0.4 + Math.random() * 0.4));
   }
 
   async fresh() {

@@ -7,12 +7,15 @@ import { phaseOf } from "./phase.js";
 import { throttledRefresh } from "./refresh.js";
 
 const SAY_EVERY_MS = 10_000;
+const SPREAD_MS = 5_000; // what every viewer does after the same frame is spread over this
+const HOLD_GRACE_MS = 2_000; // an ended hold is given back within this
 const LOW_SHARE = 0.1;
 const WORDS = { upcoming: "Upcoming", open: "Live", sold_out: "Sold out", ended: "Closed", settled: "Settled", cancelled: "Called off" };
 
 const room = document.querySelector("[data-room]");
 const find = (name) => room.querySelector(`[${name}]`);
 const refreshOrders = throttledRefresh(1000);
+const refreshEndedHolds = throttledRefresh(10_000);
 
 const sale = {
   id: room.dataset.room,
@@ -38,8 +41,8 @@ function takeFrame(frame) {
   sale.closesAtMs = Date.parse(frame.closes_at);
   if (frame.units_left !== sale.unitsLeft) showStock(frame.units_left);
   showPhase();
-  // What became of the fan's own orders: paid out, refunded.
-  if (stateMoved) refreshOrders();
+  // What became of the fan's own orders: passed on, refunded. Nothing becomes of them when a sale goes live.
+  if (stateMoved && sale.state !== "live" && hasOrders()) setTimeout(refreshOrders, Math.random() * SPREAD_MS);
 }
 
 function showStock(unitsLeft) {
@@ -70,6 +73,16 @@ function showPhase() {
   shownPhase = phase;
 }
 
+function hasOrders() {
+  return !document.getElementById("my-orders").hidden;
+}
+
+function lookForEndedHolds() {
+  const nowMs = serverNowMs();
+  const holds = [...document.querySelectorAll("#my-orders time[data-countdown]")];
+  if (holds.some((hold) => Date.parse(hold.dateTime) + HOLD_GRACE_MS < nowMs)) refreshEndedHolds();
+}
+
 // Read aloud at most now and then: a number that ticks ten times a second would drown everything else.
 function saySoon({ atOnce = false } = {}) {
   if (sayTimer !== null && !atOnce) return;
@@ -88,5 +101,6 @@ function showConnection(state) {
 
 showPhase();
 setInterval(showPhase, 250);
+setInterval(lookForEndedHolds, 1000);
 goBy(serverClock(`/api/v1/sales/${sale.id}/frame`));
 watchSale(sale.id, takeFrame, { onState: showConnection });

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from django.urls import reverse
+
+from core.ids import uuid7
+from core.money import Money
+from ledger.models import Transfer
+from ledger.rules import Balance
+from payments import providers, services
+from payments.errors import AmountOutOfRange, NoProvider, TopUpConflict, TopUpNotFound
+from payments.models import TopUp
+from payments.providers import PaymentEvent, Simulated
+from tests.tools.shop import NOW, wallet
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def fan(make_fan):
+    return make_fan()
+
+
+def start(fan, minor=2_500, top_up_id=None, currency="EUR") -> TopUp:
+    return services.start_top_up(
+        top_up_id=top_up_id or uuid7(), user_id=fan, amount=Money(minor, currency), now=NOW
+    )
+
+
+def complete(top_up: TopUp, *, is_paid: bool = True) -> TopUp:
+    return services.complete_top_up(event=Simulated().decided(top_up, is_paid=is_paid), now=NOW)
+
+
+def test_paid_money_is_in_the_wallet_once(fan):
+    top_up = start(fan)
+    assert wallet(fan) == Balance(0, 0)
+
+    assert complete(top_up).state == "paid"
+    assert complete(top_up).state == "paid"
+
+    assert wallet(fan) == Balance(2_500, 0)
+    assert Transfer.objects.get().id == top_up.id
+
+
+def test_a_provider_that_tells_it_many_times_at_once_pays_once(fan, race):
+    top_up = start(fan)
+
+    results = race(*[partial(complete, top_up)] * 6)
+
+    assert [result.state for result in results] == ["paid"] * 6
+    assert wallet(fan) == Balance(2_500, 0)
+
+
+def test_news_in_any_order_ends_the_same_way(fan):
+    for order in ([False, True], [True, False], [False, False, True], [True, True, False]):
+        top_up = start(fan, 100)
+        before = wallet(fan).available_minor
+        for is_paid in order:
+            complete(top_up, is_paid=is_paid)
+        assert TopUp.objects.get(id=top_up.id).state == "paid", order
+        assert wallet(fan).available_minor == before + 100
+
+
+def test_a_payment_that_failed_brings_nothing(fan):
+    assert complete(start(fan), is_paid=False).state == "failed"
+    assert wallet(fan) == Balance(0, 0)
+
+
+def test_paid_and_failed_at_once_is_paid(fan, race):
+    top_up = start(fan)
+
+    race(*[partial(complete, top_up, is_paid=is_paid) for is_paid in (True, False) * 3])
+
+    assert TopUp.objects.get().state == "paid"
+    assert wallet(fan) == Balance(2_500, 0)
+
+
+def test_a_repeat_starts_one_payment(fan, race):
+    top_up_id = uuid7()
+
+    results = race(*[partial(start, fan, top_up_id=top_up_id)] * 6)
+
+    assert {result.id for result in results} == {top_up_id}
+    assert TopUp.objects.count() == 1
+
+
+def test_an_id_is_one_users_and_one_amount(fan, make_fan):
+    top_up = start(fan)
+
+    for other in (partial(start, fan, 2_501), partial(start, make_fan()), partial(start, fan, currency="USD")):
+        with pytest.raises(TopUpConflict):
+            other(top_up_id=top_up.id)
+    assert TopUp.objects.count() == 1
+
+
+@pytest.mark.parametrize("minor", [99, 100_001, 0])
+def test_amounts_have_bounds(fan, minor):
+    with pytest.raises(AmountOutOfRange):
+        start(fan, minor)
+    assert TopUp.objects.count() == 0
+
+
+@pytest.mark.parametrize("change", [{"amount_minor": 9_999}, {"currency": "USD"}])
+def test_a_provider_that_speaks_of_another_amount_is_not_believed(fan, change):
+    top_up = start(fan)
+    facts = {"top_up_id": top_up.id, "is_paid": True, "amount_minor": 2_500, "currency": "EUR", "provider_ref": "x"}
+
+    with pytest.raises(TopUpConflict):
+        services.complete_top_up(event=PaymentEvent(**(facts | change)), now=NOW)
+    assert wallet(fan) == Balance(0, 0)
+
+
+def test_a_payment_nobody_started_is_missing(fan, make_fan):
+    with pytest.raises(TopUpNotFound):
+        services.complete_top_up(event=PaymentEvent(uuid7(), True, 100, "EUR", "x"), now=NOW)
+    with pytest.raises(TopUpNotFound):
+        services.get_top_up_of_user(make_fan(), start(fan).id)
+
+
+def test_without_a_provider_nothing_is_started(fan, settings):
+    settings.PAYMENT_PROVIDER = ""
+
+    with pytest.raises(NoProvider):
+        start(fan)
+    assert TopUp.objects.count() == 0
+
+
+def test_the_simulated_provider_sends_the_fan_to_our_own_page(fan):
+    top_up = start(fan)
+
+    assert providers.current().checkout_url(top_up) == reverse("payments:simulated", args=[top_up.id])
+    assert providers.current().read_event(b"{}", {}) is None
+
+
+def test_currencies_have_wallets_of_their_own(fan):
+    complete(start(fan, 500))
+    complete(start(fan, 700, currency="PLAY"))
+
+    assert (wallet(fan, "EUR"), wallet(fan, "PLAY")) == (Balance(500, 0), Balance(700, 0))
