@@ -30,6 +30,9 @@ log = structlog.get_logger(__name__)
 # Lanes mostly wait for the database. More threads than this would only add connections and lock contention.
 THREADS = 4
 _executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="lane")
+LINGER_FROM = 16
+LINGER_S = 0.008
+LINGER_STEP_S = 0.001
 _lanes_waiting = 0  # that have no thread yet; a lane with endless work gives its thread to one of them after each batch
 _waiting_lock = threading.Lock()
 
@@ -105,11 +108,24 @@ class Lane(Generic[C, O]):
         try:
             while batch := self._take():
                 self._work(batch)
+                self._linger(len(batch))
                 if _lanes_waiting:
                     self._get_a_thread()
                     return
         finally:
             connection.close()  # back to the pool: a lane without a thread holds nothing
+
+    def _linger(self, last: int) -> None:
+        """After a large batch, let the next one fill up for some milliseconds: a batch has a fixed cost that its buyers share.
+
+        The callers just answered come back at once in a stampede, and the event loop needs this thread's share of the
+        interpreter to read them.
+        """
+        if last < LINGER_FROM:
+            return
+        deadline = time.monotonic() + LINGER_S
+        while len(self._queue) < last and time.monotonic() < deadline:
+            time.sleep(LINGER_STEP_S)
 
     def _take(self) -> list[_Ticket[C, O]]:
         with self._lock:

@@ -185,8 +185,11 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
 
+# A folder in which each mail becomes a file, for tests that must follow the links in them.
+EMAIL_FILE_PATH = os.environ.get("EMAIL_FILE_PATH")
 EMAIL_BACKEND = (
     "django.core.mail.backends.smtp.EmailBackend" if os.environ.get("EMAIL_HOST")
+    else "django.core.mail.backends.filebased.EmailBackend" if EMAIL_FILE_PATH
     else "django.core.mail.backends.console.EmailBackend"
 )  # fmt: skip
 EMAIL_HOST = os.environ.get("EMAIL_HOST", "")

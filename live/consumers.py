@@ -10,7 +10,7 @@ from core.errors import Busy
 from core.lean import Receive, Scope, Send
 from live.hub import hub
 
-SEND_S = 20.0  # one frame may wait so long for a slow connection
+CLOSE_S = 5.0  # so long a slow connection may take to be told why it is closed
 # We expect nothing from viewers; a few short messages may come from a browser extension or a curious one.
 MESSAGE_BYTES_MAX = 1024
 MESSAGES_MAX = 5
@@ -67,8 +67,7 @@ class SaleConsumer(AsyncWebsocketConsumer):
                     return await self._close(UNKNOWN_SALE)
                 while True:
                     frame = await viewer.next_frame()
-                    async with asyncio.timeout(SEND_S):
-                        await self.send(text_data=frame.text)
+                    await self.send(text_data=frame.text)
         except Busy:
             await self._close(TRY_AGAIN_LATER)
 
@@ -78,7 +77,7 @@ class SaleConsumer(AsyncWebsocketConsumer):
 
     async def _close(self, code: int) -> None:
         self._showing = None
-        async with asyncio.timeout(SEND_S):
+        async with asyncio.timeout(CLOSE_S):
             await self.close(code)
 
     def _stop_showing(self) -> None:

@@ -1,16 +1,18 @@
 """What one process knows of all sales' frames, and who in it is watching which sale.
 
 One subscription brings every frame to the process; sockets and streams wait here for the newest one they have not seen. A
-viewer has no queue: one that is slow misses the frames in between and gets the newest.
+viewer has no queue: one that is slow misses the frames in between and gets the newest, and one that is stuck is cut.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -23,6 +25,10 @@ log = structlog.get_logger(__name__)
 
 VIEWERS_MAX = 10_000  # a process; a socket costs about 50 KB
 UNWATCHED_MAX = 1_000  # frames kept of sales that nobody in this process watches
+# So long a viewer may be busy with one frame. Looked at from here now and then: a timer for each frame and viewer would cost
+# a third of all the work of sending.
+BUSY_MAX_S = 20.0
+BUSY_LOOK_S = 5.0
 RECONNECT_FIRST_S = 0.5
 RECONNECT_MAX_S = 5.0
 # Someone may open sockets for sales that do not exist. The database is asked about so many at once, and no more.
@@ -42,9 +48,13 @@ class _Room:
 
 
 class Viewer:
-    """One socket's or stream's view of a sale, watching it while entered as a context."""
+    """One socket's or stream's view of a sale, watching it while entered as a context.
 
-    __slots__ = ("_hub", "_room", "_sale_id", "_seen", "_waiting")
+    If it does not come back for the next frame within BUSY_MAX_S, its connection takes nothing any more: what goes on inside
+    the context is then cancelled, and the context raises TimeoutError.
+    """
+
+    __slots__ = ("_busy_since", "_hub", "_is_cut", "_room", "_sale_id", "_seen", "_task", "_waiting")
 
     def __init__(self, hub: Hub, sale_id: UUID) -> None:
         self._hub = hub
@@ -52,34 +62,53 @@ class Viewer:
         self._room: _Room | None = None
         self._seen = -1
         self._waiting: asyncio.Future[None] | None = None
+        self._busy_since = math.inf  # by the loop's clock; never while it waits for a frame
+        self._task: asyncio.Task[Any] | None = None
+        self._is_cut = False
 
     async def __aenter__(self) -> Viewer:
         """Raises Busy when this process has as many viewers as it can bear."""
         self._room = self._hub._join(self._sale_id, self)
+        self._task = asyncio.current_task()
+        self._busy_since = asyncio.get_running_loop().time()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._room is not None
+        assert self._task is not None
         self._hub._leave(self._sale_id, self._room, self)
+        # As asyncio.timeout does it: unless somebody else wanted the task to end as well.
+        if self._is_cut and self._task.uncancel() <= 0 and kind is asyncio.CancelledError:
+            raise TimeoutError from error
 
     async def next_frame(self) -> Frame:
         """The sale's newest frame, as soon as it is newer than the one returned last. Versions only grow."""
         room = self._room
         assert room is not None, "a viewer watches only inside its context"
+        loop = asyncio.get_running_loop()
         while room.frame is None or room.frame.version <= self._seen:
-            self._waiting = asyncio.get_running_loop().create_future()
+            self._busy_since = math.inf
+            self._waiting = loop.create_future()
             try:
                 await self._waiting
             finally:
                 self._waiting = None
+                self._busy_since = loop.time()
+        self._busy_since = loop.time()
         self._seen = room.frame.version
         return room.frame
 
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
+
+    def _cut_if_busy_since(self, time_s: float) -> None:
+        if self._busy_since < time_s and not self._is_cut:
+            assert self._task is not None
+            self._is_cut = True
+            self._task.cancel()
 
 
 class Hub:
@@ -94,6 +123,7 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._store: AsyncStore | None = None
         self._listening: asyncio.Task[None] | None = None
+        self._cutting: asyncio.Task[None] | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -139,13 +169,13 @@ class Hub:
 
     async def close(self) -> None:
         """Stop listening and close the connections. The hub starts anew when it is used again."""
-        tasks = [self._listening, self._refill, *self._reads.values()]
+        tasks = [self._listening, self._cutting, self._refill, *self._reads.values()]
         running = [task for task in tasks if task is not None and not task.done()]
         if self._loop is asyncio.get_running_loop():
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-        self._loop = self._listening = None
+        self._loop = self._listening = self._cutting = None
         self._begin()
 
     # What viewers do to it
@@ -170,6 +200,14 @@ class Hub:
             del self._rooms[sale_id]
             if room.frame is not None and self._is_subscribed:
                 self._keep_unwatched(sale_id, room.frame)
+
+    async def _cut_stuck_viewers(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(BUSY_LOOK_S)
+            for room in self._rooms.values():
+                for viewer in room.viewers:
+                    viewer._cut_if_busy_since(loop.time() - BUSY_MAX_S)
 
     # What it knows
 
@@ -248,6 +286,7 @@ class Hub:
         if self._loop is not loop:
             self._begin()  # what another loop left behind cannot be used here
             self._loop = loop
+            self._cutting = loop.create_task(self._cut_stuck_viewers())
         self._store = AsyncStore()
         self._listening = loop.create_task(self._listen(self._store))
 

@@ -13,7 +13,6 @@ from core.lean import Receive, Scope, Send
 from live.hub import Viewer, hub
 
 HEARTBEAT_S = 15.0  # below the idle time at which proxies cut a quiet connection
-SEND_S = 20.0
 RETRY_MS = 2_000
 RETRY_JITTER_MS = 3_000  # or all viewers of a restarted process would come back in the same instant
 
@@ -42,6 +41,8 @@ async def sse_app(scope: Scope, receive: Receive, send: Send, sale_id: UUID) -> 
         await _refuse(send, refusal, [(b"retry-after", b"%d" % refusal.retry_after_s)])
     except NotFound as refusal:
         await _refuse(send, refusal, [])
+    except TimeoutError:
+        pass  # too slow
 
 
 async def _stream(viewer: Viewer, receive: Receive, send: Send) -> None:
@@ -52,7 +53,7 @@ async def _stream(viewer: Viewer, receive: Receive, send: Send) -> None:
                 pass  # the request's body, if it has one
             sending.cancel()
     except* OSError:
-        pass  # the viewer has gone, or was too slow (a TimeoutError is one)
+        pass  # the viewer has gone
 
 
 async def _send_events(viewer: Viewer, send: Send) -> None:
@@ -70,8 +71,7 @@ async def _send_events(viewer: Viewer, send: Send) -> None:
 
 
 async def _send(send: Send, body: bytes) -> None:
-    async with asyncio.timeout(SEND_S):
-        await send({"type": "http.response.body", "body": body, "more_body": True})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
 async def _refuse(send: Send, refusal: Refusal, headers: list[tuple[bytes, bytes]]) -> None:

@@ -26,5 +26,10 @@ def open_shop(*, seller_id: UUID, owner_id: UUID, handle: str, name: str, about:
 @retried_transaction(replayable=True)
 def set_member(*, seller_id: UUID, user_id: UUID, role: Role) -> Member:
     """Give the user this role at the seller, whether or not they had one."""
-    member, _ = Member.objects.update_or_create(seller_id=seller_id, user_id=user_id, defaults={"role": role})
+    # Not update_or_create: without savepoints it cannot go on when another transaction was first.
+    member = Member.objects.filter(seller_id=seller_id, user_id=user_id).first()
+    if member is None:
+        return Member.objects.create(seller_id=seller_id, user_id=user_id, role=role)
+    member.role = role
+    member.save(update_fields=["role"])
     return member

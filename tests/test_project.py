@@ -27,7 +27,7 @@ def test_no_migration_is_missing():
 
 def production(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {
-        "PATH": os.environ["PATH"], "PRODUCTION": "1", "SECRET_KEY": "x7" * 40, "ALLOWED_HOSTS": "shop.example",
+        "PATH": os.environ["PATH"], "PRODUCTION": "1", "SECRET_KEY": "only-for-this-check-" * 3, "ALLOWED_HOSTS": "shop.example",
         "DATABASE_URL": os.environ.get("DATABASE_URL", ""), "REDIS_URL": os.environ.get("REDIS_URL", ""),
         "PYTHONDONTWRITEBYTECODE": "1",
     } | variables  # fmt: skip

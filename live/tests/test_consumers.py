@@ -8,7 +8,6 @@ import pytest
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 
-from live import consumers
 from live import hub as hub_module
 from live.routing import websocket_urlpatterns
 from live.tests.test_hub import until
@@ -158,7 +157,8 @@ async def test_a_stalled_socket_gets_the_newest_of_250_frames(hub, sale_id, publ
 
 
 async def test_a_socket_that_takes_nothing_is_cut(hub, sale_id, publish, monkeypatch):
-    monkeypatch.setattr(consumers, "SEND_S", 0.1)
+    monkeypatch.setattr(hub_module, "BUSY_MAX_S", 0.1)
+    monkeypatch.setattr(hub_module, "BUSY_LOOK_S", 0.05)
     publish(1)
     server = SlowServer()
     serving = server.serve(sale_id)

@@ -266,6 +266,52 @@ async def test_more_viewers_than_a_process_can_bear_are_turned_away(hub, sale_id
         assert hub.viewers_count == 1
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(hub_module, "BUSY_MAX_S", 0.1)
+    monkeypatch.setattr(hub_module, "BUSY_LOOK_S", 0.05)
+
+
+async def test_a_viewer_that_is_stuck_with_a_frame_is_cut(hub, impatient, sale_id, publish):
+    publish(1)
+    with pytest.raises(TimeoutError):
+        async with hub.watch(sale_id) as viewer:
+            await hub.latest(sale_id)
+            await viewer.next_frame()
+            await asyncio.sleep(10)
+
+    assert hub.viewers_count == 0
+    await asyncio.sleep(0)  # the task goes on as if nothing had been cancelled
+    assert asyncio.current_task().cancelling() == 0
+
+
+async def test_a_viewer_that_waits_for_a_frame_is_not_cut(hub, impatient, sale_id, publish):
+    publish(1)
+    async with hub.watch(sale_id) as viewer:
+        await hub.latest(sale_id)
+        await viewer.next_frame()
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await viewer.next_frame()
+        publish(2)
+        assert (await asyncio.wait_for(viewer.next_frame(), 2)).version == 2
+
+
+async def test_a_task_that_is_cancelled_while_it_watches_ends_as_cancelled(hub, sale_id):
+    async def watch() -> None:
+        async with hub.watch(sale_id) as viewer:
+            await viewer.next_frame()
+
+    watching = asyncio.ensure_future(watch())
+    await until(lambda: hub.viewers_count == 1)
+    watching.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+    assert hub.viewers_count == 0
+
+
 async def test_a_sale_that_nobody_watches_any_more_stays_known(hub, sale_id, publish):
     async with hub.watch(sale_id) as viewer:
         await subscribed(hub)

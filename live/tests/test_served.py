@@ -156,6 +156,21 @@ def test_a_quiet_stream_has_a_heartbeat(address, sale_id, publish, monkeypatch):
         assert [next(lines) for _ in range(9)][5:] == [":", "", ":", ""]
 
 
+def test_a_stream_that_takes_nothing_is_cut(address, sale_id, monkeypatch):
+    monkeypatch.setattr(hub_module, "BUSY_MAX_S", 0.3)
+    monkeypatch.setattr(hub_module, "BUSY_LOOK_S", 0.05)
+    host, _, port = address.partition(":")
+    store.put(sale_id, 1, b'{"version":1}')
+    with socket.create_connection((host, int(port))) as viewer:
+        viewer.sendall(f"GET /live/{sale_id}/ HTTP/1.1\r\nHost: {address}\r\n\r\n".encode())
+        until(lambda: hub.viewers_count == 1 and hub._is_subscribed)
+        for version in range(2, 30):  # more than the kernel takes for a peer that does not read
+            store.put(sale_id, version, b'{"version":%d,"filling":"%s"}' % (version, b"x" * 1_000_000))
+            time.sleep(0.02)
+
+        until(lambda: hub.viewers_count == 0)
+
+
 def test_a_stream_of_an_unknown_sale_is_404(address):
     answer = httpx.get(f"http://{address}/live/{uuid4()}/")
 
