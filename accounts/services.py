@@ -18,3 +18,9 @@ def register_verified(*, email: str, password: str | None, display_name: str = "
     user = make(email, password, display_name=display_name)
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
     return user.id
+
+
+@retried_transaction(replayable=True)
+def rename(*, user_id: UUID, display_name: str) -> None:
+    """Change how we address the user."""
+    User.objects.filter(id=user_id).update(display_name=display_name)

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from accounts import selectors
+from accounts import selectors, services
 from accounts.forms import DisplayNameForm
 from core.http import user_id
 
@@ -17,8 +17,8 @@ def profile(request: HttpRequest) -> HttpResponse:
     """The user's name, and the ways to the e-mail address and password pages."""
     form = DisplayNameForm(request.POST or None, instance=request.user)
     if request.method == "POST" and form.is_valid():
-        form.save()
+        services.rename(user_id=user_id(request), display_name=form.cleaned_data["display_name"])
         messages.success(request, "Your name is saved.")
-        return redirect("sales:profile")
+        return redirect("accounts:profile")
     context = {"form": form, "is_verified": selectors.is_verified(user_id(request))}
     return render(request, "accounts/profile.html", context, status=422 if form.errors else 200)

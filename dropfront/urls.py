@@ -19,6 +19,7 @@ urlpatterns = [
     path("wallet/", include("ledger.urls")),
     path("pay/", include("payments.urls")),
     path("sell/", include("sellers.urls")),
+    path("account/", include("accounts.urls")),
     path("accounts/", include("allauth.account.urls")),
     path("api/v1/", api.urls),
     path("staff/", admin.site.urls),

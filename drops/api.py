@@ -71,7 +71,9 @@ def get_drop(request: HttpRequest, handle: str, sale_id: UUID) -> DropOut:
     return DropOut.of(selectors.get_drop_for_seller(member.seller_id, sale_id))
 
 
-@router.get("/sellers/{slug:handle}/drops/{uuid:sale_id}/orders", response={200: list[OrderOut]} | REFUSALS, tags=["seller"])
+@router.get(
+    "/sellers/{slug:handle}/drops/{uuid:sale_id}/orders", response={200: list[OrderOut]} | REFUSALS, tags=["seller"]
+)
 def list_orders_of_drop(request: HttpRequest, handle: str, sale_id: UUID) -> list[OrderOut]:
     """The newest 500 orders."""
     member = sellers.get_membership(user_id(request), handle)
@@ -103,7 +105,9 @@ def close_drop(request: HttpRequest, handle: str, sale_id: UUID) -> DropOut:
     return DropOut.of(selectors.get_drop_for_seller(member.seller_id, sale_id))
 
 
-@router.post("/sellers/{slug:handle}/orders/{uuid:order_id}/refund", response={200: OrderOut} | REFUSALS, tags=["seller"])
+@router.post(
+    "/sellers/{slug:handle}/orders/{uuid:order_id}/refund", response={200: OrderOut} | REFUSALS, tags=["seller"]
+)
 def refund_order(request: HttpRequest, handle: str, order_id: UUID) -> OrderOut:
     """Give the buyer everything back, until the order is settled."""
     member = sellers.get_editor(user_id(request), handle)

@@ -15,13 +15,12 @@ from accounts import selectors as accounts
 from core.http import user_id
 from core.ids import uuid7
 from core.money import Money
-from drops import selectors
+from drops import rules, selectors
 from drops.models import Drop, Order, OrderState
-from sales import presenters
-from sales.api import buy_token_for
+from sales.formats import Sums
 from sales.models import RUNNING_STATES, Sale
-from sales.presenters import Sums
 from sales.proof import pseudonym
+from sales.services import issue_buy_token
 
 # More than this at once is bought through the API.
 QUANTITY_MAX = 10
@@ -57,7 +56,7 @@ def order_row(order: Order, drop: Drop, now: dt.datetime, *, fan: str = "") -> O
 def _give_back_until(order: Order, drop: Drop, now: dt.datetime) -> dt.datetime | None:
     if order.state == OrderState.HELD:
         return order.expires_at
-    until = min(order.placed_at + dt.timedelta(seconds=drop.cancel_s), drop.sale.closes_at)
+    until = rules.may_cancel_until(order.placed_at, cancel_s=drop.cancel_s, closes_at=drop.sale.closes_at)
     return until if order.state == OrderState.PAID and now < until else None
 
 
@@ -72,6 +71,7 @@ def pseudonymous_rows(drop: Drop, now: dt.datetime, *, limit: int = NEWEST_ORDER
 
 
 class DropPresenter:
+    room_template = "drops/room.html"
     card_template = "drops/_card.html"
     totals_template = "drops/_totals.html"
     orders_template = "drops/_newest_orders.html"
@@ -92,7 +92,7 @@ class DropPresenter:
         }
         if own["is_verified"] and drop.sale.state in RUNNING_STATES:
             # The key is for the form without scripts; a script makes its own, one per purchase.
-            own |= {"key": uuid7(), **buy_token_for(user_id=fan_id, sale_id=drop.sale_id)}
+            own |= {"key": uuid7(), **issue_buy_token(user_id=fan_id, sale_id=drop.sale_id)}
         return own
 
     def proof(self, sale: Sale) -> dict[str, Any]:
@@ -119,6 +119,3 @@ class DropPresenter:
 
     def console_url(self, sale: Sale) -> str:
         return reverse("drops:console", args=[sale.seller.handle, sale.id])
-
-
-presenters.register("drop", DropPresenter())

@@ -267,10 +267,16 @@ def _cancel(state: State, decision: Decision, command: CancelOrder) -> Order:
         return order  # a repeat
     if order.state == HELD:
         return _give_back(state, decision, order, CANCELLED, command.received_at)
-    deadline = min(order.placed_at + dt.timedelta(seconds=state.terms.cancel_s), state.terms.closes_at)
+    terms = state.terms
+    deadline = may_cancel_until(order.placed_at, cancel_s=terms.cancel_s, closes_at=terms.closes_at)
     if order.state != PAID or command.received_at >= deadline:
         raise CannotCancel(state=order.state, until=deadline.isoformat())
     return _give_back(state, decision, order, REFUNDED, command.received_at)
+
+
+def may_cancel_until(placed_at: dt.datetime, *, cancel_s: int, closes_at: dt.datetime) -> dt.datetime:
+    """Until when a paid order can be given back. Source: the sealed terms' `cancel_s`; never past the sale's close."""
+    return min(placed_at + dt.timedelta(seconds=cancel_s), closes_at)
 
 
 def _expire(state: State, decision: Decision, command: ExpireHold) -> Order:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 from uuid import UUID
 
@@ -8,12 +7,11 @@ from django.http import HttpRequest
 from ninja import Router
 from ninja.security import django_auth
 
-from accounts import selectors as accounts
-from core import clock, rate_limit
+from core import rate_limit
 from core.errors import NotFound
 from core.http import user_id
 from core.schemas import RefusalOut
-from sales import proof, selectors, tokens
+from sales import proof, selectors, services
 from sales.models import Sale, SealedTerms
 from sales.schemas import BuyTokenOut, ProofOut, SaleOut, TermsOut
 
@@ -47,15 +45,7 @@ def get_terms(request: HttpRequest, sale_id: UUID) -> SealedTerms:
 def make_buy_token(request: HttpRequest, sale_id: UUID) -> dict[str, Any]:
     """A short-lived permission to buy in this sale, for the header X-Buy-Token."""
     sale = selectors.get_public_sale(sale_id)
-    return buy_token_for(user_id=user_id(request), sale_id=sale.id)
-
-
-def buy_token_for(*, user_id: UUID, sale_id: UUID) -> dict[str, Any]:
-    now = clock.now()
-    token = tokens.make_buy_token(
-        fan_id=user_id, sale_id=sale_id, is_verified=accounts.is_verified(user_id), now_s=now.timestamp()
-    )
-    return {"buy_token": token, "expires_at": now + dt.timedelta(seconds=tokens.VALID_S)}
+    return services.issue_buy_token(user_id=user_id(request), sale_id=sale.id)
 
 
 @router.get("/{uuid:sale_id}/proof", response={200: ProofOut, 404: RefusalOut, 429: RefusalOut})

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
+from django.http import HttpRequest
+
 from core.errors import NotFound
 from core.invariants import Check
+from core.money import Money
 from sales.models import Sale
 from sales.terms import TermValue
 
@@ -40,12 +43,41 @@ class Rules(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Sums:
+    """What a sale has sold so far, for its seller."""
+
+    units: int
+    units_total: int
+    gross: Money
+
+
+class Presenter(Protocol):
+    """What a format shows on the spine's pages."""
+
+    room_template: str
+    card_template: str
+    totals_template: str
+    orders_template: str
+
+    def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
+        """What the room's template needs beside the sale, its frame and its phase, which every room has."""
+
+    def proof(self, sale: Sale) -> dict[str, Any]:
+        """What the proof's totals and newest orders need: no names."""
+
+    def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]: ...
+
+    def console_url(self, sale: Sale) -> str:
+        """The seller's page for this sale."""
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
     name: str  # as in Sale.format and in URLs
     label: str
     rules: Rules
     checks: Sequence[Check]
-    room_template: str
+    presenter: Presenter
 
     def __post_init__(self) -> None:
         assert self.checks, f"the format {self.name} has no checks"

@@ -1,25 +1,22 @@
-"""What the spine's pages show of a sale, and the registry through which a format adds what is its own."""
+"""What the spine's pages show of a sale; a format's presenter adds what is its own."""
 
 from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from django.core.cache import cache
 from django.db import connection
-from django.http import HttpRequest
 
-from core.errors import NotFound
-from core.money import Money
 from live import store
 from sales import frames, proof, terms
-from sales.formats import get_format
+from sales.formats import Sums, get_format
 from sales.models import RUNNING_STATES, Sale, SaleState
 from sales.services import common_terms
 
@@ -55,52 +52,11 @@ class Card:
     template: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """What a sale has sold so far, for its seller."""
-
-    units: int
-    units_total: int
-    gross: Money
-
-
-class Presenter(Protocol):
-    """What a format shows on the spine's pages."""
-
-    card_template: str
-    totals_template: str
-    orders_template: str
-
-    def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
-        """What the room's template needs beside the sale, its frame and its phase, which every room has."""
-
-    def proof(self, sale: Sale) -> dict[str, Any]:
-        """What the proof's totals and newest orders need: no names."""
-
-    def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]: ...
-
-    def console_url(self, sale: Sale) -> str:
-        """The seller's page for this sale."""
-
-
-_presenters: dict[str, Presenter] = {}
-
-
-def register(format: str, presenter: Presenter) -> None:
-    assert format not in _presenters, format
-    _presenters[format] = presenter
-
-
-def get_presenter(format: str) -> Presenter:
-    if format not in _presenters:
-        raise NotFound("This kind of sale does not exist.")
-    return _presenters[format]
-
-
 def cards(sales: Sequence[Sale], now: dt.datetime) -> list[Card]:
     newest = newest_frames([sale.id for sale in sales])
     return [
-        Card(sale, phase_of(sale, now), newest[sale.id], get_presenter(sale.format).card_template) for sale in sales
+        Card(sale, phase_of(sale, now), newest[sale.id], get_format(sale.format).presenter.card_template)
+        for sale in sales
     ]
 
 
@@ -137,9 +93,9 @@ class ConsoleRow:
 def console_rows(sales: Sequence[Sale], now: dt.datetime) -> list[ConsoleRow]:
     sums: dict[UUID, Sums] = {}
     for format in {sale.format for sale in sales}:
-        sums |= get_presenter(format).sums([sale for sale in sales if sale.format == format])
+        sums |= get_format(format).presenter.sums([sale for sale in sales if sale.format == format])
     return [
-        ConsoleRow(sale, phase_of(sale, now), sums[sale.id], get_presenter(sale.format).console_url(sale))
+        ConsoleRow(sale, phase_of(sale, now), sums[sale.id], get_format(sale.format).presenter.console_url(sale))
         for sale in sales
     ]
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F
 from django.utils.text import slugify
 
-from core import due_work, nudge
+from accounts import selectors as accounts
+from core import clock, due_work, nudge
 from core.errors import Invalid
 from core.transactions import DEADLINE_S, Conflict40001, joins_transaction, retried_transaction
 from ledger import services as ledger
 from ledger.models import AccountKey, AccountKind
-from sales import frames, terms
+from sales import frames, selectors, terms, tokens
 from sales.errors import IdTaken, NotEditable, WrongState
 from sales.formats import get_format
 from sales.models import RUNNING_STATES, Sale, SaleState, SealedTerms
@@ -200,9 +203,15 @@ def edit_story(sale: Sale, *, title: str, story: str) -> None:
     sale.save(update_fields=["title", "story"])
 
 
-def _load(sale_id: UUID, seller_id: UUID | None = None) -> Sale:
-    from sales import selectors
+def issue_buy_token(*, user_id: UUID, sale_id: UUID) -> dict[str, Any]:
+    """A short-lived permission for the user to buy in this sale: {"buy_token", "expires_at"}."""
+    now = clock.now()
+    is_verified = accounts.is_verified(user_id)
+    token = tokens.make_buy_token(fan_id=user_id, sale_id=sale_id, is_verified=is_verified, now_s=now.timestamp())
+    return {"buy_token": token, "expires_at": now + dt.timedelta(seconds=tokens.VALID_S)}
 
+
+def _load(sale_id: UUID, seller_id: UUID | None = None) -> Sale:
     if seller_id is not None:
         return selectors.get_sale_for_seller(seller_id, sale_id)
     return Sale.objects.select_related("seller").get(id=sale_id)
@@ -220,6 +229,4 @@ def _move(sale: Sale, state: SaleState, *fields: str) -> None:
 
 
 def nudge_after_commit() -> None:
-    from django.db import transaction
-
     transaction.on_commit(nudge.look_now, robust=True)

@@ -1,6 +1,5 @@
 from django.urls import path
 
-from accounts.views import profile
 from sales import views
 
 app_name = "sales"
@@ -12,5 +11,4 @@ urlpatterns = [
     path("proof/", views.proof_list, name="proof_list"),
     path("proof/<uuid:sale_id>/", views.proof, name="proof"),
     path("sell/<slug:handle>/", views.console, name="console"),
-    path("account/", profile, name="profile"),
 ]

@@ -52,16 +52,16 @@ def room(request: HttpRequest, sale_id: UUID) -> HttpResponse:
 def render_room(request: HttpRequest, sale: Sale, *, refusal: Refusal | None = None, **more: Any) -> HttpResponse:
     """The room of the sale's format, with what was refused just now, if anything."""
     now = clock.now()
+    format = get_format(sale.format)
     context = {
         "sale": sale,
         "phase": presenters.phase_of(sale, now),
         "frame": presenters.newest_frames([sale.id])[sale.id],
         "refusal": refusal,
-        **presenters.get_presenter(sale.format).room(request, sale, now),
+        **format.presenter.room(request, sale, now),
         **more,
     }
-    template = get_format(sale.format).room_template
-    return render(request, template, context, status=refusal.status if refusal else 200)
+    return render(request, format.presenter.room_template, context, status=refusal.status if refusal else 200)
 
 
 @require_safe
@@ -89,7 +89,7 @@ def proof(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     """Every check of one sale, run now: what it says, what it must give and gave, and the SQL."""
     _limit_proofs(request)
     sale = selectors.get_public_sale(sale_id)
-    presenter = presenters.get_presenter(sale.format)
+    presenter = get_format(sale.format).presenter
     context = {
         "sale": sale,
         "proof": proofs.shared_proof(sale),

@@ -28,7 +28,7 @@ from sales import services as sales
 from sales.models import Sale, SaleState
 from tests.tools import shop
 from tests.tools.explorer import Scene, ScheduleFailed, explore
-from tests.tools.shop import NOW, Process, buy, make_fan, make_fans, purchase, wallet
+from tests.tools.shop import NOW, Process, make_fan, make_fans, purchase, wallet
 from tests.tools.truth import broken_checks
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sent_frames")]

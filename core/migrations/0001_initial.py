@@ -4,29 +4,29 @@ import dsql.fields
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='DueWork',
+            name="DueWork",
             fields=[
-                ('id', dsql.fields.UUIDv7Field(primary_key=True, serialize=False)),
-                ('kind', models.CharField(max_length=60)),
-                ('subject_id', models.UUIDField()),
-                ('due_at', models.DateTimeField()),
-                ('leased_until', models.DateTimeField()),
-                ('attempts', models.IntegerField(default=0)),
-                ('last_error', models.CharField(blank=True, default='', max_length=500)),
-                ('done_at', models.DateTimeField(null=True)),
-                ('parked_at', models.DateTimeField(null=True)),
+                ("id", dsql.fields.UUIDv7Field(primary_key=True, serialize=False)),
+                ("kind", models.CharField(max_length=60)),
+                ("subject_id", models.UUIDField()),
+                ("due_at", models.DateTimeField()),
+                ("leased_until", models.DateTimeField()),
+                ("attempts", models.IntegerField(default=0)),
+                ("last_error", models.CharField(blank=True, default="", max_length=500)),
+                ("done_at", models.DateTimeField(null=True)),
+                ("parked_at", models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(fields=['done_at', 'parked_at', 'due_at'], name='due_work_by_time')],
-                'constraints': [models.UniqueConstraint(fields=('kind', 'subject_id'), name='one_due_work_per_subject')],
+                "indexes": [models.Index(fields=["done_at", "parked_at", "due_at"], name="due_work_by_time")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("kind", "subject_id"), name="one_due_work_per_subject")
+                ],
             },
         ),
     ]

@@ -15,9 +15,7 @@ COLUMNS = {
     "bigint": st.integers(-(2**63), 2**63 - 1),
     "bool": st.booleans(),
     "uuid": st.uuids(),
-    "timestamptz": st.datetimes(
-        dt.datetime(1900, 1, 1), dt.datetime(9999, 12, 30), timezones=st.just(dt.UTC)
-    ),
+    "timestamptz": st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(9999, 12, 30), timezones=st.just(dt.UTC)),
 }
 
 

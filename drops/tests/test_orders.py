@@ -128,9 +128,7 @@ def test_a_confirmed_hold_is_refunded_like_a_purchase(held, fan):
 
 
 def test_confirmed_and_refunded_in_one_batch(held, drop, fan):
-    confirmed, refunded = Process(drop).do_batch(
-        rules.ConfirmOrder(held.id, fan, NOW), rules.RefundOrder(held.id, NOW)
-    )
+    confirmed, refunded = Process(drop).do_batch(rules.ConfirmOrder(held.id, fan, NOW), rules.RefundOrder(held.id, NOW))
 
     assert (confirmed.state, refunded.state) == ("paid", "refunded")
     assert (units_left(), wallet(fan)) == (3, Balance(5_000, 0))

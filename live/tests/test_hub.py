@@ -273,12 +273,15 @@ def impatient(monkeypatch):
 
 
 async def test_a_viewer_that_is_stuck_with_a_frame_is_cut(hub, impatient, sale_id, publish):
-    publish(1)
-    with pytest.raises(TimeoutError):
+    async def watch() -> None:
         async with hub.watch(sale_id) as viewer:
             await hub.latest(sale_id)
             await viewer.next_frame()
             await asyncio.sleep(10)
+
+    publish(1)
+    with pytest.raises(TimeoutError):
+        await watch()
 
     assert hub.viewers_count == 0
     await asyncio.sleep(0)  # the task goes on as if nothing had been cancelled

@@ -286,9 +286,7 @@ def test_an_early_close_lets_open_holds_be_confirmed_until_their_time(upcoming, 
     run_at(OPENS_AT + SECOND)
     assert state_of(upcoming) == "settling"
 
-    drops.confirm_order(
-        drop_id=upcoming.sale_id, order_id=confirmed.id, fan_id=one, now=OPENS_AT + 2 * SECOND
-    )
+    drops.confirm_order(drop_id=upcoming.sale_id, order_id=confirmed.id, fan_id=one, now=OPENS_AT + 2 * SECOND)
     run_at(OPENS_AT + 29 * SECOND)
     assert state_of(upcoming) == "settling"
     run_at(OPENS_AT + 30 * SECOND)

@@ -11,7 +11,12 @@ from tests.tools.shop import NOW
 
 
 def test_the_text_is_the_same_for_everybody():
-    terms = {"b": 7, "a": "x  y\n", "d": None, "c": dt.datetime(2026, 3, 2, 13, tzinfo=dt.timezone(dt.timedelta(hours=1)))}
+    terms = {
+        "b": 7,
+        "a": "x  y\n",
+        "d": None,
+        "c": dt.datetime(2026, 3, 2, 13, tzinfo=dt.timezone(dt.timedelta(hours=1))),
+    }
 
     assert canonical_text(terms) == "a: x y\nb: 7\nc: 2026-03-02T12:00:00.000000+00:00\nd: none\n"
 

@@ -27,11 +27,12 @@ def all_operations() -> set[Operation]:
 
 
 def api_operations(api: NinjaAPI, prefix: str = "/api/v1") -> Iterator[Operation]:
+    yield Operation("GET", f"{prefix}/openapi.json")
     for mount, router in api._routers:
         for path, view in router.path_operations.items():
             for operation in view.operations:
                 for method in operation.methods:
-                    yield Operation(method, _plain(f"{prefix}/{mount}/{path}"))
+                    yield Operation(method, _plain(f"{prefix}/{mount}/{path}").rstrip("/"))
 
 
 def pages(resolver: Any = None, prefix: str = "") -> Iterator[Operation]:
@@ -72,15 +73,18 @@ def sockets() -> Iterator[Operation]:
         yield Operation("SOCKET", _plain(f"/{pattern.pattern}"))
 
 
+# The names of path converters, which Django writes before the parameter, Starlette after it, and Ninja in its own words.
+_CONVERTERS = {"uuid", "uuidstr", "slug", "str", "int", "path"}
+
+
 def _plain(path: str) -> str:
-    """`<uuid:sale_id>`, `{uuid:sale_id}` and `{sale_id:uuid}` are all written `{sale_id}`."""
-    parts = []
-    for part in path.replace("<", "{").replace(">", "}").split("/"):
-        if part.startswith("{"):
-            names = part.strip("{}").split(":")
-            part = "{" + next((name for name in names if name not in ("uuid", "slug", "str", "int")), names[-1]) + "}"
-        parts.append(part)
-    plain = "/".join(parts)
-    while "//" in plain:
-        plain = plain.replace("//", "/")
-    return plain
+    """`<uuid:sale_id>`, `{uuidstr:sale_id}` and `{sale_id:uuid}` are all written `{sale_id}`; slashes never double."""
+    parts = [_plain_part(part) for part in path.replace("<", "{").replace(">", "}").split("/")]
+    return "/" + "/".join(part for part in parts if part) + ("/" if path.endswith("/") and any(parts) else "")
+
+
+def _plain_part(part: str) -> str:
+    if not part.startswith("{"):
+        return part
+    (name,) = [name for name in part.strip("{}").split(":") if name not in _CONVERTERS]
+    return "{" + name + "}"

@@ -9,7 +9,6 @@ import psycopg
 from django.db import transaction
 
 
-
 class _Undone(Exception):
     pass
 

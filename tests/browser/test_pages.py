@@ -1,0 +1,185 @@
+"""Every page, wide and narrow: it fits, its controls have names, its headings are in order, and its console is silent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import OpenVisitor
+from tests.browser.visitor import Visitor
+from tests.browser.world import World
+
+RESULTS = Path(__file__).resolve().parents[2] / "test-results"
+
+# Sideways scrolling of the whole page, and what sticks out of it.
+OVERFLOWING = """
+() => document.documentElement.scrollWidth <= window.innerWidth ? [] :
+  [...document.querySelectorAll("body *")]
+    .filter((element) => element.getBoundingClientRect().right > window.innerWidth + 1)
+    .map((element) => `${element.tagName} ${element.className}`).slice(0, 5)
+"""
+# A control's label, or what stands in for one.
+NAMELESS = """
+() => [...document.querySelectorAll("input:not([type=hidden]), select, textarea, button, a[href], progress")]
+  .filter((control) => control.getClientRects().length)
+  .filter((control) => !(control.labels?.length || control.getAttribute("aria-label") ||
+    control.getAttribute("aria-labelledby") || (control.matches("a, button") && control.textContent.trim())))
+  .map((control) => control.outerHTML.slice(0, 120))
+"""
+HEADING_LEVELS = """
+() => [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")]
+  .filter((heading) => heading.getClientRects().length).map((heading) => Number(heading.tagName[1]))
+"""
+# The contrast of each text with the nearest background that is not see-through (WCAG 2.2, 1.4.3), where it is too low.
+LOW_CONTRAST = """
+() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgba = (colour) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return canvas.getImageData(0, 0, 1, 1).data;
+  };
+  const light = (part) => ((part /= 255) <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+  const luminance = ([r, g, b]) => 0.2126 * light(r) + 0.7152 * light(g) + 0.0722 * light(b);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const style = getComputedStyle(at);
+      if (style.backgroundImage !== "none") return null; // a picture or a gradient: not for a sum
+      const colour = rgba(style.backgroundColor);
+      if (colour[3] > 250) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const found = new Set();
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement;
+    if (!texts.currentNode.textContent.trim() || !element.getClientRects().length) continue;
+    if (element.closest("[disabled], [aria-disabled=true], .only-read-aloud, .skip, option, script, style, template")) continue;
+    const style = getComputedStyle(element), ground = behind(element);
+    if (!ground || style.visibility === "hidden") continue;
+    const [one, two] = [luminance(rgba(style.color)), luminance(ground)];
+    const ratio = (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
+    const size = parseFloat(style.fontSize), isLarge = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+    if (ratio < (isLarge ? 3 : 4.5)) {
+      found.add(`${ratio.toFixed(2)}: ${element.tagName} ${element.className} "${texts.currentNode.textContent.trim().slice(0, 30)}"`);
+    }
+  }
+  return [...found].slice(0, 10);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def pages(world: World) -> dict[str, list[tuple[str, str]]]:
+    """Who sees which pages: name and path."""
+    one = world.one_value
+    live = one("SELECT id FROM sales_sale WHERE title LIKE 'Aurora%%'")
+    upcoming = one("SELECT id FROM sales_sale WHERE title LIKE 'Moon%%'")
+    settled = one("SELECT id FROM sales_sale WHERE title LIKE 'Harbour%%'")
+    with_hold = one("SELECT id FROM sales_sale WHERE title LIKE 'Tide%%'")
+    public = [
+        ("home", "/"),
+        ("storefront", "/s/northlight/"),
+        ("room-live", f"/sales/{live}/"),
+        ("room-upcoming", f"/sales/{upcoming}/"),
+        ("room-settled", f"/sales/{settled}/"),
+        ("terms", f"/sales/{settled}/terms/"),
+        ("proof-list", "/proof/"),
+        ("proof", f"/proof/{settled}/"),
+        ("sign-up", "/accounts/signup/"),
+        ("log-in", "/accounts/login/"),
+        ("forgotten-password", "/accounts/password/reset/"),
+        ("not-found", "/nowhere/"),
+    ]
+    own = [
+        ("room-live-fan", f"/sales/{live}/"),
+        ("room-hold-fan", f"/sales/{with_hold}/"),
+        ("wallet", "/wallet/"),
+        ("top-up", "/pay/"),
+        ("orders", "/orders/"),
+        ("account", "/account/"),
+        ("e-mail", "/accounts/email/"),
+        ("password", "/accounts/password/change/"),
+        ("log-out", "/accounts/logout/"),
+    ]
+    shop = [
+        ("shops", "/sell/"),
+        ("console", "/sell/northlight/"),
+        ("new-drop", "/sell/northlight/drops/new/"),
+        ("console-live", f"/sell/northlight/drops/{live}/"),
+        ("console-settled", f"/sell/northlight/drops/{settled}/"),
+        ("close", f"/sell/northlight/drops/{live}/close/"),
+    ]
+    return {"": public, world.fan: own, world.seller: shop}
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("who", ["public", "fan", "seller"])
+def test_every_page_fits_and_can_be_used(
+    visit: OpenVisitor, world: World, pages: dict[str, list[tuple[str, str]]], who: str, width: int
+) -> None:
+    email = {"public": "", "fan": world.fan, "seller": world.seller}[who]
+    visitor = visit(email=email, width=width)
+    faults: list[str] = []
+    for name, path in pages[email]:
+        visitor.page.goto(path)
+        take_picture(visitor, f"{name}-{width}")
+        faults += [f"{name} at {width} px: {fault}" for fault in faults_of(visitor.page)]
+    assert faults == []
+
+
+def test_a_receipt_fits_and_can_be_used(visit: OpenVisitor, world: World) -> None:
+    sale_id = world.site.open_drop(units=5)
+    email = world.make_fan()
+    faults: list[str] = []
+    for width in (1440, 390):
+        visitor = visit(email=email, width=width)
+        visitor.page.goto(f"/sales/{sale_id}/")
+        visitor.button("Buy").click()
+        visitor.link("See the receipt").wait_for()
+        take_picture(visitor, f"room-bought-{width}")
+        visitor.link("See the receipt").click()
+        visitor.page.wait_for_url("**/orders/*/")
+        take_picture(visitor, f"receipt-{width}")
+        faults += [f"receipt at {width} px: {fault}" for fault in faults_of(visitor.page)]
+    assert faults == []
+
+
+def test_the_dark_and_the_light_scheme_can_both_be_read(
+    visit: OpenVisitor, pages: dict[str, list[tuple[str, str]]]
+) -> None:
+    visitor = visit()
+    faults: list[str] = []
+    for scheme in ("light", "dark"):
+        visitor.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        for name, path in pages[""]:
+            visitor.page.goto(path)
+            if scheme == "dark":
+                take_picture(visitor, f"{name}-dark")
+            faults += [f"{name} ({scheme}): {fault}" for fault in visitor.page.evaluate(LOW_CONTRAST)]
+    assert faults == []
+
+
+def take_picture(visitor: Visitor, name: str) -> None:
+    """A screenshot of the whole page, to be looked at by people."""
+    RESULTS.mkdir(exist_ok=True)
+    visitor.page.screenshot(path=RESULTS / f"{name}.png", full_page=True)
+
+
+def faults_of(page: Page) -> list[str]:
+    return [
+        *(f"sticks out: {element}" for element in page.evaluate(OVERFLOWING)),
+        *(f"has no name: {control}" for control in page.evaluate(NAMELESS)),
+        *heading_faults(page.evaluate(HEADING_LEVELS)),
+        *([] if page.title().strip() else ["has no title"]),
+    ]
+
+
+def heading_faults(levels: list[int]) -> list[str]:
+    """One first-level heading, which comes first, and no level left out on the way down."""
+    faults = [] if levels[:1] == [1] and levels.count(1) == 1 else [f"first-level headings: {levels}"]
+    return faults + [
+        f"a level is left out: {levels}" for up, down in zip(levels, levels[1:], strict=False) if down > up + 1
+    ]

@@ -1,0 +1,108 @@
+"""The room of a drop: live for all who look, right without scripts, and one purchase for one wish to buy."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenVisitor
+from tests.browser.world import World
+
+LIVE_WITHIN_MS = 2_000
+
+
+@pytest.fixture(scope="module")
+def fan(world: World) -> str:
+    return world.make_fan(funds_minor=100_000)
+
+
+def test_two_windows_see_the_stock_fall_together_without_a_reload(visit: OpenVisitor, world: World) -> None:
+    sale_id = world.site.open_drop(units=50)
+    (buyer,) = world.site.mint_fans(sale_id, count=1)
+    viewers = [visit(), visit()]
+    for viewer in viewers:
+        viewer.page.goto(f"/sales/{sale_id}/")
+        expect(viewer.page.get_by_text("of 50 left")).to_be_visible()
+        viewer.page.evaluate("window.isTheFirstLoad = true")
+
+    world.order(sale_id, buyer["buy_token"])
+
+    until = time.monotonic() + LIVE_WITHIN_MS / 1_000
+    for viewer in viewers:
+        left_ms = max(1.0, (until - time.monotonic()) * 1_000)
+        expect(viewer.page.get_by_text("49", exact=True)).to_be_visible(timeout=left_ms)
+        assert viewer.page.evaluate("window.isTheFirstLoad") is True
+
+
+def test_without_scripts_the_room_is_right_and_the_plain_form_buys(visit: OpenVisitor, world: World, fan: str) -> None:
+    sale_id = world.site.open_drop(units=3)
+    visitor = visit(email=fan, scripts=False)
+
+    visitor.page.goto(f"/sales/{sale_id}/")
+    expect(visitor.page.get_by_text("of 3 left")).to_be_visible()
+    visitor.page.get_by_label("How many").select_option("2")
+    visitor.button("Buy").click()
+
+    expect(visitor.page.get_by_text("Receipt", exact=True)).to_be_visible()
+    expect(visitor.link(world.terms_hash(sale_id))).to_be_visible()
+    visitor.page.goto(f"/sales/{sale_id}/")
+    expect(visitor.page.get_by_role("progressbar", name="Units left")).to_have_attribute("value", "1")
+    assert world.count_orders(sale_id) == 1
+
+
+def test_without_scripts_a_refusal_is_read_in_the_room(visit: OpenVisitor, world: World) -> None:
+    sale_id = world.site.open_drop(units=3)
+    visitor = visit(email=world.make_fan(funds_minor=400), scripts=False)
+
+    visitor.page.goto(f"/sales/{sale_id}/")
+    visitor.button("Buy").click()
+
+    expect(visitor.link("Add the missing money")).to_be_visible()
+    assert world.count_orders(sale_id) == 0
+
+
+def test_a_double_click_makes_one_order(visit: OpenVisitor, world: World, fan: str) -> None:
+    sale_id = world.site.open_drop(units=5)
+    visitor = visit(email=fan)
+    visitor.page.goto(f"/sales/{sale_id}/")
+
+    visitor.button("Buy").dblclick()
+
+    expect(visitor.page.get_by_text("It is yours")).to_be_visible()
+    expect(visitor.page.get_by_role("region", name="Your orders here").get_by_role("row")).to_have_count(
+        2
+    )  # and its head
+    assert world.count_orders(sale_id) == 1
+
+
+def test_a_double_click_without_scripts_makes_one_order(visit: OpenVisitor, world: World, fan: str) -> None:
+    sale_id = world.site.open_drop(units=5)
+    visitor = visit(email=fan, scripts=False)
+    visitor.page.goto(f"/sales/{sale_id}/")
+
+    visitor.button("Buy").dblclick()
+
+    expect(visitor.page.get_by_text("Receipt", exact=True)).to_be_visible()
+    assert world.count_orders(sale_id) == 1
+
+
+def test_the_keyboard_alone_buys(visit: OpenVisitor, world: World, fan: str) -> None:
+    sale_id = world.site.open_drop(units=5)
+    visitor = visit(email=fan)
+    visitor.page.goto(f"/sales/{sale_id}/")
+    buy = visitor.button("Buy")
+
+    for _ in range(40):
+        visitor.page.keyboard.press("Tab")
+        if buy.evaluate("button => button === document.activeElement"):
+            break
+    expect(buy).to_be_focused()
+    outline = buy.evaluate("button => getComputedStyle(button).outlineStyle + getComputedStyle(button).boxShadow")
+    assert outline != "nonenone", "the focus cannot be seen"
+    visitor.page.keyboard.press("Enter")
+
+    expect(visitor.page.get_by_text("It is yours")).to_be_visible()
+    expect(buy).to_be_focused()  # whoever uses the keyboard is still where they were
+    assert world.count_orders(sale_id) == 1

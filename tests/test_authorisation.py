@@ -1,0 +1,482 @@
+"""Who may do what: every way into the product, for every kind of visitor, on one seller's and one buyer's things.
+
+The operations are found in the code (`tests.tools.operations`). One without a row here fails the suite, so nobody can forget to
+say who may use it. Somebody else's thing must answer exactly like one that does not exist: same status, same body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import pytest
+from django.test import Client
+from django.urls import include, path
+from ninja import NinjaAPI, Router
+
+from accounts import services as accounts
+from accounts.models import User
+from core import clock
+from core.ids import uuid7
+from core.money import Money
+from drops import services as drops
+from live.hub import hub
+from payments import services as payments
+from sales.hot import read_frame_for_hub
+from sellers import services as sellers
+from sellers.models import Role
+from tests.tools import operations, shop
+from tests.tools.operations import FAMILIES, Operation
+from tests.tools.truth import picture
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sent_frames")]
+
+# Logged in as nobody; as somebody without a shop; as the one whose orders and money are asked for; as the owner of another
+# shop; in each role of the shop; and as staff, who have their own pages and no other rights.
+ROLES = ["stranger", "fan", "buyer", "other seller", "viewer", "manager", "owner", "staff"]
+
+LOGIN = "to the login page"
+MOVED = "redirected"
+SOCKET = "accepted"
+
+
+class Row(NamedTuple):
+    """What one operation answers to each role. `who` names the roles it is for; the others get `other`."""
+
+    method: str
+    path: str
+    who: dict[str, Any]
+    stranger: Any
+    other: Any
+    body: Callable[[World], Any] | None = None
+    things: dict[str, str] = {}  # which of the world's things stands for a name in the path, if not the usual one
+
+    def expected(self, role: str) -> Any:
+        return self.who.get(role, self.stranger if role == "stranger" else self.other)
+
+
+@dataclass
+class World:
+    """One shop, one buyer, and everybody else."""
+
+    users: dict[str, UUID] = field(default_factory=dict)
+    things: dict[str, Any] = field(default_factory=dict)
+    drop: Any = None
+
+
+def build_world() -> World:
+    now = clock.now()
+    world = World()
+    world.users = {role: shop.make_fan() for role in ROLES if role not in ("stranger", "buyer", "staff")}
+    world.users["buyer"] = shop.make_fan(funds=50_000)
+    world.users["staff"] = accounts.register_verified(email="staff@example.org", password=None, is_staff=True)
+    seller = shop.make_seller(handle="northlight", owner_id=world.users["owner"])
+    shop.make_seller(handle="kiln-nine", owner_id=world.users["other seller"])
+    for role in (Role.VIEWER, Role.MANAGER):
+        sellers.set_member(seller_id=seller.id, user_id=world.users[role.value], role=role)
+    world.drop = shop.make_drop(seller=seller, units_total=50, hold_s=600, cancel_s=600, now=now)
+    draft = drops.draft_drop(**shop.drop_terms(seller=seller, now=now))
+    buyer = world.users["buyer"]
+    top_up = payments.start_top_up(top_up_id=uuid7(), user_id=buyer, amount=Money(500, "EUR"), now=now)
+    world.things = {
+        "handle": seller.handle, "sale_id": world.drop.sale_id, "draft_id": draft.sale_id, "currency": "EUR",
+        "order_id": shop.buy(world.drop, buyer, at=now).id, "held_id": shop.buy(world.drop, buyer, hold=True, at=now).id,
+        "top_up_id": top_up.id,
+    }  # fmt: skip
+    return world
+
+
+# The table
+
+
+def public(method: str, path: str) -> Row:
+    return Row(method, path, who={}, stranger=200, other=200)
+
+
+def api_of_user(method: str, path: str, status: int = 200, body: Any = None) -> Row:
+    """About the one who asks: everybody has their own."""
+    return Row(method, path, who={}, stranger=401, other=status, body=body)
+
+
+def api_of_buyer(method: str, path: str, **things: str) -> Row:
+    return Row(method, path, who={"buyer": 200}, stranger=401, other=404, things=things)
+
+
+def api_of_members(method: str, path: str) -> Row:
+    return Row(method, path, who=dict.fromkeys(["viewer", "manager", "owner"], 200), stranger=401, other=404)
+
+
+def api_of_editors(method: str, path: str, status: int = 200, body: Any = None, **things: str) -> Row:
+    who = {"viewer": 403, "manager": status, "owner": status}
+    return Row(method, path, who=who, stranger=401, other=404, body=body, things=things)
+
+
+def page_of_user(method: str, path: str, status: Any = 200, body: Any = None) -> Row:
+    return Row(method, path, who={}, stranger=LOGIN, other=status, body=body)
+
+
+def page_of_buyer(method: str, path: str, status: Any = 200, body: Any = None, **things: str) -> Row:
+    return Row(method, path, who={"buyer": status}, stranger=LOGIN, other=404, body=body, things=things)
+
+
+def page_of_members(method: str, path: str) -> Row:
+    return Row(method, path, who=dict.fromkeys(["viewer", "manager", "owner"], 200), stranger=LOGIN, other=404)
+
+
+def page_of_editors(method: str, path: str, status: Any = 200, body: Any = None, **things: str) -> Row:
+    who = {"viewer": 403, "manager": status, "owner": status}
+    return Row(method, path, who=who, stranger=LOGIN, other=404, body=body, things=things)
+
+
+def drop_body(world: World) -> dict[str, Any]:
+    now = clock.now()
+    return {
+        "sale_id": str(uuid7()), "title": "A print", "price_minor": 100, "units_total": 1, "opens_at": now.isoformat(),
+        "closes_at": (now + shop.HOUR).isoformat(),
+    }  # fmt: skip
+
+
+def drop_form(world: World) -> dict[str, Any]:
+    closes_at = (clock.now() + dt.timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M")
+    return {
+        "sale_id": str(uuid7()), "title": "A print", "price": "1.00", "currency": "EUR", "units_total": "1",
+        "hold_minutes": "0", "give_back_minutes": "0", "opens": "now", "closes_at": closes_at,
+    }  # fmt: skip
+
+
+def shop_form(world: World) -> dict[str, Any]:
+    return {"seller_id": str(uuid7()), "name": "A shop", "handle": f"shop-{uuid7().hex[-12:]}"}
+
+
+def top_up_form(world: World) -> dict[str, Any]:
+    return {"top_up_id": str(uuid7()), "amount": "5.00", "currency": "EUR"}
+
+
+ROWS = [
+    public("GET", "/api/v1/openapi.json"),
+    # a fan's own, by API
+    api_of_user("GET", "/api/v1/orders"),
+    api_of_buyer("GET", "/api/v1/orders/{order_id}"),
+    api_of_buyer("POST", "/api/v1/orders/{order_id}/confirm", order_id="held_id"),
+    api_of_buyer("POST", "/api/v1/orders/{order_id}/cancel"),
+    api_of_user("GET", "/api/v1/wallet"),
+    api_of_user("GET", "/api/v1/wallet/{currency}/statement"),
+    api_of_user("POST", "/api/v1/top-ups", 201, lambda world: {"id": str(uuid7()), "amount_minor": 500}),
+    # sales, by API
+    public("GET", "/api/v1/sales"),
+    public("GET", "/api/v1/sales/{sale_id}"),
+    public("GET", "/api/v1/sales/{sale_id}/terms"),
+    public("GET", "/api/v1/sales/{sale_id}/proof"),
+    api_of_user("POST", "/api/v1/sales/{sale_id}/buy-token"),
+    # a seller's drops, by API
+    api_of_editors("POST", "/api/v1/sellers/{handle}/drops", 201, drop_body),
+    api_of_members("GET", "/api/v1/sellers/{handle}/drops/{sale_id}"),
+    api_of_members("GET", "/api/v1/sellers/{handle}/drops/{sale_id}/orders"),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/drops/{sale_id}/publish", sale_id="draft_id"),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/drops/{sale_id}/close"),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/drops/{sale_id}/cancel"),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/orders/{order_id}/refund"),
+    # the lean layer. It knows no sessions: who buys shows a token, and a cookie counts for nothing.
+    Row("POST", "/api/v1/drops/{sale_id}/orders", who={}, stranger=401, other=401),
+    public("GET", "/api/v1/sales/{sale_id}/frame"),
+    public("GET", "/live/{sale_id}/"),
+    public("GET", "/healthz"),
+    public("GET", "/readyz"),
+    public("GET", "/metrics"),  # in production behind a token
+    Row("SOCKET", "/ws/sales/{sale_id}/", who={}, stranger=SOCKET, other=SOCKET),
+    # public pages
+    public("GET", "/"),
+    public("GET", "/s/{handle}/"),
+    public("GET", "/sales/{sale_id}/"),
+    public("GET", "/sales/{sale_id}/terms/"),
+    public("GET", "/proof/"),
+    public("GET", "/proof/{sale_id}/"),
+    # a fan's own pages
+    page_of_user("GET", "/sales/{sale_id}/buy/", MOVED),
+    # Everybody but the buyer has no money, and is told so on the page.
+    Row(
+        "POST", "/sales/{sale_id}/buy/", who={"buyer": MOVED}, stranger=LOGIN, other=409,
+        body=lambda world: {"key": str(uuid7()), "quantity": "1"},
+    ),
+    page_of_user("GET", "/orders/"),
+    page_of_buyer("GET", "/orders/{order_id}/"),
+    page_of_user("GET", "/orders/{order_id}/confirm/", MOVED),
+    page_of_buyer("POST", "/orders/{order_id}/confirm/", MOVED, order_id="held_id"),
+    page_of_user("GET", "/orders/{order_id}/give-back/", MOVED),
+    page_of_buyer("POST", "/orders/{order_id}/give-back/", MOVED),
+    page_of_user("GET", "/wallet/"),
+    page_of_user("GET", "/pay/"),
+    page_of_user("POST", "/pay/", MOVED, top_up_form),
+    page_of_buyer("GET", "/pay/simulated/{top_up_id}/"),
+    page_of_buyer("POST", "/pay/simulated/{top_up_id}/", MOVED, lambda world: {"answer": "pay"}),
+    page_of_user("GET", "/account/"),
+    page_of_user("POST", "/account/", MOVED, lambda world: {"display_name": "Somebody"}),
+    # a seller's pages
+    page_of_user("GET", "/sell/"),
+    page_of_user("POST", "/sell/", MOVED, shop_form),
+    page_of_members("GET", "/sell/{handle}/"),
+    page_of_members("GET", "/sell/{handle}/drops/{sale_id}/"),
+    page_of_editors("GET", "/sell/{handle}/drops/new/"),
+    page_of_editors("POST", "/sell/{handle}/drops/new/", MOVED, drop_form),
+    page_of_user("GET", "/sell/{handle}/drops/{sale_id}/publish/", MOVED),
+    page_of_editors("POST", "/sell/{handle}/drops/{sale_id}/publish/", MOVED, sale_id="draft_id"),
+    page_of_editors("GET", "/sell/{handle}/drops/{sale_id}/close/"),
+    page_of_editors("POST", "/sell/{handle}/drops/{sale_id}/close/", MOVED),
+    page_of_editors("GET", "/sell/{handle}/drops/{sale_id}/cancel/"),
+    page_of_editors("POST", "/sell/{handle}/drops/{sale_id}/cancel/", MOVED),
+    page_of_editors("GET", "/sell/{handle}/orders/{order_id}/refund/"),
+    page_of_editors("POST", "/sell/{handle}/orders/{order_id}/refund/", MOVED),
+]  # fmt: skip
+
+# What allauth mounts; it has its own rules. A path that is new here wants a look first.
+ALLAUTH = {
+    "signup/", "login/", "logout/", "inactive/", "email/", "confirm-email/", "password/change/", "password/set/",
+    "password/reset/", "password/reset/done/", "password/reset/key/done/", "reauthenticate/", "login/code/confirm/",
+    r"^confirm-email/(?P<key>[-:\w]+)/$", r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
+}  # fmt: skip
+
+
+# Every operation has a row
+
+
+def missing_rows(found: set[Operation]) -> set[Operation]:
+    """Operations that no row speaks of. A page needs one row at least: it decides about methods itself."""
+    rows = {Operation(row.method, row.path) for row in ROWS}
+    pages = {Operation("PAGE", row.path) for row in ROWS if row.method in ("GET", "POST")}
+    return found - rows - pages
+
+
+def test_every_operation_has_a_row():
+    found = operations.all_operations()
+
+    assert missing_rows(found) == set()
+    assert {row.path for row in ROWS} - {operation.path for operation in found} == set(), "rows of what is gone"
+    assert len(found) > 40
+
+
+def test_an_operation_without_a_row_is_noticed():
+    router = Router()
+    router.post("/{uuid:sale_id}/give-away")(lambda request, sale_id: None)
+    api = NinjaAPI(urls_namespace="with one more")
+    api.add_router("/sales", router)
+
+    class Resolver:
+        url_patterns = [path("", include([path("sales/<uuid:sale_id>/secrets/", lambda request: None)]))]
+
+    unspoken = missing_rows({*operations.api_operations(api), *operations.pages(Resolver())})
+
+    assert unspoken == {
+        Operation("POST", "/api/v1/sales/{sale_id}/give-away"), Operation("PAGE", "/sales/{sale_id}/secrets/"),
+    }  # fmt: skip
+
+
+def test_what_is_mounted_is_known():
+    assert operations.family_paths("accounts/") == ALLAUTH
+    assert set(FAMILIES) == {"accounts/", "staff/"}
+
+
+# Every cell is as tabled
+
+
+def test_reading():
+    """All rows that change nothing, in one world."""
+    world = build_world()
+    before = picture(world.drop.sale_id)
+    rows = [row for row in ROWS if row.method in ("GET", "SOCKET")]
+
+    assert mismatches(rows, world) == []
+    assert picture(world.drop.sale_id) == before
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.method == "POST"], ids=lambda row: row.path)
+def test_writing(row):
+    """Those who may not come first, and must have moved nothing; those who may come after them, and repeat each other."""
+    world = build_world()
+    before = picture(world.drop.sale_id), picture(world.things["draft_id"])
+    allowed = [role for role in ROLES if row.expected(role) in (200, 201, MOVED)]
+
+    assert mismatches([row], world, [role for role in ROLES if role not in allowed]) == []
+    assert (picture(world.drop.sale_id), picture(world.things["draft_id"])) == before
+    assert mismatches([row], world, allowed) == []
+
+
+def mismatches(rows: list[Row], world: World, roles: list[str] = ROLES) -> list[str]:
+    found = []
+    for row in rows:
+        for role in roles:
+            answer = ask(row, role, world)
+            if answer.status != row.expected(role):
+                found.append(f"{row.method} {row.path} as {role}: {answer.status}, not {row.expected(role)}")
+            if answer.status == 404:
+                found += difference_from_missing(row, role, world, answer)
+            found += leaks(row, role, world, answer)
+    return found
+
+
+def difference_from_missing(row: Row, role: str, world: World, answer: Answer) -> list[str]:
+    """Ask for the same under ids and a shop that do not exist: the answers must be the same, byte for byte."""
+    found = []
+    for name in re.findall(r"{(\w+)}", row.path):
+        missing = ask(row, role, world, instead={name: "no-such-shop" if name == "handle" else uuid7()})
+        if (missing.status, missing.body) != (answer.status, answer.body):
+            found.append(f"{row.method} {row.path} as {role}: a missing {name} answers otherwise")
+    return found
+
+
+def leaks(row: Row, role: str, world: World, answer: Answer) -> list[str]:
+    """The buyer's orders, and drafts, are named to nobody else but the shop's members."""
+    knows = {"buyer": {"order_id", "held_id"}} | dict.fromkeys(["viewer", "manager", "owner"], {"order_id", "held_id", "draft_id"})
+    secrets = {"order_id", "held_id", "draft_id"} - knows.get(role, set())
+    return [
+        f"{row.method} {row.path} as {role} shows {name}"
+        for name in secrets
+        if str(world.things[name]) in answer.raw and f"{{{name}}}" not in row.path
+    ]
+
+
+# Asking
+
+
+class Answer(NamedTuple):
+    status: Any
+    raw: str
+    body: str  # without what differs from one answer to the next
+
+
+def ask(row: Row, role: str, world: World, instead: dict[str, Any] | None = None) -> Answer:
+    things = world.things | {name: world.things[other] for name, other in row.things.items()} | (instead or {})
+    path = row.path.format(**things)
+    client = Client()
+    if role != "stranger":
+        client.force_login(User.objects.get(id=world.users[role]))
+    if Operation(row.method, row.path) in LEAN:
+        return ask_lean(row.method, path, client)
+    body = row.body(world) if row.body else {}
+    if row.method == "GET":
+        response = client.get(path)
+    elif path.startswith("/api/"):
+        response = client.post(path, json.dumps(body), content_type="application/json")
+    else:
+        response = client.post(path, body)
+    body = response.content.decode()
+    return Answer(_status(response), body, _without_what_always_differs(body, things))
+
+
+def _status(response: Any) -> Any:
+    if response.status_code != 302:
+        return response.status_code
+    return LOGIN if response["Location"].startswith("/accounts/login/") else MOVED
+
+
+def _without_what_always_differs(body: str, things: dict[str, Any]) -> str:
+    """Without the ids that were asked for, tokens against forgery, and times."""
+    body = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", body)
+    body = re.sub(r'(content|value|data-now|datetime)="[^"]*\d{4}-\d\d-\d\dT[^"]*"', "", body)
+    for name in ("handle", "sale_id", "order_id", "top_up_id"):
+        body = body.replace(f"/{things[name]}/", "/…/")
+    return body
+
+
+LEAN = {*operations.lean_operations(), *operations.sockets()}
+
+
+def ask_lean(method: str, path: str, client: Client) -> Answer:
+    """Over ASGI, with the session's cookie, as a browser would send it."""
+    from dropfront.asgi import application
+
+    cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in client.cookies.items())
+    headers = [(b"host", b"localhost"), (b"origin", b"http://localhost"), (b"cookie", cookie.encode())]
+    is_socket = method == "SOCKET"
+    scope = {
+        "type": "websocket" if is_socket else "http", "method": method, "path": path, "raw_path": path.encode(),
+        "query_string": b"", "headers": headers, "scheme": "ws" if is_socket else "http", "client": ("127.0.0.1", 1),
+        "server": ("localhost", 80), "http_version": "1.1", "root_path": "", "subprotocols": [], "asgi": {"version": "3.0"},
+    }  # fmt: skip
+
+    async def first_answer() -> Answer:
+        hub.fallback_read = read_frame_for_hub
+        first = {"type": "websocket.connect"} if is_socket else {"type": "http.request", "body": b"{}"}
+        incoming: asyncio.Queue[Any] = asyncio.Queue()
+        incoming.put_nowait(first)
+        sent: asyncio.Queue[Any] = asyncio.Queue()
+        running = asyncio.create_task(application(scope, incoming.get, sent.put))
+        try:
+            start, message = await asyncio.wait_for(sent.get(), 10), None
+            if start["type"] == "http.response.start":
+                message = await asyncio.wait_for(sent.get(), 10)
+        finally:
+            incoming.put_nowait({"type": "websocket.disconnect" if is_socket else "http.disconnect", "code": 1000})
+            await asyncio.wait([running], timeout=10)
+            await hub.close()
+            hub.fallback_read = None
+        if is_socket:
+            return Answer(SOCKET if start["type"] == "websocket.accept" else start["type"], "", "")
+        body = (message or {}).get("body", b"").decode()
+        return Answer(start["status"], body, body)
+
+    return asyncio.run(first_answer())
+
+
+# The families
+
+
+STAFF_PAGES = [
+    "", "accounts/user/", "auth/group/", "sales/sale/", "ledger/transfer/", "ledger/account/", "drops/order/", "drops/drop/",
+    "payments/topup/", "sellers/seller/", "core/duework/", "password_change/", "jsi18n/", "autocomplete/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_staff_pages_are_for_staff(role):
+    world = build_world()
+    client = Client()
+    if role != "stranger":
+        client.force_login(User.objects.get(id=world.users[role]))
+
+    answers = {page: client.get(f"/staff/{page}").status_code for page in STAFF_PAGES}
+
+    if role == "staff":
+        assert {page: status for page, status in answers.items() if status != 200} == {"autocomplete/": 403}
+    else:
+        assert set(answers.values()) <= {302, 403}, answers
+
+
+def test_nobody_rewrites_the_books_not_even_staff():
+    world = build_world()
+    client = Client()
+    client.force_login(User.objects.get(id=world.users["staff"]))
+    before = picture(world.drop.sale_id)
+    order_id = world.things["order_id"]
+
+    for page in (f"drops/order/{order_id}/change/", f"drops/order/{order_id}/delete/", "ledger/transfer/add/"):
+        assert client.post(f"/staff/{page}", {"state": "refunded", "post": "yes"}).status_code in (403, 404), page
+    assert picture(world.drop.sale_id) == before
+
+
+@pytest.mark.parametrize("path", sorted(path for path in ALLAUTH if not path.startswith("^")))
+def test_account_pages_answer_a_stranger(path):
+    assert Client().get(f"/accounts/{path}").status_code in (200, 302)
+
+
+def test_metrics_need_their_token_in_production(settings):
+    settings.METRICS_TOKEN = "a token of its own"
+
+    assert ask_lean("GET", "/metrics", Client()).status == 401
+    settings.METRICS_TOKEN, settings.PRODUCTION = "", True
+    assert ask_lean("GET", "/metrics", Client()).status == 401
+
+
+def test_a_draft_is_missing_to_everybody_but_its_shop():
+    world = build_world()
+    draft_id = world.things["draft_id"]
+
+    for path in ("/api/v1/sales/{}", "/api/v1/sales/{}/terms", "/api/v1/sales/{}/proof", "/sales/{}/", "/proof/{}/"):
+        missing = Client().get(path.format(uuid7()))
+        assert Client().get(path.format(draft_id)).status_code == missing.status_code == 404, path
+    assert ask_lean("GET", f"/api/v1/sales/{draft_id}/frame", Client()).status == 404
