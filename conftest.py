@@ -56,6 +56,9 @@ def _books_hold(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     request.getfixturevalue("transactional_db")  # first, so that the rows are still there when we look
+    from django.core.cache import cache
+
+    cache.clear()  # rate limits, sessions and shared proofs of the tests before
     yield
     from live import publisher
     from tests.tools.truth import broken_checks

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 import structlog
@@ -24,6 +25,8 @@ from core.transactions import DEADLINE_S, in_transaction
 
 C = TypeVar("C")  # a command
 O = TypeVar("O")  # its outcome  # noqa: E741
+
+Tell = Callable[[Any], None]  # gets an outcome, or the error instead of one
 
 log = structlog.get_logger(__name__)
 
@@ -38,13 +41,13 @@ _waiting_lock = threading.Lock()
 
 
 class _Ticket(Generic[C, O]):
-    """A command in the queue, and who waits for its outcome: a future of an event loop, or of a thread."""
+    """A command in the queue, and how its outcome is told: on an event loop, or from the lane's own thread."""
 
-    __slots__ = ("command", "future", "loop", "queued_at")
+    __slots__ = ("command", "loop", "queued_at", "tell")
 
-    def __init__(self, command: C, future: Any, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(self, command: C, tell: Tell, loop: asyncio.AbstractEventLoop | None) -> None:
         self.command = command
-        self.future = future
+        self.tell = tell
         self.loop = loop
         self.queued_at = time.monotonic()
 
@@ -72,20 +75,18 @@ class Lane(Generic[C, O]):
         """Queue `command` and wait for its outcome. Raises its Refusal, or Busy at once when the queue is full."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[O] = loop.create_future()
-        self._submit(_Ticket(command, future, loop))
+        self.submit(command, partial(_settle, future), loop)
         return await future
 
     def call(self, command: C) -> O:
         """`ask` for threads: blocks until the outcome is there."""
         future: Future[O] = Future()
-        self._submit(_Ticket(command, future, None))
+        self.submit(command, partial(_settle, future), None)
         return future.result()
 
-    @property
-    def depth(self) -> int:
-        return len(self._queue)
-
-    def _submit(self, ticket: _Ticket[C, O]) -> None:
+    def submit(self, command: C, tell: Tell, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Queue `command`; `tell` gets its outcome or the error, on `loop` or else in the lane's thread. Raises Busy."""
+        ticket: _Ticket[C, O] = _Ticket(command, tell, loop)
         with self._lock:
             if len(self._queue) >= self.queue_max:
                 raise Busy
@@ -94,6 +95,14 @@ class Lane(Generic[C, O]):
                 return
             self._is_running = True
         self._get_a_thread()
+
+    @property
+    def is_busy(self) -> bool:
+        return self._is_running
+
+    @property
+    def depth(self) -> int:
+        return len(self._queue)
 
     def _get_a_thread(self) -> None:
         global _lanes_waiting
@@ -171,12 +180,12 @@ class Lane(Generic[C, O]):
 
 def _deliver(results: list[tuple[_Ticket[Any, Any], Any]]) -> None:
     """Hand every caller its outcome, with one wake-up per event loop instead of one per caller."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Any, Any]]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Tell, Any]]] = {}
     for ticket, outcome in results:
         if ticket.loop is None:
-            _settle(ticket.future, outcome)
+            ticket.tell(outcome)
         else:
-            by_loop.setdefault(ticket.loop, []).append((ticket.future, outcome))
+            by_loop.setdefault(ticket.loop, []).append((ticket.tell, outcome))
     for loop, pairs in by_loop.items():
         try:
             loop.call_soon_threadsafe(_settle_all, pairs)
@@ -185,9 +194,9 @@ def _deliver(results: list[tuple[_Ticket[Any, Any], Any]]) -> None:
             log.info("lane_caller_gone", count=len(pairs))
 
 
-def _settle_all(pairs: list[tuple[Any, Any]]) -> None:
-    for future, outcome in pairs:
-        _settle(future, outcome)
+def _settle_all(pairs: list[tuple[Tell, Any]]) -> None:
+    for tell, outcome in pairs:
+        tell(outcome)
 
 
 def _settle(future: Any, outcome: Any) -> None:
@@ -199,20 +208,23 @@ def _settle(future: Any, outcome: Any) -> None:
         future.set_result(outcome)
 
 
-class Lanes(Generic[C, O]):
+L = TypeVar("L", bound=Lane[Any, Any])
+
+
+class Lanes(Generic[L]):
     """The lanes of one kind in this process, one per key, made on first use and dropped when idle."""
 
-    def __init__(self, make: Callable[[Any], Lane[C, O]], *, keep_max: int = 1_000) -> None:
+    def __init__(self, make: Callable[[Any], L], *, keep_max: int = 1_000) -> None:
         self._make = make
         self._keep_max = keep_max
-        self._lanes: dict[Any, Lane[C, O]] = {}
+        self._lanes: dict[Any, L] = {}
         self._lock = threading.Lock()
 
-    def __getitem__(self, key: Any) -> Lane[C, O]:
+    def __getitem__(self, key: Any) -> L:
         lane = self._lanes.get(key)
         if lane is not None:
             return lane
         with self._lock:
             if len(self._lanes) >= self._keep_max:
-                self._lanes = {k: lane for k, lane in self._lanes.items() if lane._is_running}
+                self._lanes = {k: lane for k, lane in self._lanes.items() if lane.is_busy}
             return self._lanes.setdefault(key, self._make(key))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -17,12 +17,14 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Match
 
 from core.errors import Busy, Invalid, NotFound, Refusal, TooMany
+from core.lanes import Lane
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
-Endpoint = Callable[[Scope, Receive], Awaitable[tuple[int, bytes, Headers]]]
+Answer = tuple[int, bytes, Headers]  # status, JSON, headers beside the usual ones
+Endpoint = Callable[[Scope, Receive], Awaitable[Answer]]
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
@@ -30,7 +32,7 @@ log = structlog.get_logger(__name__)
 BODY_MAX = 4_096
 _UUID_LENGTH = 36
 # Request ids: this process' random name and a number. A hot request answers faster than a UUID is worth.
-_PROCESS = os.urandom(6).hex()
+_PROCESS = os.urandom(6).hex().encode()
 _numbers = count(1)
 _JSON: Headers = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
 
@@ -41,6 +43,26 @@ class BodyTooLarge(Refusal):
     detail = "The request's body is too large."
 
 
+class LaneEndpoint(Protocol):
+    """A hot write: what came in becomes a command for a lane, and the command's outcome becomes the answer."""
+
+    def read(self, sale_id: UUID, headers: Headers, body: bytes) -> tuple[Lane[Any, Any], Any]:
+        """The lane and the command. Raises a Refusal."""
+
+    def answer(self, command: Any, outcome: Any) -> Answer: ...
+
+
+def over_asgi(endpoint: LaneEndpoint) -> Endpoint:
+    """A lane endpoint for any ASGI server. `core.fastpath` answers the same endpoint without ASGI."""
+
+    async def ask(scope: Scope, receive: Receive) -> Answer:
+        body = await read_body(receive)
+        lane, command = endpoint.read(path_uuid(scope, "sale_id"), scope["headers"], body)
+        return endpoint.answer(command, await lane.ask(command))
+
+    return ask
+
+
 class Lean:
     """An ASGI app around one endpoint, which gives (status, JSON bytes, extra headers) or raises a Refusal."""
 
@@ -48,30 +70,34 @@ class Lean:
         self.endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = f"{_PROCESS}-{next(_numbers):x}"
+        request_id = new_request_id()
         try:
-            status, body, headers = await self.endpoint(scope, receive)
-        except Refusal as refusal:
-            status, body, headers = _refused(refusal)
-        except Exception:  # the last stop: the caller gets a 500 without particulars, the log gets everything
-            log.exception("lean_endpoint_failed", path=scope["path"], request_id=request_id)
-            status, body, headers = 500, b'{"code":"error","detail":"Something went wrong on our side."}', []
-        await send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [
-                    *_JSON,
-                    *headers,
-                    (b"content-length", b"%d" % len(body)),
-                    (b"x-request-id", request_id.encode()),
-                ],
-            }
-        )
+            answer = await self.endpoint(scope, receive)
+        except Exception as error:  # the last stop, see `answer_to`
+            answer = answer_to(error, request_id)
+        status, body, headers = answer
+        head = all_headers(headers, body, request_id)
+        await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": "http.response.body", "body": body})
 
 
-def _refused(refusal: Refusal) -> tuple[int, bytes, Headers]:
+def new_request_id() -> bytes:
+    return b"%b-%x" % (_PROCESS, next(_numbers))
+
+
+def all_headers(more: Headers, body: bytes, request_id: bytes) -> Headers:
+    return [*_JSON, *more, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
+
+
+def answer_to(error: BaseException, request_id: bytes) -> Answer:
+    """A refusal says what it says. Of anything else the caller gets a 500 without particulars, the log everything."""
+    if isinstance(error, Refusal):
+        return _refused(error)
+    log.error("lean_endpoint_failed", request_id=request_id.decode(), exc_info=error)
+    return 500, b'{"code":"error","detail":"Something went wrong on our side.","data":{}}', []
+
+
+def _refused(refusal: Refusal) -> Answer:
     headers: Headers = []
     if isinstance(refusal, Busy | TooMany):
         headers.append((b"retry-after", b"%d" % refusal.retry_after_s))
@@ -80,16 +106,16 @@ def _refused(refusal: Refusal) -> tuple[int, bytes, Headers]:
     return refusal.status, msgspec.json.encode(refusal.as_json()), headers
 
 
-def header(scope: Scope, name: bytes) -> str:
-    """A request header's text, or "" when it is missing or not ASCII."""
-    for key, value in scope["headers"]:
+def header(headers: Headers, name: bytes) -> str:
+    """A request header's text, or "" when it is missing. Bytes that are not ASCII become question marks."""
+    for key, value in headers:
         if key == name:
             return value.decode("ascii", "replace")
     return ""
 
 
-async def read_json(receive: Receive, decoder: msgspec.json.Decoder[T]) -> T:
-    """The request's body. Raises Invalid with the place of the mistake, or BodyTooLarge."""
+async def read_body(receive: Receive) -> bytes:
+    """The request's whole body. Raises BodyTooLarge."""
     message = await receive()
     body = message.get("body", b"")
     while message.get("more_body"):
@@ -99,6 +125,11 @@ async def read_json(receive: Receive, decoder: msgspec.json.Decoder[T]) -> T:
             raise BodyTooLarge
     if len(body) > BODY_MAX:
         raise BodyTooLarge
+    return bytes(body)
+
+
+def parse_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Raises Invalid with the place of the mistake."""
     try:
         return decoder.decode(body)
     except msgspec.DecodeError as error:  # ValidationError is one
@@ -145,9 +176,9 @@ def path_uuid(scope: Scope, name: str) -> UUID:
     raise NotFound
 
 
-def uuid_header(scope: Scope, name: bytes) -> UUID:
+def uuid_header(headers: Headers, name: bytes) -> UUID:
     """A header that must be a UUID in its usual form. Python's parser alone would also take braces and odd dashes."""
-    text = header(scope, name)
+    text = header(headers, name)
     try:
         value = UUID(text)
     except ValueError:

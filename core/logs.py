@@ -41,6 +41,8 @@ def configure(*, json: bool, level: str) -> None:
                     "foreign_pre_chain": shared,
                 }
             },
+            # uvicorn tells of every socket that opens and closes; a crowd has thousands.
+            "filters": {"no_socket_lines": {"()": lambda: _is_not_about_a_socket}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
             "root": {"handlers": ["stderr"], "level": level},
             "loggers": {
@@ -48,6 +50,11 @@ def configure(*, json: bool, level: str) -> None:
                 "celery": {"level": "WARNING"},
                 "kombu": {"level": "WARNING"},
                 "httpx": {"level": "WARNING"},
+                "uvicorn.error": {"filters": ["no_socket_lines"]},
             },
         }
     )
+
+
+def _is_not_about_a_socket(record: logging.LogRecord) -> bool:
+    return "WebSocket" not in record.msg and not record.msg.startswith("connection ")

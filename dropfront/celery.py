@@ -3,7 +3,7 @@
 import os
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import worker_process_init, worker_process_shutdown
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dropfront.settings")
 
@@ -19,3 +19,11 @@ def close_inherited_connections(**_: object) -> None:
 
     for connection in connections.all(initialized_only=True):
         connection.close()
+
+
+@worker_process_shutdown.connect
+def send_last_frames(**_: object) -> None:
+    # A prefork child ends without atexit.
+    from live import publisher
+
+    publisher.flush(timeout_s=2)

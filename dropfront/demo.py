@@ -149,7 +149,7 @@ def _run_past_drop(shop: Seller) -> tuple[int, int]:
     sold = refused = 0
     for fan_id in fans:
         try:
-            drops.place_order_sync(sale_id, _purchase(fan_id))
+            drops.place_order(sale_id, _purchase(fan_id))
             sold += 1
         except Refusal:
             refused += 1

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 from starlette.routing import Route
 
-from core.lean import Lean, Receive, SaleRoute, Scope, Send, path_uuid
+from core.fastpath import FastRoute
+from core.lean import Lean, Receive, SaleRoute, Scope, Send, over_asgi, path_uuid
 from dropfront import operations
 from drops import hot as drops
 from live.sse import sse_app
@@ -29,13 +30,17 @@ class _App:
 
 
 ROUTES = [
-    SaleRoute("/api/v1/drops/", "/orders", Lean(drops.place_order), method="POST"),
+    SaleRoute("/api/v1/drops/", "/orders", Lean(over_asgi(drops.PLACE_ORDER)), method="POST"),
     SaleRoute("/api/v1/sales/", "/frame", Lean(sales.frame), method="GET"),
     Route("/live/{sale_id:uuid}/", _App(_sse), methods=["GET"]),
     Route("/healthz", Lean(operations.healthz), methods=["GET"]),
     Route("/readyz", Lean(operations.readyz), methods=["GET"]),
     Route("/metrics", _App(operations.metrics_app), methods=["GET"]),
 ]
+
+
+# The same endpoints for `dropfront.server`, which answers them without ASGI.
+FAST_ROUTES = [FastRoute("POST", "/api/v1/drops/", "/orders", drops.PLACE_ORDER)]
 
 
 class RefusalOut(msgspec.Struct):

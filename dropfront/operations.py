@@ -13,19 +13,19 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from core import clock, metrics
-from core.lean import Headers, Receive, Scope, Send, header
+from core.lean import Answer, Receive, Scope, Send, header
 
 log = structlog.get_logger(__name__)
 
 CLOCK_EVERY_S = 30
 
 
-async def healthz(scope: Scope, receive: Receive) -> tuple[int, bytes, Headers]:
+async def healthz(scope: Scope, receive: Receive) -> Answer:
     """The process answers. Touches nothing else, so it is also the floor that benchmarks compare with."""
     return 200, b'{"status":"ok"}', []
 
 
-async def readyz(scope: Scope, receive: Receive) -> tuple[int, bytes, Headers]:
+async def readyz(scope: Scope, receive: Receive) -> Answer:
     """The process can serve: the database answers, is migrated, and Valkey answers."""
     problem = await sync_to_async(_problem, thread_sensitive=False)()
     if problem:
@@ -62,7 +62,7 @@ def _problem() -> str:
 
 async def metrics_app(scope: Scope, receive: Receive, send: Send) -> None:
     """Prometheus' text format. Behind a bearer token in production."""
-    is_allowed = _may_read_metrics(header(scope, b"authorization").removeprefix("Bearer "))
+    is_allowed = _may_read_metrics(header(scope["headers"], b"authorization").removeprefix("Bearer "))
     body = metrics.exposition() if is_allowed else b"Metrics need the bearer token METRICS_TOKEN.\n"
     headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": 200 if is_allowed else 401, "headers": headers})

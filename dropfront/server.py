@@ -14,10 +14,13 @@ import sys
 
 import uvicorn
 
+from core.fastpath import FastHttpProtocol, FastRoute
+
 BACKLOG = 2048  # a drop opens and everybody connects in the same second
 WEBSOCKET_MESSAGE_BYTES_MAX = 64 * 1024  # what viewers send us is short
 KEEP_ALIVE_S = 75  # above the idle time of common load balancers (60 s), or they meet a connection that we just closed
 SHUTDOWN_S = 5
+UNREAD_MS = 30_000  # a peer that takes nothing for so long is gone; uvicorn alone would wait for it to read
 
 
 def main() -> None:
@@ -36,10 +39,11 @@ def serve(*, host: str, port: int) -> None:
     config = uvicorn.Config(
         "dropfront.asgi:application",
         loop="uvloop",
-        http="httptools",
+        http=FastHttpProtocol,
         lifespan="on",
         backlog=BACKLOG,
         ws_max_size=WEBSOCKET_MESSAGE_BYTES_MAX,
+        ws_per_message_deflate=False,  # frames are short: compressing nearly doubles their cost and triples a socket's memory
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_S,
         access_log=False,  # metrics count requests; a line for each costs more than a hot request itself
@@ -49,9 +53,16 @@ def serve(*, host: str, port: int) -> None:
     )
     # Import the application first: a socket that listens while we are still importing would be given connections.
     config.load()
+    FastHttpProtocol.routes = _fast_routes()
     # Bound here, made to listen by the event loop once the application's lifespan has started.
     with open_socket(host, port) as listener:
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _fast_routes() -> list[FastRoute]:
+    from dropfront.lean_routes import FAST_ROUTES  # after Django is set up, which importing the application does
+
+    return FAST_ROUTES
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -60,6 +71,8 @@ def open_socket(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted connections inherit it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
     try:
         listener.bind(address)
     except OSError as error:

@@ -11,7 +11,7 @@ import msgspec
 from core import clock
 from core.errors import NotAllowed
 from core.ids import uuid7
-from core.lean import Headers, Receive, Scope, header, path_uuid, read_json, uuid_header
+from core.lean import Answer, Headers, header, parse_json, uuid_header
 from drops import rules, services
 from drops.models import LIMIT_MAX
 from sales.tokens import read_buy_token
@@ -51,21 +51,27 @@ _decoder = msgspec.json.Decoder(PlaceOrderIn)
 _encode = msgspec.json.Encoder().encode
 
 
-async def place_order(scope: Scope, receive: Receive) -> tuple[int, bytes, Headers]:
+class PlaceOrderEndpoint:
     """201 with the order; 200 with the same order for a repeat of its key. Refusals as their kinds say."""
-    now = clock.now()
-    sale_id = path_uuid(scope, "sale_id")
-    token = read_buy_token(header(scope, b"x-buy-token"), sale_id=sale_id, now_s=now.timestamp())
-    if not token.is_verified:
-        raise NotVerified
-    key = uuid_header(scope, b"idempotency-key")
-    body = await read_json(receive, _decoder)
-    command = rules.PlaceOrder(
-        order_id=uuid7(), transfer_id=uuid7(), fan_id=token.fan_id, idempotency_key=key, quantity=body.quantity,
-        hold=body.hold, received_at=now,
-    )  # fmt: skip
-    order = await services.place_order(sale_id, command)
-    return (201 if order.id == command.order_id else 200), _encode(order_out(order)), []
+
+    def read(self, sale_id: UUID, headers: Headers, body: bytes) -> tuple[services.OrderLane, rules.PlaceOrder]:
+        now = clock.now()
+        token = read_buy_token(header(headers, b"x-buy-token"), sale_id=sale_id, now_s=now.timestamp())
+        if not token.is_verified:
+            raise NotVerified
+        key = uuid_header(headers, b"idempotency-key")
+        asked = parse_json(body, _decoder)
+        command = rules.PlaceOrder(
+            order_id=uuid7(), transfer_id=uuid7(), fan_id=token.fan_id, idempotency_key=key, quantity=asked.quantity,
+            hold=asked.hold, received_at=now,
+        )  # fmt: skip
+        return services.lanes[sale_id], command
+
+    def answer(self, command: rules.PlaceOrder, order: rules.Order) -> Answer:
+        return (201 if order.id == command.order_id else 200), _encode(order_out(order)), []
+
+
+PLACE_ORDER = PlaceOrderEndpoint()
 
 
 def order_out(order: rules.Order) -> OrderOut:

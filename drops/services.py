@@ -79,7 +79,7 @@ def _count(batch: Sequence[rules.Command], outcomes: Sequence[rules.Order | Refu
         metrics.ORDERS.labels("drop").inc(placed)
 
 
-lanes: Lanes[rules.Command, rules.Order] = Lanes(OrderLane)
+lanes: Lanes[OrderLane] = Lanes(OrderLane)
 
 
 @joins_transaction
@@ -187,13 +187,8 @@ def _check_all_written(written: int, wanted: Any) -> None:
 # What fans and sellers ask for. Each is one command to the drop's lane.
 
 
-async def place_order(drop_id: UUID, command: rules.PlaceOrder) -> rules.Order:
+def place_order(drop_id: UUID, command: rules.PlaceOrder) -> rules.Order:
     """Buy, or hold. A repeat of the same key returns the first order. Raises the refusals of `rules.decide`, or Busy."""
-    return await lanes[drop_id].ask(command)
-
-
-def place_order_sync(drop_id: UUID, command: rules.PlaceOrder) -> rules.Order:
-    """`place_order` for threads."""
     return lanes[drop_id].call(command)
 
 

@@ -38,7 +38,7 @@ def buy(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     if not form.is_valid():
         return render_room(request, sale, refusal=Invalid("Please choose how many, and press the button again."))
     try:
-        order = services.place_order_sync(sale_id, _purchase(request, form))
+        order = services.place_order(sale_id, _purchase(request, form))
     except IdempotencyConflict:
         # The same page, sent a second time for another quantity.
         refusal = Invalid("You have already ordered from this page. If you want more, order again now.")

@@ -157,11 +157,13 @@ class Hub:
         if known is not None and self._is_subscribed:
             return known
         try:
-            return await self._read_once(sale_id)
+            read = await self._read_once(sale_id)
         except Busy:
             if known is not None:
                 return known  # perhaps old by now, but better than nothing
             raise
+        known = self._known(sale_id)  # a newer one may have come in meanwhile
+        return known if known is not None and (read is None or known.version > read.version) else read
 
     @property
     def viewers_count(self) -> int:

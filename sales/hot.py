@@ -9,12 +9,12 @@ from django.db import connection
 
 from core import clock
 from core.errors import NotFound
-from core.lean import Headers, Receive, Scope, path_uuid
+from core.lean import Answer, Receive, Scope, path_uuid
 from live.hub import hub
 from sales import frames, selectors
 
 
-async def frame(scope: Scope, receive: Receive) -> tuple[int, bytes, Headers]:
+async def frame(scope: Scope, receive: Receive) -> Answer:
     """The sale's newest frame. `X-Server-Time` (milliseconds since the epoch) is for counting down on the server's clock."""
     payload = await hub.latest(path_uuid(scope, "sale_id"))
     if payload is None:

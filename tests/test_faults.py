@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -40,13 +40,13 @@ class Story:
 def buying() -> Story:
     drop, fan = make_drop(limit_per_fan=2), make_fan(funds=5_000)
     request = purchase(fan, 2)
-    return Story(drop.sale_id, [lambda: drops.place_order_sync(drop.sale_id, request)])
+    return Story(drop.sale_id, [lambda: drops.place_order(drop.sale_id, request)])
 
 
 def being_refused() -> Story:
     drop, fan = make_drop(units_total=1), make_fan(funds=5_000)
     request = purchase(fan, 2)
-    return Story(drop.sale_id, [lambda: drops.place_order_sync(drop.sale_id, request)])
+    return Story(drop.sale_id, [lambda: drops.place_order(drop.sale_id, request)])
 
 
 def holding_and_confirming() -> Story:
@@ -55,13 +55,13 @@ def holding_and_confirming() -> Story:
     order = {"order_id": request.order_id, "fan_id": fan, "drop_id": drop.sale_id}
     return Story(
         drop.sale_id,
-        [lambda: drops.place_order_sync(drop.sale_id, request), lambda: drops.confirm_order(**order, now=NOW)],
+        [lambda: drops.place_order(drop.sale_id, request), lambda: drops.confirm_order(**order, now=NOW)],
     )
 
 
 def giving_back() -> Story:
     drop, fan = make_drop(cancel_s=60, limit_per_fan=1), make_fan(funds=1_000)
-    bought = drops.place_order_sync(drop.sale_id, purchase(fan))
+    bought = drops.place_order(drop.sale_id, purchase(fan))
     order = {"order_id": bought.id, "fan_id": fan, "drop_id": drop.sale_id}
     return Story(drop.sale_id, [lambda: drops.cancel_order(**order, now=NOW)])
 
@@ -82,16 +82,14 @@ def topping_up() -> Story:
 def publishing() -> Story:
     terms = drop_terms(units_total=120, hold_s=60)
     sale = {"sale_id": terms["sale_id"], "seller_id": terms["seller_id"], "now": NOW}
-    return Story(
-        terms["sale_id"], [lambda: drops.draft_drop(**terms).sale, lambda: sales.publish_sale(**sale)]
-    )
+    return Story(terms["sale_id"], [lambda: drops.draft_drop(**terms).sale, lambda: sales.publish_sale(**sale)])
 
 
 def closing_and_settling() -> Story:
     seller = make_seller()
     drop = make_drop(seller=seller)
     for fan in make_fans(3, funds=1_000):
-        drops.place_order_sync(drop.sale_id, purchase(fan))
+        drops.place_order(drop.sale_id, purchase(fan))
 
     def settle() -> None:
         while sales.settle_step(sale_id=drop.sale_id, now=NOW):
@@ -105,7 +103,7 @@ def calling_off() -> Story:
     seller = make_seller()
     drop = make_drop(seller=seller, hold_s=60)
     for number, fan in enumerate(make_fans(3, funds=1_000)):
-        drops.place_order_sync(drop.sale_id, purchase(fan, hold=number == 0))
+        drops.place_order(drop.sale_id, purchase(fan, hold=number == 0))
 
     def unwind() -> None:
         while sales.unwind_step(sale_id=drop.sale_id, now=NOW):
@@ -200,11 +198,11 @@ def test_a_repeat_after_busy_buys_once(sent_frames, fast_clock):
     drop, fan = make_drop(), make_fan(funds=3_000)
     request = purchase(fan)
     with faults.fail_commits(10_000), pytest.raises(Busy):
-        drops.place_order_sync(drop.sale_id, request)
+        drops.place_order(drop.sale_id, request)
     with faults.lose_commit_answers(10_000), pytest.raises(Busy):
-        drops.place_order_sync(drop.sale_id, request)
+        drops.place_order(drop.sale_id, request)
 
-    order = drops.place_order_sync(drop.sale_id, purchase(fan, key=request.idempotency_key))
+    order = drops.place_order(drop.sale_id, purchase(fan, key=request.idempotency_key))
 
     assert order.id == request.order_id  # bought by the second try, whose answer nobody heard
     assert Order.objects.get().state == OrderState.PAID
@@ -216,7 +214,7 @@ def test_a_conflict_at_any_statement_of_a_purchase_is_run_again(nth, sent_frames
     sent_frames.clear()
 
     with faults.fail_statement(nth, "40001") as injection:
-        order = drops.place_order_sync(drop.sale_id, purchase(fan))
+        order = drops.place_order(drop.sale_id, purchase(fan))
 
     assert injection.injected == 1
     assert (order.state, Order.objects.count()) == ("paid", 1)
@@ -227,13 +225,13 @@ def test_a_purchase_whose_connection_dies_midway_is_run_again(sent_frames):
     drop, fan = make_drop(), make_fan(funds=1_000)
 
     with faults.fail_statement(3, "57P01", "terminating connection due to administrator command"):
-        order = drops.place_order_sync(drop.sale_id, purchase(fan))
+        order = drops.place_order(drop.sale_id, purchase(fan))
 
     assert (order.state, Order.objects.count()) == ("paid", 1)
 
 
 @pytest.fixture
-def fast_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fast_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses take no time, but the clock by which the deadline goes believes in them."""
 
     class Time:
@@ -248,4 +246,3 @@ def fast_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time = Time()
     monkeypatch.setattr(transactions, "time", time)
     monkeypatch.setattr(transactions, "sleep", time.sleep)
-    yield

@@ -8,7 +8,7 @@ nothing until it has been seen to find something.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -48,7 +48,7 @@ def make_drop(seller) -> Callable[..., Drop]:
 
 
 @pytest.fixture
-def explored(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., set[str]]]:
+def explored(capsys: pytest.CaptureFixture[str]) -> Callable[..., set[str]]:
     """Explores a scene, says how many schedules there were, and gives the outcomes that came up."""
 
     def run(name: str, scene: Callable[[], Scene], **options: Any) -> set[str]:
@@ -57,7 +57,7 @@ def explored(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., set[s
             print(f"\n  {name}: {found}", end="")
         return set(found.outcomes)
 
-    yield run
+    return run
 
 
 def code(result: Any) -> str:

@@ -341,5 +341,5 @@ def test_a_broken_program_answers_500_without_particulars(ask, monkeypatch):
     response = ask()
 
     assert response.status_code == 500
-    assert response.json() == {"code": "error", "detail": "Something went wrong on our side."}
+    assert response.json() == {"code": "error", "detail": "Something went wrong on our side.", "data": {}}
     assert Order.objects.count() == 0

@@ -153,7 +153,7 @@ def test_a_key_is_for_one_request(make_drop, make_fan, buy):
 
 def test_a_drop_that_is_not_published_sells_nothing(make_fan):
     with pytest.raises(NotFound):
-        services.place_order_sync(uuid7(), purchase(make_fan(funds=1_000)))
+        services.place_order(uuid7(), purchase(make_fan(funds=1_000)))
 
 
 def test_what_one_gives_back_the_next_in_the_batch_may_buy(make_drop, make_fans):

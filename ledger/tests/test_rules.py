@@ -54,13 +54,17 @@ def build(kind: str, debit: UUID, credit: UUID, amount: int, which: int, percent
             return None
         terms |= {"id": uuid7(), "debit": debit, "credit": credit, "amount_minor": amount, "code": kind}
         return rules.pay(**terms) if kind == "pay" else rules.hold(**terms, expires_at=NOW)
-    candidates = [t for t in made if (t.kind == rules.PENDING) == (kind != "reverse") and (kind != "reverse" or t.amount_minor)]
+    candidates = [
+        t for t in made if (t.kind == rules.PENDING) == (kind != "reverse") and (kind != "reverse" or t.amount_minor)
+    ]
     if not candidates:
         return None
     earlier = candidates[which % len(candidates)]
     if kind == "post":
         return rules.post(earlier, amount_minor=max(1, earlier.held_minor * percent // 100), code="capture", at=NOW)
-    return rules.void(earlier, code="release", at=NOW) if kind == "void" else rules.reverse(earlier, code="refund", at=NOW)
+    return (
+        rules.void(earlier, code="release", at=NOW) if kind == "void" else rules.reverse(earlier, code="refund", at=NOW)
+    )
 
 
 sequences = st.lists(moves, max_size=40)

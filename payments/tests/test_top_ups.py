@@ -24,9 +24,7 @@ def fan(make_fan):
 
 
 def start(fan, minor=2_500, top_up_id=None, currency="EUR") -> TopUp:
-    return services.start_top_up(
-        top_up_id=top_up_id or uuid7(), user_id=fan, amount=Money(minor, currency), now=NOW
-    )
+    return services.start_top_up(top_up_id=top_up_id or uuid7(), user_id=fan, amount=Money(minor, currency), now=NOW)
 
 
 def complete(top_up: TopUp, *, is_paid: bool = True) -> TopUp:

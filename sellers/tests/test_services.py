@@ -95,7 +95,9 @@ def test_handles_that_are_fine(handle):
     HANDLE(handle)
 
 
-@pytest.mark.parametrize("handle", ["", "a", "ab", "-ab", "ab-", "A-b", "a b", "ａｂｃ", "a_b", "a/b", "abc\n", "a" * 41])
+@pytest.mark.parametrize(
+    "handle", ["", "a", "ab", "-ab", "ab-", "A-b", "a b", "\uff41\uff42\uff43", "a_b", "a/b", "abc\n", "a" * 41]
+)
 def test_handles_that_are_not(handle):
     with pytest.raises(ValidationError):
         HANDLE(handle)

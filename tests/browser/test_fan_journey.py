@@ -9,6 +9,8 @@ from playwright.sync_api import expect
 from tests.browser.conftest import OpenVisitor
 from tests.browser.world import World
 
+MINUS = "\N{MINUS SIGN}"
+
 
 def test_sign_up_verify_top_up_buy_and_read_the_receipt(visit: OpenVisitor, world: World) -> None:
     sale_id = world.site.open_drop(units=5)
@@ -46,7 +48,7 @@ def test_sign_up_verify_top_up_buy_and_read_the_receipt(visit: OpenVisitor, worl
 
     fan.page.goto("/wallet/")
     row = fan.page.get_by_role("table").get_by_role("row").nth(1)  # below the head, the newest
-    expect(row).to_contain_text("−€10.00")
+    expect(row).to_contain_text(f"{MINUS}€10.00")
     expect(row).to_contain_text("€15.50")
     assert world.count_orders(sale_id) == 1
 

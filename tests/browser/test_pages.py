@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,8 @@ LOW_CONTRAST = """
     const ratio = (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
     const size = parseFloat(style.fontSize), isLarge = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
     if (ratio < (isLarge ? 3 : 4.5)) {
-      found.add(`${ratio.toFixed(2)}: ${element.tagName} ${element.className} "${texts.currentNode.textContent.trim().slice(0, 30)}"`);
+      const words = texts.currentNode.textContent.trim().slice(0, 30);
+      found.add(`${ratio.toFixed(2)}: ${element.tagName} ${element.className} "${words}"`);
     }
   }
   return [...found].slice(0, 10);
@@ -132,7 +134,7 @@ def test_every_page_fits_and_can_be_used(
 
 def test_a_receipt_fits_and_can_be_used(visit: OpenVisitor, world: World) -> None:
     sale_id = world.site.open_drop(units=5)
-    email = world.make_fan()
+    email = world.next_fan()
     faults: list[str] = []
     for width in (1440, 390):
         visitor = visit(email=email, width=width)
@@ -162,6 +164,27 @@ def test_the_dark_and_the_light_scheme_can_both_be_read(
     assert faults == []
 
 
+BAD_PAGE = """
+<main><h2>Second</h2><h1>First</h1><h4>Fourth</h4>
+<p style="color: #999; background: #fff">Pale</p><input><div style="width: 3000px">wide</div></main>
+"""
+
+
+def test_the_faults_of_a_bad_page_are_found(visit: OpenVisitor) -> None:
+    """The positive control: what never finds anything proves nothing."""
+    page = visit().page
+    page.set_content(BAD_PAGE)
+
+    assert faults_of(page) == [
+        "sticks out: DIV ",
+        "has no name: <input>",
+        "first-level headings: [2, 1, 4]",
+        "a level is left out: [2, 1, 4]",
+        "has no title",
+    ]
+    assert page.evaluate(LOW_CONTRAST) == ['2.85: P  "Pale"']
+
+
 def take_picture(visitor: Visitor, name: str) -> None:
     """A screenshot of the whole page, to be looked at by people."""
     RESULTS.mkdir(exist_ok=True)
@@ -180,6 +203,4 @@ def faults_of(page: Page) -> list[str]:
 def heading_faults(levels: list[int]) -> list[str]:
     """One first-level heading, which comes first, and no level left out on the way down."""
     faults = [] if levels[:1] == [1] and levels.count(1) == 1 else [f"first-level headings: {levels}"]
-    return faults + [
-        f"a level is left out: {levels}" for up, down in zip(levels, levels[1:], strict=False) if down > up + 1
-    ]
+    return faults + [f"a level is left out: {levels}" for up, down in pairwise(levels) if down > up + 1]

@@ -15,7 +15,7 @@ LIVE_WITHIN_MS = 2_000
 
 @pytest.fixture(scope="module")
 def fan(world: World) -> str:
-    return world.make_fan(funds_minor=100_000)
+    return world.next_fan()
 
 
 def test_two_windows_see_the_stock_fall_together_without_a_reload(visit: OpenVisitor, world: World) -> None:
@@ -54,7 +54,7 @@ def test_without_scripts_the_room_is_right_and_the_plain_form_buys(visit: OpenVi
 
 def test_without_scripts_a_refusal_is_read_in_the_room(visit: OpenVisitor, world: World) -> None:
     sale_id = world.site.open_drop(units=3)
-    visitor = visit(email=world.make_fan(funds_minor=400), scripts=False)
+    visitor = visit(email=world.poor_fan, scripts=False)
 
     visitor.page.goto(f"/sales/{sale_id}/")
     visitor.button("Buy").click()

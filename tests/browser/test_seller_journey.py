@@ -18,7 +18,7 @@ UNITS = 2
 
 def test_a_drop_from_its_form_to_its_proof(visit: OpenVisitor, world: World) -> None:
     seller = visit(email=world.seller)
-    fans = [visit(email=world.make_fan()), visit(email=world.make_fan())]
+    fans = [visit(email=world.next_fan()), visit(email=world.next_fan())]
     sale_id = draft_and_publish(seller)
 
     # It opens by itself in front of those who wait.

@@ -8,6 +8,7 @@ import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from tests.e2e.audit import ACCEPTED, Log
@@ -29,6 +30,7 @@ class Stampede:
         self.path = f"/api/v1/drops/{sale_id}/orders"
         self.log = log
         self.slowest_s = 0.0  # from a fan's first attempt to the final answer
+        self.repeats = 0  # answers "you have this order already": an earlier answer was lost after its COMMIT
         self.give_up_at = 0.0
 
     async def run(self, fans: Sequence[Fan], *, blow: Blow | None = None, after: int = 0) -> None:
@@ -73,6 +75,7 @@ class Stampede:
                 self.log.lost(key, type(error).__name__)
             else:
                 self.log.answer(key, status, body)
+                self.repeats += status == HTTPStatus.OK
                 if is_final(status):
                     self.slowest_s = max(self.slowest_s, time.monotonic() - began_at)
                     return True

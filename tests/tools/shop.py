@@ -88,7 +88,7 @@ def purchase(
 
 def buy(drop: Drop, fan_id: UUID, quantity: int = 1, **request: Any) -> rules.Order:
     """Buy, or hold, through this process' lane. Raises the refusals."""
-    return drops.place_order_sync(drop.sale_id, purchase(fan_id, quantity, **request))
+    return drops.place_order(drop.sale_id, purchase(fan_id, quantity, **request))
 
 
 class Process:

@@ -29,9 +29,7 @@ def picture(sale_id: UUID) -> dict[str, Any]:
     return {
         "sale": rows("SELECT state, version, terms_version FROM sales_sale WHERE id = %s", sale_id),
         "terms": rows("SELECT count(*) FROM sales_sealedterms WHERE sale_id = %s", sale_id),
-        "buckets": rows(
-            "SELECT number, units_left, is_closed, version FROM drops_bucket WHERE drop_id = %s", sale_id
-        ),
+        "buckets": rows("SELECT number, units_left, is_closed, version FROM drops_bucket WHERE drop_id = %s", sale_id),
         "limits": rows("SELECT units FROM drops_fanlimit WHERE drop_id = %s", sale_id),
         "orders": rows(
             """SELECT quantity, unit_price_minor, state, is_hold, placed_at, expires_at, changed_at,
