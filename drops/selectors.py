@@ -13,7 +13,7 @@ from core.sql import array
 from drops import models, rules
 from drops.errors import OrderNotFound
 from drops.models import HAS_UNITS, Drop, OrderState
-from drops.stock import Stock
+from drops.stock import Stock, home_bucket
 from ledger import selectors as ledger
 from sales import selectors as sales
 
@@ -82,9 +82,9 @@ def totals_of_drops(drop_ids: Collection[UUID]) -> dict[UUID, dict[str, int]]:
     return {row["drop_id"]: {name: row[name] for name in ("orders", "units", "gross_minor")} for row in sums}
 
 
-def load_state(drop_id: UUID, commands: Sequence[rules.Command], home: int) -> rules.State:
-    """All that `commands` need to be decided, from the open transaction's snapshot."""
-    state = _load_drop(drop_id, home)
+def load_state(drop_id: UUID, commands: Sequence[rules.Command], slot: int) -> rules.State:
+    """All that `commands` need to be decided by process number `slot`, from the open transaction's snapshot."""
+    state = _load_drop(drop_id, slot)
     placing = [command for command in commands if isinstance(command, rules.PlaceOrder)]
     changing = [command.order_id for command in commands if not isinstance(command, rules.PlaceOrder)]
     if placing:
@@ -107,7 +107,7 @@ def load_state(drop_id: UUID, commands: Sequence[rules.Command], home: int) -> r
     return state
 
 
-def _load_drop(drop_id: UUID, home: int) -> rules.State:
+def _load_drop(drop_id: UUID, slot: int) -> rules.State:
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -128,7 +128,7 @@ def _load_drop(drop_id: UUID, home: int) -> rules.State:
         raise NotFound("This drop is not on sale.")
     stock = Stock(
         {number: left for *_, number, left, _ in rows},
-        home=home % len(rows),
+        home=home_bucket(slot, len(rows)),
         is_closed=any(is_closed for *_, is_closed in rows),
     )
     return rules.State(rules.Terms(drop_id, *rows[0][:9]), stock)

@@ -40,8 +40,8 @@ CANCEL_S_MAX = 86_400
 EXPIRE_HOLDS = "drops.expire_holds"
 HOLDS_LOOKED_AT_EVERY = dt.timedelta(seconds=1)
 
-# The bucket this process keeps to (modulo the drop's buckets). Web processes are numbered; others take any.
-HOME_BUCKET = int(os.environ.get("DROPFRONT_SLOT") or random.randrange(1_000))
+# This process' number, which says what bucket of a drop it keeps to. Web processes are counted; others take any.
+SLOT = int(os.environ.get("DROPFRONT_SLOT") or random.randrange(1_000))
 
 
 class OrderLane(Lane[rules.Command, rules.Order]):
@@ -53,10 +53,10 @@ class OrderLane(Lane[rules.Command, rules.Order]):
     def __init__(self, drop_id: UUID) -> None:
         super().__init__()
         self.drop_id = drop_id
-        self.home = HOME_BUCKET
+        self.slot = SLOT
 
     def run(self, batch: Sequence[rules.Command]) -> Sequence[rules.Order | Refusal]:
-        state = selectors.load_state(self.drop_id, batch, self.home)
+        state = selectors.load_state(self.drop_id, batch, self.slot)
         decision = rules.decide(state, batch)
         write_decision(state.terms, decision)
         return decision.outcomes
@@ -378,5 +378,5 @@ def _run_commands(drop_id: UUID, commands: Sequence[rules.Command]) -> None:
     """Decide and write commands inside the open transaction: for chunks of due work, which are batches already."""
     if not commands:
         return
-    state = selectors.load_state(drop_id, commands, HOME_BUCKET)
+    state = selectors.load_state(drop_id, commands, SLOT)
     write_decision(state.terms, rules.decide(state, commands))

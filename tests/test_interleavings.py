@@ -490,11 +490,3 @@ def assert_found(name: str, scene: Callable[[], Scene], capsys: Any) -> None:
     assert (again.value.number, again.value.schedule) == (1, failed.value.schedule)
     with capsys.disabled():
         print(f"\n  {name}: found in schedule {failed.value.number}, {failed.value.schedule}", end="")
-    clear_orders()
-
-
-def clear_orders() -> None:
-    """What the bug has left would rightly fail the checks that end every test."""
-    from django.core.management import call_command
-
-    call_command("flush", interactive=False, verbosity=0)

@@ -37,7 +37,7 @@ LOCK_TIMEOUT_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One run's actors, and the check of what they left. `check` gets actor → what it returned or raised."""
+    """The actors, and the check of what a run left. `check` gets actor → what it returned or raised."""
 
     actors: Mapping[str, Callable[[], Any]]
     check: Callable[[dict[str, Any]], None]
@@ -69,20 +69,23 @@ def explore(
 ) -> Explored:
     """Run every schedule of the scene. Raises ScheduleFailed at the first whose check fails.
 
-    `make_scene` is called before each run and must build the same world every time.
+    `make_scene` builds the world once; each run begins with all rows as they were then, and so does what follows the search.
     """
     wanted_name, _, wanted = os.environ.get("EXPLORE_SCHEDULE", "").partition("=")
     explored = Explored()
     with _searchable(), psycopg.connect(dsn(), autocommit=True) as control:
-        if wanted_name == name:
-            _run(name, make_scene(), _Replay(wanted), control, explored)
-            return explored
-        search = _Search(preemptions)
-        while True:
-            _run(name, make_scene(), search, control, explored)
-            if not search.next():
+        scene = make_scene()
+        with _kept_rows(control) as put_back:
+            if wanted_name == name:
+                _run(name, scene, _Replay(wanted), control, explored)
                 return explored
-            assert explored.schedules < schedules_max, f"{name} has more than {schedules_max} schedules"
+            search = _Search(preemptions)
+            while True:
+                _run(name, scene, search, control, explored)
+                if not search.next():
+                    return explored
+                assert explored.schedules < schedules_max, f"{name} has more than {schedules_max} schedules"
+                put_back()
 
 
 def _run(name: str, scene: Scene, chooser: Any, control: psycopg.Connection[Any], explored: Explored) -> None:
@@ -257,6 +260,33 @@ class _Stage:
         sql = "SELECT pg_isolation_test_session_is_blocked(%s, %s::int[])"
         row = self.control.execute(sql, [actor.pid, pids]).fetchone()
         return bool(row and row[0])
+
+
+@contextmanager
+def _kept_rows(control: psycopg.Connection[Any]) -> Iterator[Callable[[], None]]:
+    """Copies of all rows, and a function that puts them back; they are also put back at the end."""
+    found = control.execute(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    )
+    tables = [name for (name,) in found if not name.startswith(("django_", "auth_"))]
+    control.execute(
+        "DROP SCHEMA IF EXISTS kept CASCADE; CREATE SCHEMA kept;"
+        + _for_each(tables, "CREATE TABLE kept.{0} AS TABLE {0}")
+    )
+    swap = "BEGIN;" + _for_each(tables, "DELETE FROM {0}; INSERT INTO {0} TABLE kept.{0}") + "COMMIT;"
+
+    def put_back() -> None:
+        control.execute(swap)
+
+    try:
+        yield put_back
+    finally:
+        put_back()
+        control.execute("DROP SCHEMA kept CASCADE")
+
+
+def _for_each(tables: list[str], statement: str) -> str:
+    return "".join(f"{statement.format(table)};" for table in tables)
 
 
 def _reads_a_fixed_snapshot(sql: str, wrapper: Any) -> bool:

@@ -96,7 +96,7 @@ class Process:
 
     def __init__(self, drop: Drop, *, home: int = 0) -> None:
         self.lane = drops.OrderLane(drop.sale_id)
-        self.lane.home = home
+        self.lane.slot = home
 
     def do(self, command: rules.Command) -> rules.Order:
         """One command in a batch of its own. Raises its refusal."""
