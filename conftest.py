@@ -42,6 +42,40 @@ def _wide_pool_and_quiet_outside() -> None:
     app.conf.broker_url = "memory://localhost/"
 
 
+class _QuickFlush:
+    """Leaves alone, after a test that commits, what Django would delete and at once write anew: a hundred permissions."""
+
+    kept = ("django_content_type", "auth_permission")
+    is_on = False  # set by each test for the flush at its end
+
+    def __init__(self, flush: Any) -> None:
+        self.sql_flush, self.emit = flush.sql_flush, flush.emit_post_migrate_signal
+
+    def statements(self, *args: Any, **kwargs: Any) -> list[str]:
+        statements = self.sql_flush(*args, **kwargs)
+        return [sql for sql in statements if not (self.is_on and any(f'"{table}"' in sql for table in self.kept))]
+
+    def signal(self, *args: Any, **kwargs: Any) -> None:
+        if not self.is_on:
+            self.emit(*args, **kwargs)
+
+
+@pytest.fixture(scope="session")
+def _quick_flush() -> Iterator[_QuickFlush]:
+    from django.core.management.commands import flush
+
+    quick = _QuickFlush(flush)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flush, "sql_flush", quick.statements)
+        patch.setattr(flush, "emit_post_migrate_signal", quick.signal)
+        yield quick
+
+
+@pytest.fixture(autouse=True)
+def _flush_at_the_end(request: pytest.FixtureRequest, _quick_flush: _QuickFlush) -> None:
+    _quick_flush.is_on = _is_of_the_shop(request)
+
+
 @pytest.fixture(autouse=True)
 def _cheap_passwords(request: pytest.FixtureRequest) -> None:
     if _is_of_the_shop(request):

@@ -8,12 +8,15 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 
 from core import clock, metrics
 from core.errors import Busy, NotAuthenticated, Refusal, TooMany
 from core.ids import uuid7
+from dsql.transactions import is_out_of_reach
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}", re.ASCII)
 
@@ -30,15 +33,14 @@ class RequestIdMiddleware:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = self.get_response(request)
         response["X-Request-Id"] = request_id
-        user = getattr(request, "user", None)  # missing when an earlier middleware answered
-        if user is not None and user.is_authenticated:
+        if settings.SESSION_COOKIE_NAME in request.COOKIES:
             # A page made for one person must not be kept by a cache for another.
             response.setdefault("Cache-Control", "private, no-store")
         return response
 
 
 class RefusalMiddleware:
-    """A refusal that a view lets pass becomes a page with its sentence and status."""
+    """A refusal that a view lets pass becomes a page with its sentence and status; a database out of reach is Busy."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -47,6 +49,10 @@ class RefusalMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if is_out_of_reach(error):
+            metrics.REFUSALS.labels(Busy.code).inc()
+            # A template that asks the database for nothing, not even who is logged in.
+            return with_retry_after(HttpResponse(render_to_string("503.html"), status=Busy.status), Busy())
         if not isinstance(error, Refusal):
             return None
         metrics.REFUSALS.labels(error.code).inc()

@@ -34,8 +34,8 @@ log = structlog.get_logger(__name__)
 THREADS = 4
 _executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="lane")
 LINGER_FROM = 16
-LINGER_S = 0.008
-LINGER_STEP_S = 0.001
+LINGER_S = 0.012
+LINGER_STEP_S = 0.002
 _lanes_waiting = 0  # that have no thread yet; a lane with endless work gives its thread to one of them after each batch
 _waiting_lock = threading.Lock()
 
@@ -125,15 +125,17 @@ class Lane(Generic[C, O]):
             connection.close()  # back to the pool: a lane without a thread holds nothing
 
     def _linger(self, last: int) -> None:
-        """After a large batch, let the next one fill up for some milliseconds: a batch has a fixed cost that its buyers share.
+        """After a large batch, let the next one fill up as long as it grows, for some milliseconds at most.
 
-        The callers just answered come back at once in a stampede, and the event loop needs this thread's share of the
-        interpreter to read them.
+        A batch has a fixed cost that its commands share. In a stampede callers just answered come back at once, and the event
+        loop needs this thread's share of the interpreter to read them.
         """
         if last < LINGER_FROM:
             return
         deadline = time.monotonic() + LINGER_S
-        while len(self._queue) < last and time.monotonic() < deadline:
+        waiting = -1
+        while waiting < len(self._queue) and time.monotonic() < deadline:
+            waiting = len(self._queue)
             time.sleep(LINGER_STEP_S)
 
     def _take(self) -> list[_Ticket[C, O]]:

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Match
 
 from core.errors import Busy, Invalid, NotFound, Refusal, TooMany
 from core.lanes import Lane
+from dsql.transactions import is_out_of_reach
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -93,6 +94,8 @@ def answer_to(error: BaseException, request_id: bytes) -> Answer:
     """A refusal says what it says. Of anything else the caller gets a 500 without particulars, the log everything."""
     if isinstance(error, Refusal):
         return _refused(error)
+    if is_out_of_reach(error):
+        return _refused(Busy())
     log.error("lean_endpoint_failed", request_id=request_id.decode(), exc_info=error)
     return 500, b'{"code":"error","detail":"Something went wrong on our side.","data":{}}', []
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 
-from core.errors import Invalid, NotAuthenticated, Refusal
+from core.errors import Busy, Invalid, NotAuthenticated, Refusal
 from core.http import refusal_as_json
 from core.lean import BodyTooLarge
 from dropfront import lean_routes
 from drops.api import router as drops
+from dsql.transactions import is_out_of_reach
 from ledger.api import router as ledger
 from payments.api import router as payments
 from sales.api import router as sales
@@ -71,3 +73,12 @@ def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 @api.exception_handler(RequestDataTooBig)
 def on_too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
     return refusal_as_json(BodyTooLarge())
+
+
+@api.exception_handler(DatabaseError)
+@api.exception_handler(InterfaceError)
+def on_database_error(request: HttpRequest, error: Exception) -> HttpResponse:
+    """A database out of reach is Busy, and nobody's fault; anything else is ours, and a 500."""
+    if is_out_of_reach(error):
+        return refusal_as_json(Busy())
+    raise error

@@ -82,6 +82,7 @@ class _Failure(Enum):
     CONFLICT = auto()
     UNIQUE = auto()
     LOST = auto()
+    CROWDED = auto()  # no connection was free in time
     FINAL = auto()
 
 
@@ -103,9 +104,9 @@ def run_transaction(
     can it run again after a COMMIT whose answer was lost, and after a unique key was taken by somebody else
     (`unique_retry`, at most `UNIQUE_RETRIES_MAX` times).
 
-    Raises Nested inside an atomic block, RetriesExhausted after the deadline, OutcomeUnknown when a COMMIT that
-    is not replayable lost its answer, InternalError when `fn` swallowed the error of a statement (without savepoints
-    nothing of the transaction is left), and whatever else `fn` or the database raises.
+    Raises Nested inside an atomic block, RetriesExhausted after the deadline or when the pool is empty, OutcomeUnknown
+    when a COMMIT that is not replayable lost its answer, InternalError when `fn` swallowed the error of a statement
+    (without savepoints nothing of the transaction is left), and whatever else `fn` or the database raises.
     """
     connection: Any = connections[using]
     if _inside_test_case(connection):
@@ -157,6 +158,10 @@ class _Attempts:
             self.uniques_left -= 1
         if failure is _Failure.FINAL or self.uniques_left < 0:
             return False
+        if failure is _Failure.CROWDED:
+            # The pool has made us wait already; asking again would only lengthen its queue.
+            self.tell("exhausted", self.number, error)
+            raise RetriesExhausted("No connection was free.", attempts=self.number) from error
         if failure is _Failure.LOST:
             _drop(self.connection)
         self.tell("lost" if failure is _Failure.LOST else "conflict", self.number, error)
@@ -226,17 +231,25 @@ def _classify(connection: Any, error: BaseException) -> _Failure:
         return _Failure.CONFLICT
     if isinstance(error, IntegrityError) and sqlstate_of(error) == UNIQUE_VIOLATION:
         return _Failure.UNIQUE
-    return _Failure.LOST if _is_lost(connection, error) else _Failure.FINAL
+    if _is_pool_full(error):
+        return _Failure.CROWDED
+    return _Failure.LOST if _is_lost(error) else _Failure.FINAL
 
 
-def _is_lost(connection: Any, error: BaseException) -> bool:
+def is_out_of_reach(error: BaseException) -> bool:
+    """Whether the database did not answer at all, or had no connection to give: nothing the caller did, and it may pass."""
+    return isinstance(error, RetriesExhausted | OutcomeUnknown) or _is_pool_full(error) or _is_lost(error)
+
+
+def _is_pool_full(error: BaseException) -> bool:
+    return type(error.__cause__).__name__ in ("PoolTimeout", "TooManyRequests")
+
+
+def _is_lost(error: BaseException) -> bool:
     state = sqlstate_of(error)
     if state is not None:
         return state.startswith("08") or state in LOST_SQLSTATES or is_unavailable(error)
-    if not isinstance(error, OperationalError | InterfaceError):
-        return False
-    # A full pool has already made the caller wait; asking again would only lengthen the queue.
-    return type(error.__cause__).__name__ not in ("PoolTimeout", "TooManyRequests")
+    return isinstance(error, OperationalError | InterfaceError)
 
 
 def _drop(connection: Any) -> None:

@@ -201,11 +201,14 @@ lc_messages = 'C'
             return False  # "the database system is starting up", or it ended: the caller looks
 
     def after_ready(self) -> None:
-        with psycopg.connect(self.url_of("postgres"), autocommit=True) as connection:
-            self.check_settings(connection)
-            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
-            if found is None:
-                connection.execute(f"CREATE DATABASE {DATABASE}")
+        try:
+            with psycopg.connect(self.url_of("postgres"), autocommit=True) as connection:
+                self.check_settings(connection)
+                found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+                if found is None:
+                    connection.execute(f"CREATE DATABASE {DATABASE}")
+        except psycopg.Error as error:  # it may die again right after it answered
+            raise StartError(f"PostgreSQL did not stay up: {error}") from error
 
     def check_settings(self, connection: psycopg.Connection[Any]) -> None:
         rows = connection.execute("SELECT name, setting FROM pg_settings").fetchall()

@@ -13,7 +13,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def test_sign_up_verify_top_up_buy_and_read_the_receipt(visit: OpenVisitor, world: World) -> None:
-    sale_id = world.site.open_drop(units=5)
+    sale_id = world.next_drop()
     email = f"new-{uuid.uuid4().hex[:8]}@example.org"
     fan = visit()
 
@@ -54,7 +54,7 @@ def test_sign_up_verify_top_up_buy_and_read_the_receipt(visit: OpenVisitor, worl
 
 
 def test_the_right_password_brings_a_fan_back_to_the_room(visit: OpenVisitor, world: World) -> None:
-    sale_id = world.site.open_drop(units=5)
+    sale_id = world.next_drop()
     fan = visit()
 
     fan.page.goto(f"/sales/{sale_id}/")

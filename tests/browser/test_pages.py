@@ -1,4 +1,4 @@
-"""Every page, wide and narrow: it fits, its controls have names, its headings are in order, and its console is silent."""
+"""Every page, wide and narrow: it fits and can be read, its controls have names, its headings are in order."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_every_page_fits_and_can_be_used(
 
 
 def test_a_receipt_fits_and_can_be_used(visit: OpenVisitor, world: World) -> None:
-    sale_id = world.site.open_drop(units=5)
+    sale_id = world.next_drop()
     email = world.next_fan()
     faults: list[str] = []
     for width in (1440, 390):
@@ -149,18 +149,14 @@ def test_a_receipt_fits_and_can_be_used(visit: OpenVisitor, world: World) -> Non
     assert faults == []
 
 
-def test_the_dark_and_the_light_scheme_can_both_be_read(
-    visit: OpenVisitor, pages: dict[str, list[tuple[str, str]]]
-) -> None:
+def test_the_dark_scheme_can_be_read_too(visit: OpenVisitor, pages: dict[str, list[tuple[str, str]]]) -> None:
     visitor = visit()
+    visitor.page.emulate_media(color_scheme="dark", reduced_motion="reduce")
     faults: list[str] = []
-    for scheme in ("light", "dark"):
-        visitor.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        for name, path in pages[""]:
-            visitor.page.goto(path)
-            if scheme == "dark":
-                take_picture(visitor, f"{name}-dark")
-            faults += [f"{name} ({scheme}): {fault}" for fault in visitor.page.evaluate(LOW_CONTRAST)]
+    for name, path in pages[""]:
+        visitor.page.goto(path)
+        take_picture(visitor, f"{name}-dark")
+        faults += [f"{name}: {fault}" for fault in contrast_faults(visitor.page)]
     assert faults == []
 
 
@@ -180,9 +176,9 @@ def test_the_faults_of_a_bad_page_are_found(visit: OpenVisitor) -> None:
         "has no name: <input>",
         "first-level headings: [2, 1, 4]",
         "a level is left out: [2, 1, 4]",
+        'contrast of 2.85: P  "Pale"',
         "has no title",
     ]
-    assert page.evaluate(LOW_CONTRAST) == ['2.85: P  "Pale"']
 
 
 def take_picture(visitor: Visitor, name: str) -> None:
@@ -196,8 +192,13 @@ def faults_of(page: Page) -> list[str]:
         *(f"sticks out: {element}" for element in page.evaluate(OVERFLOWING)),
         *(f"has no name: {control}" for control in page.evaluate(NAMELESS)),
         *heading_faults(page.evaluate(HEADING_LEVELS)),
+        *contrast_faults(page),
         *([] if page.title().strip() else ["has no title"]),
     ]
+
+
+def contrast_faults(page: Page) -> list[str]:
+    return [f"contrast of {text}" for text in page.evaluate(LOW_CONTRAST)]
 
 
 def heading_faults(levels: list[int]) -> list[str]:

@@ -19,12 +19,12 @@ def fan(world: World) -> str:
 
 
 def test_two_windows_see_the_stock_fall_together_without_a_reload(visit: OpenVisitor, world: World) -> None:
-    sale_id = world.site.open_drop(units=50)
+    sale_id = world.next_drop()
     (buyer,) = world.site.mint_fans(sale_id, count=1)
     viewers = [visit(), visit()]
     for viewer in viewers:
         viewer.page.goto(f"/sales/{sale_id}/")
-        expect(viewer.page.get_by_text("of 50 left")).to_be_visible()
+        expect(viewer.page.get_by_text("of 5 left")).to_be_visible()
         viewer.page.evaluate("window.isTheFirstLoad = true")
 
     world.order(sale_id, buyer["buy_token"])
@@ -32,28 +32,28 @@ def test_two_windows_see_the_stock_fall_together_without_a_reload(visit: OpenVis
     until = time.monotonic() + LIVE_WITHIN_MS / 1_000
     for viewer in viewers:
         left_ms = max(1.0, (until - time.monotonic()) * 1_000)
-        expect(viewer.page.get_by_text("49", exact=True)).to_be_visible(timeout=left_ms)
+        expect(viewer.page.get_by_text("4", exact=True)).to_be_visible(timeout=left_ms)
         assert viewer.page.evaluate("window.isTheFirstLoad") is True
 
 
 def test_without_scripts_the_room_is_right_and_the_plain_form_buys(visit: OpenVisitor, world: World, fan: str) -> None:
-    sale_id = world.site.open_drop(units=3)
+    sale_id = world.next_drop()
     visitor = visit(email=fan, scripts=False)
 
     visitor.page.goto(f"/sales/{sale_id}/")
-    expect(visitor.page.get_by_text("of 3 left")).to_be_visible()
+    expect(visitor.page.get_by_text("of 5 left")).to_be_visible()
     visitor.page.get_by_label("How many").select_option("2")
     visitor.button("Buy").click()
 
     expect(visitor.page.get_by_text("Receipt", exact=True)).to_be_visible()
     expect(visitor.link(world.terms_hash(sale_id))).to_be_visible()
     visitor.page.goto(f"/sales/{sale_id}/")
-    expect(visitor.page.get_by_role("progressbar", name="Units left")).to_have_attribute("value", "1")
+    expect(visitor.page.get_by_role("progressbar", name="Units left")).to_have_attribute("value", "3")
     assert world.count_orders(sale_id) == 1
 
 
 def test_without_scripts_a_refusal_is_read_in_the_room(visit: OpenVisitor, world: World) -> None:
-    sale_id = world.site.open_drop(units=3)
+    sale_id = world.next_drop()
     visitor = visit(email=world.poor_fan, scripts=False)
 
     visitor.page.goto(f"/sales/{sale_id}/")
@@ -64,7 +64,7 @@ def test_without_scripts_a_refusal_is_read_in_the_room(visit: OpenVisitor, world
 
 
 def test_a_double_click_makes_one_order(visit: OpenVisitor, world: World, fan: str) -> None:
-    sale_id = world.site.open_drop(units=5)
+    sale_id = world.next_drop()
     visitor = visit(email=fan)
     visitor.page.goto(f"/sales/{sale_id}/")
 
@@ -78,7 +78,7 @@ def test_a_double_click_makes_one_order(visit: OpenVisitor, world: World, fan: s
 
 
 def test_a_double_click_without_scripts_makes_one_order(visit: OpenVisitor, world: World, fan: str) -> None:
-    sale_id = world.site.open_drop(units=5)
+    sale_id = world.next_drop()
     visitor = visit(email=fan, scripts=False)
     visitor.page.goto(f"/sales/{sale_id}/")
 
@@ -89,7 +89,7 @@ def test_a_double_click_without_scripts_makes_one_order(visit: OpenVisitor, worl
 
 
 def test_the_keyboard_alone_buys(visit: OpenVisitor, world: World, fan: str) -> None:
-    sale_id = world.site.open_drop(units=5)
+    sale_id = world.next_drop()
     visitor = visit(email=fan)
     visitor.page.goto(f"/sales/{sale_id}/")
     buy = visitor.button("Buy")

@@ -8,7 +8,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
 PATIENCE_MS = 10_000
 HEIGHTS = {1440: 900, 390: 844}
-# A browser reports every answer from 400 on as an error, and refusals are answers. Failures of the server are not.
+# A browser reports every answer from 400 on as an error, and refusals are answers. Failures of the server, and files that
+# are missing, are not.
 REFUSED = re.compile(r"Failed to load resource: .* status of 4\d\d ")
 
 # Chromium also writes violations to the console, but not those of a policy that only reports.
@@ -45,8 +46,10 @@ class Visitor:
         return page
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not REFUSED.match(message.text):
-            self.complaints.append(f"{message.location.get('url', '')}: {message.text}")
+        source = str(message.location.get("url", ""))
+        is_refusal = REFUSED.match(message.text) and "/static/" not in source
+        if message.type == "error" and not is_refusal:
+            self.complaints.append(f"{source}: {message.text}")
 
     def log_in(self, email: str, password: str) -> None:
         self.page.goto("/accounts/login/")

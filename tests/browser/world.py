@@ -10,29 +10,36 @@ from typing import Any
 
 import psycopg
 
-from tests.e2e.shop import wait_until
+from tests.e2e.shop import HANDLE, wait_until
 from tests.e2e.site import Site
 
 MAIL = "mail"
 LINK = re.compile(r"http://\S+/accounts/confirm-email/\S+")
 
-# Fans who can log in, all made at once, because each run of manage.py takes a second or two. What the pages for
-# signing up and topping up do is shown in a test of its own.
-MAKE_FANS = """
+# Fans who can log in and drops that are open, all made at once, because each run of manage.py takes a second or two. What the
+# pages for signing up and topping up do is shown in a test of its own.
+PREPARE = """
 from accounts import services as accounts
 from core import clock
 from core.ids import uuid7
 from core.money import Money
+from django.core.management import call_command
 from dropfront import demo
 from payments import services as payments
 from payments.providers import Simulated
-for number in range({count}):
+for number in range({fans}):
     fan_id = accounts.register_verified(email=f"fan-{{number}}@example.org", password=demo.PASSWORD, display_name="A fan")
     funds = Money({funds_minor} if number else {poor_minor}, "EUR")
     top_up = payments.start_top_up(top_up_id=uuid7(), user_id=fan_id, amount=funds, now=clock.now())
     payments.complete_top_up(event=Simulated().decided(top_up, is_paid=True), now=clock.now())
-print("made")
+for title in {titles!r}:
+    call_command("open_drop", seller={handle!r}, units={units}, price="10.00", title=title)
 """
+TITLES = [
+    "Night ferry, linocut", "Two cranes, linocut", "Tide table 2027", "Lighthouse, letterpress", "Gull, pocket print",
+    "Rope work, a manual", "Harbour at four", "Salt, woodcut", "Fog signal, letterpress",
+]  # fmt: skip
+UNITS = 5
 FANS = 8
 FUNDS_MINOR = 20_000
 POOR_MINOR = 400
@@ -50,11 +57,15 @@ class World:
         self.site = site
         self.mail = mail
 
-        site.manage(
-            "shell", "-v", "0", "-c",
-            MAKE_FANS.format(count=FANS, funds_minor=FUNDS_MINOR, poor_minor=POOR_MINOR),
-        )  # fmt: skip
+        printed = site.manage("shell", "-v", "0", "-c", PREPARE.format(
+            fans=FANS, funds_minor=FUNDS_MINOR, poor_minor=POOR_MINOR, titles=TITLES, units=UNITS, handle=HANDLE,
+        ))  # fmt: skip
+        self.drops = iter(printed.split()[-len(TITLES) :])
         self.fans = (f"fan-{number}@example.org" for number in range(1, FANS))
+
+    def next_drop(self) -> str:
+        """The id of an open drop of `UNITS` units at 10 euro, no limit per fan, that nobody has bought of."""
+        return next(self.drops)
 
     def next_fan(self) -> str:
         """The e-mail address of a verified fan with 200 euro who has bought nothing yet."""
