@@ -136,11 +136,9 @@ class FastHttpProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def write_answer(self, status: int, headers: Headers, body: bytes, *, keep_alive: bool) -> None:
-        parts = [STATUS_LINE[status]]
-        for name, value in (*self.server_state.default_headers, *headers):
-            parts += (name, b": ", value, b"\r\n")
-        parts += (b"\r\n", body) if keep_alive else (b"connection: close\r\n\r\n", body)
-        self.transport.write(b"".join(parts))
+        lines = [b"%b: %b\r\n" % line for line in (*self.server_state.default_headers, *headers)]
+        end = b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
+        self.transport.write(b"".join((STATUS_LINE[status], *lines, end, body)))
         if not keep_alive:
             self.transport.close()
         self.on_response_complete()
