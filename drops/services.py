@@ -17,7 +17,7 @@ from core.errors import Invalid, Refusal
 from core.ids import uuid7
 from core.lanes import Lane, Lanes
 from core.money import MINOR_MAX, share_bps
-from core.sql import array
+from core.sql import Statement, array, execute_all
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
 from drops import rules, selectors
 from drops.models import LIMIT_MAX, UNITS_MAX, Bucket, Drop, Order, OrderState, Settlement
@@ -84,61 +84,57 @@ lanes: Lanes[OrderLane] = Lanes(OrderLane)
 
 @joins_transaction
 def write_decision(terms: rules.Terms, decision: rules.Decision) -> None:
-    """Write what was decided, set-based. Every statement carries its guard, so this is safe with any number of lanes."""
-    _change_buckets(terms.drop_id, decision.bucket_changes)
-    _change_limits(terms, {fan: change for fan, change in decision.limit_changes.items() if change})
-    _insert_orders(list(decision.placed.values()))
-    _update_orders(decision)
-    ledger.write_transfers(decision.transfers)
+    """Write what was decided, set-based, in one round trip. Every statement carries its guard: any number of lanes may do this."""
+    execute_all(
+        [
+            *_change_buckets(terms.drop_id, decision.bucket_changes),
+            *_change_limits(terms, {fan: change for fan, change in decision.limit_changes.items() if change}),
+            *_insert_orders(list(decision.placed.values())),
+            *_update_orders(decision),
+            *ledger.transfer_statements(decision.transfers),
+        ]
+    )
 
 
-def _change_buckets(drop_id: UUID, changes: Mapping[int, int]) -> None:
+def _change_buckets(drop_id: UUID, changes: Mapping[int, int]) -> list[Statement]:
     if not changes:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE drops_bucket AS bucket
-               SET units_left = bucket.units_left + change.units, version = bucket.version + 1
-              FROM unnest(%s::int[], %s::int[]) AS change (number, units)
-             WHERE bucket.drop_id = %s AND bucket.number = change.number
-               AND bucket.units_left + change.units >= 0 AND (change.units > 0 OR NOT bucket.is_closed)
-            """,
-            [array(changes), array(changes.values()), drop_id],
-        )
-        _check_all_written(cursor.rowcount, changes)
+        return []
+    sql = """
+        UPDATE drops_bucket AS bucket
+           SET units_left = bucket.units_left + change.units, version = bucket.version + 1
+          FROM unnest(%s::int[], %s::int[]) AS change (number, units)
+         WHERE bucket.drop_id = %s AND bucket.number = change.number
+           AND bucket.units_left + change.units >= 0 AND (change.units > 0 OR NOT bucket.is_closed)
+    """
+    return [Statement(sql, [array(changes), array(changes.values()), drop_id], rows=len(changes))]
 
 
-def _change_limits(terms: rules.Terms, changes: Mapping[UUID, int]) -> None:
+def _change_limits(terms: rules.Terms, changes: Mapping[UUID, int]) -> list[Statement]:
     more = {fan: units for fan, units in changes.items() if units > 0}
     less = {fan: units for fan, units in changes.items() if units < 0}
-    with connection.cursor() as cursor:
-        if more:
-            cursor.execute(
-                """
-                INSERT INTO drops_fanlimit AS fan_limit (drop_id, fan_id, units)
-                SELECT %s, * FROM unnest(%s::uuid[], %s::int[])
-                    ON CONFLICT (drop_id, fan_id) DO UPDATE SET units = fan_limit.units + excluded.units
-                 WHERE fan_limit.units + excluded.units <= %s
-                """,
-                [terms.drop_id, array(more), array(more.values()), terms.limit_per_fan],
-            )
-            _check_all_written(cursor.rowcount, more)
-        if less:
-            cursor.execute(
-                """
-                UPDATE drops_fanlimit AS fan_limit SET units = fan_limit.units + change.units
-                  FROM unnest(%s::uuid[], %s::int[]) AS change (fan_id, units)
-                 WHERE fan_limit.drop_id = %s AND fan_limit.fan_id = change.fan_id
-                """,
-                [array(less), array(less.values()), terms.drop_id],
-            )
-            _check_all_written(cursor.rowcount, less)
+    statements = []
+    if more:
+        sql = """
+            INSERT INTO drops_fanlimit AS fan_limit (drop_id, fan_id, units)
+            SELECT %s, * FROM unnest(%s::uuid[], %s::int[])
+                ON CONFLICT (drop_id, fan_id) DO UPDATE SET units = fan_limit.units + excluded.units
+             WHERE fan_limit.units + excluded.units <= %s
+        """
+        params = [terms.drop_id, array(more), array(more.values()), terms.limit_per_fan]
+        statements.append(Statement(sql, params, rows=len(more)))
+    if less:
+        sql = """
+            UPDATE drops_fanlimit AS fan_limit SET units = fan_limit.units + change.units
+              FROM unnest(%s::uuid[], %s::int[]) AS change (fan_id, units)
+             WHERE fan_limit.drop_id = %s AND fan_limit.fan_id = change.fan_id
+        """
+        statements.append(Statement(sql, [array(less), array(less.values()), terms.drop_id], rows=len(less)))
+    return statements
 
 
-def _insert_orders(orders: Sequence[rules.Order]) -> None:
+def _insert_orders(orders: Sequence[rules.Order]) -> list[Statement]:
     if not orders:
-        return
+        return []
     first = orders[0]
     assert all(o.drop_id == first.drop_id and o.terms_sha256 == first.terms_sha256 for o in orders), first.drop_id
     rows = [
@@ -148,35 +144,26 @@ def _insert_orders(orders: Sequence[rules.Order]) -> None:
         )
         for o in orders
     ]  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO drops_order (drop_id, unit_price_minor, currency, terms_sha256, id, fan_id, idempotency_key,
-                                     quantity, state, is_hold, transfer_id, placed_at, expires_at, changed_at)
-            SELECT %s, %s, %s, %s, * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::int[], %s::text[], %s::bool[],
-                                                 %s::uuid[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
-            """,
-            [
-                first.drop_id, first.unit_price_minor, first.currency, first.terms_sha256,
-                *[array(column) for column in zip(*rows, strict=True)],
-            ],
-        )  # fmt: skip
+    sql = """
+        INSERT INTO drops_order (drop_id, unit_price_minor, currency, terms_sha256, id, fan_id, idempotency_key,
+                                 quantity, state, is_hold, transfer_id, placed_at, expires_at, changed_at)
+        SELECT %s, %s, %s, %s, * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::int[], %s::text[], %s::bool[],
+                                             %s::uuid[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
+    """
+    same = [first.drop_id, first.unit_price_minor, first.currency, first.terms_sha256]
+    return [Statement(sql, [*same, *[array(column) for column in zip(*rows, strict=True)]], rows=len(orders))]
 
 
-def _update_orders(decision: rules.Decision) -> None:
-    if not decision.changed:
-        return
+def _update_orders(decision: rules.Decision) -> list[Statement]:
     rows = [(o.id, decision.was[o.id], o.state, o.changed_at) for o in decision.changed.values()]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE drops_order SET state = change.state, changed_at = change.at
-              FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::timestamptz[]) AS change (id, was, state, at)
-             WHERE drops_order.id = change.id AND drops_order.state = change.was
-            """,
-            [array(column) for column in zip(*rows, strict=True)],
-        )
-        _check_all_written(cursor.rowcount, rows)
+    if not rows:
+        return []
+    sql = """
+        UPDATE drops_order SET state = change.state, changed_at = change.at
+          FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::timestamptz[]) AS change (id, was, state, at)
+         WHERE drops_order.id = change.id AND drops_order.state = change.was
+    """
+    return [Statement(sql, [array(column) for column in zip(*rows, strict=True)], rows=len(rows))]
 
 
 def _check_all_written(written: int, wanted: Any) -> None:

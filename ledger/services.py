@@ -6,12 +6,10 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from django.db import connection
-
 from core import clock
 from core.errors import Refusal
 from core.ids import uuid7
-from core.sql import array
+from core.sql import Statement, array, execute_all
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
 from ledger import rules, selectors
 from ledger.errors import AlreadyResolved, TransferConflict
@@ -51,48 +49,47 @@ def open_accounts(keys: Iterable[AccountKey], *, now: dt.datetime | None = None)
 
 @joins_transaction
 def write_transfers(transfers: Sequence[Transfer]) -> None:
-    """Write the rows and change the balances kept on accounts: two statements, however many transfers.
+    """Write the rows and change the balances kept on accounts, in one round trip, however many transfers.
 
     The caller has applied `rules.apply` to balances of the same snapshot. The CHECKs on the account refuse for certain.
     """
+    execute_all(transfer_statements(transfers))
+
+
+def transfer_statements(transfers: Sequence[Transfer]) -> list[Statement]:
+    """What `write_transfers` runs, for a caller that has more to write in the same round trip."""
     if not transfers:
-        return
+        return []
+    columns = zip(
+        *[
+            (
+                t.id, t.journal_id, t.kind, t.debit_account_id, t.credit_account_id, t.amount_minor, t.held_minor,
+                t.currency, t.code, t.subject_id, t.pending_id, t.expires_at, t.at,
+            )
+            for t in transfers
+        ],
+        strict=True,
+    )  # fmt: skip
+    statements = [Statement(_INSERT_TRANSFERS, [array(column) for column in columns], rows=len(transfers))]
     changes = [(account_id, *change) for account_id, change in rules.changes(transfers).items() if any(change)]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO ledger_transfer (id, journal_id, kind, debit_account_id, credit_account_id, amount_minor,
-                                         held_minor, currency, code, subject_id, pending_id, expires_at, at, recorded_at)
-            SELECT *, now() FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::uuid[], %s::uuid[], %s::bigint[],
-                                        %s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::uuid[],
-                                        %s::timestamptz[], %s::timestamptz[])
-            """,
-            [
-                array(column)
-                for column in zip(
-                    *[
-                        (
-                            t.id, t.journal_id, t.kind, t.debit_account_id, t.credit_account_id, t.amount_minor,
-                            t.held_minor, t.currency, t.code, t.subject_id, t.pending_id, t.expires_at, t.at,
-                        )
-                        for t in transfers
-                    ],
-                    strict=True,
-                )
-            ],
-        )  # fmt: skip
-        if not changes:
-            return  # each account got back what it gave
-        cursor.execute(
-            """
-            UPDATE ledger_account AS account
-               SET available_minor = account.available_minor + change.available,
-                   held_minor = account.held_minor + change.held
-              FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[]) AS change (id, available, held)
-             WHERE account.id = change.id AND account.keeps_balance
-            """,
-            [array(column) for column in zip(*changes, strict=True)],
-        )
+    if changes:
+        statements.append(Statement(_CHANGE_BALANCES, [array(column) for column in zip(*changes, strict=True)]))
+    return statements
+
+
+_INSERT_TRANSFERS = """
+    INSERT INTO ledger_transfer (id, journal_id, kind, debit_account_id, credit_account_id, amount_minor,
+                                 held_minor, currency, code, subject_id, pending_id, expires_at, at, recorded_at)
+    SELECT *, now() FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::uuid[], %s::uuid[], %s::bigint[],
+                                %s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::uuid[],
+                                %s::timestamptz[], %s::timestamptz[])
+"""
+_CHANGE_BALANCES = """
+    UPDATE ledger_account AS account
+       SET available_minor = account.available_minor + change.available, held_minor = account.held_minor + change.held
+      FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[]) AS change (id, available, held)
+     WHERE account.id = change.id AND account.keeps_balance
+"""
 
 
 @retried_transaction(replayable=True)

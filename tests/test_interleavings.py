@@ -440,7 +440,7 @@ def test_the_search_finds_a_stock_that_is_counted_instead_of_kept(make_drop, mon
         return state
 
     monkeypatch.setattr(selectors, "_load_drop", load_and_count)
-    monkeypatch.setattr(drops, "_change_buckets", lambda drop_id, changes: None)
+    monkeypatch.setattr(drops, "_change_buckets", lambda drop_id, changes: [])
 
     def scene() -> Scene:
         drop = make_drop(units_total=1)
@@ -456,9 +456,9 @@ def test_the_search_finds_a_limit_that_is_counted_instead_of_kept(make_drop, mon
         return {fan: Order.objects.filter(drop_id=drop_id, fan_id=fan).count() for fan in fans}
 
     monkeypatch.setattr(selectors, "_units_by_fan", count_units)
-    monkeypatch.setattr(drops, "_change_limits", lambda terms, changes: None)
+    monkeypatch.setattr(drops, "_change_limits", lambda terms, changes: [])
     # Or both would write the wallet, and the database would refuse one of them for that.
-    monkeypatch.setattr(drops, "ledger", SimpleNamespace(write_transfers=lambda transfers: None))
+    monkeypatch.setattr(drops, "ledger", SimpleNamespace(transfer_statements=lambda transfers: []))
 
     def scene() -> Scene:
         drop = make_drop(units_total=100, limit_per_fan=1)

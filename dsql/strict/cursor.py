@@ -97,6 +97,8 @@ class StrictCursorMixin(_Cursor):
         rows = size_bytes = 0
         if verdict.hides_writes:
             rows = connection.rows_changed() - before
+        elif verdict.counts_each:
+            rows = sum(result.command_tuples or 0 for result in self._results)
         elif verdict.writes:
             rows = max(self.rowcount, 0)
         if verdict.stores_values:

@@ -75,6 +75,7 @@ class Verdict:
     ddl_count: int = 0
     writes: bool = False
     hides_writes: bool = False
+    counts_each: bool = False  # several statements: the written rows are the sum of all results' counts
     stores_values: bool = False
     ends_transaction: bool = False
     commits: bool = False
@@ -140,7 +141,9 @@ def _combine(verdicts: list[Verdict]) -> Verdict:
         refusal=refusal,
         ddl_count=ddl_count,
         writes=writes,
-        hides_writes=writes,
+        # Row counts of several plain statements can be added up; a SELECT among them counts what it shows, not writes.
+        counts_each=writes and all(verdict.writes and not verdict.hides_writes for verdict in verdicts),
+        hides_writes=writes and any(verdict.hides_writes or not verdict.writes for verdict in verdicts),
         stores_values=any(verdict.stores_values for verdict in verdicts),
     )
 

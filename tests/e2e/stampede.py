@@ -7,7 +7,8 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +21,12 @@ GIVE_UP_AFTER_S = 60.0  # on the fans' side only: what is unresolved then, the a
 
 Fan = dict[str, str]
 Blow = Callable[[], Awaitable[None]]
+
+
+def run_to_the_end(story: Coroutine[Any, Any, None]) -> None:
+    """`asyncio.run` on a thread of its own: Playwright, used by tests that ran before, keeps a loop on this one."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        thread.submit(asyncio.run, story).result()
 
 
 class Stampede:

@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.audit import Log, answers, audit, read_log, read_orders
 from tests.e2e.shop import wait_until
 from tests.e2e.site import Site
-from tests.e2e.stampede import Stampede
+from tests.e2e.stampede import Stampede, run_to_the_end
 
 UNITS = 600
 FANS = 1_000
@@ -40,7 +40,7 @@ def test_the_shop_is_back_by_itself_when_postgresql_is_killed(site: Site, tmp_pa
 
     with Log(tmp_path / "log.jsonl") as log:
         stampede = Stampede(site.port, sale_id, log)
-        asyncio.run(stampede.run(fans, blow=kill_twice, after=UNITS // 3))
+        run_to_the_end(stampede.run(fans, blow=kill_twice, after=UNITS // 3))
     stories = read_log(tmp_path / "log.jsonl")
     told = answers(stories)
 

@@ -18,7 +18,7 @@ import pytest
 from tests.e2e.audit import Log, Row, Story, answers, audit, read_log, read_orders
 from tests.e2e.shop import wait_until
 from tests.e2e.stack import Stack, Web
-from tests.e2e.stampede import Blow, Fan, Stampede
+from tests.e2e.stampede import Blow, Fan, Stampede, run_to_the_end
 
 UNITS = 1_500
 FANS = 4_000
@@ -51,7 +51,7 @@ def run(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Run:
     with stack.web(processes=2) as web, Log(path) as log:
         stampede = Stampede(web.port, sale_id, log)
         began_at = time.monotonic()
-        asyncio.run(rush(stampede, web, fans))
+        run_to_the_end(rush(stampede, web, fans))
         took_s = time.monotonic() - began_at
     stories = read_log(path)
     print(f"killed for {took_s:.1f} s, slowest purchase {stampede.slowest_s:.1f} s, {dict(answers(stories))}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import sys
 import time
@@ -15,7 +14,7 @@ import pytest
 
 from tests.e2e.audit import Log, answers, audit, read_log, read_orders
 from tests.e2e.site import Site
-from tests.e2e.stampede import Stampede
+from tests.e2e.stampede import Stampede, run_to_the_end
 
 UNITS = 20
 FANS = 30
@@ -39,7 +38,7 @@ def test_a_scheduled_drop_opens_sells_out_closes_and_settles_by_itself(site: Sit
 
     sleep_until(opens_at)
     with Log(tmp_path / "log.jsonl") as log:
-        asyncio.run(Stampede(site.port, sale_id, log).run(fans))
+        run_to_the_end(Stampede(site.port, sale_id, log).run(fans))
     sleep_until(closes_at + dt.timedelta(seconds=GRACE_S + BEAT_S + SLOW_S))
 
     stories = read_log(tmp_path / "log.jsonl")
