@@ -69,7 +69,7 @@ class Lane(Generic[C, O]):
         raise NotImplementedError
 
     def told(self, batch: Sequence[C], outcomes: Sequence[O | Refusal]) -> None:
-        """Called once after the batch's commit, for what must happen afterwards: frames, metrics. Must not raise."""
+        """Called once after the batch's commit, for what must happen afterwards: frames, metrics."""
 
     async def ask(self, command: C) -> O:
         """Queue `command` and wait for its outcome. Raises its Refusal, or Busy at once when the queue is full."""
@@ -176,7 +176,10 @@ class Lane(Generic[C, O]):
             return self._outcomes(tickets[:middle]) + self._outcomes(tickets[middle:])
         metrics.LANE_BATCH.labels(self.name).observe(len(batch))
         metrics.LANE_SECONDS.labels(self.name).observe(time.perf_counter() - started)
-        self.told(batch, outcomes)
+        try:
+            self.told(batch, outcomes)
+        except Exception:  # the batch is committed: its callers hear so, whatever telling others ran into
+            log.exception("lane_telling_failed", lane=self.name)
         return list(zip(tickets, outcomes, strict=True))
 
 

@@ -220,3 +220,12 @@ def test_one_lane_per_key_until_it_is_idle_and_there_are_many():
 def test_refusals_reach_threads_too(lane):
     with pytest.raises(Refusal, match="no"):
         lane.call(Conflict("no"))
+
+
+def test_a_committed_batch_is_answered_even_if_telling_viewers_fails(lane, monkeypatch):
+    def fail(*args: Any) -> None:
+        raise RuntimeError("viewers are out of reach")
+
+    monkeypatch.setattr(lane, "told", fail)
+
+    assert [lane.call("one"), lane.call("two")] == ["one", "two"]
