@@ -13,9 +13,7 @@ from uuid import UUID
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from core.lean import BODY_MAX, BodyTooLarge, Headers, LaneEndpoint, all_headers, answer_to, new_request_id
-
-_UUID_LENGTH = 36
+from core.lean import BODY_MAX, BodyTooLarge, Headers, LaneEndpoint, SalePath, all_headers, answer_to, new_request_id
 
 
 class FastRoute:
@@ -24,20 +22,13 @@ class FastRoute:
     def __init__(self, method: str, before: str, after: str, endpoint: LaneEndpoint) -> None:
         self.endpoint = endpoint
         self._method = method.encode()
-        self._before = before.encode()
-        self._after = after.encode()
-        self._length = len(before) + _UUID_LENGTH + len(after)
+        self._path = SalePath(before, after)
 
     def sale_id(self, method: bytes, url: bytes) -> UUID | None:
         """The sale in a URL of this route; None if it is not one."""
-        if len(url) != self._length or method != self._method:
+        if len(url) != self._path.length or method != self._method:
             return None
-        if not (url.startswith(self._before) and url.endswith(self._after)):
-            return None
-        try:
-            return UUID(url[len(self._before) : len(self._before) + _UUID_LENGTH].decode())
-        except ValueError:
-            return None
+        return self._path.sale_id(url.decode("latin-1"))
 
 
 class _Nobody:

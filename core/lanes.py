@@ -162,13 +162,11 @@ class Lane(Generic[C, O]):
         try:
             outcomes = in_transaction(lambda: self.run(batch), name=self.name, replayable=True)
             assert len(outcomes) == len(batch), (len(outcomes), len(batch))
-        except (
-            Refusal
-        ) as refusal:  # of the whole batch: Busy after the retries' deadline, or the hot thing does not exist
+        except Refusal as refusal:
+            # Of the whole batch: Busy after the retries' deadline, or the hot thing does not exist.
             return [(ticket, refusal) for ticket in tickets]
-        except (
-            Exception
-        ) as error:  # a poisoned command: anything may have gone wrong, and its neighbours must not suffer
+        except Exception as error:
+            # A poisoned command: anything may have gone wrong, and its neighbours must not suffer.
             if len(tickets) == 1:
                 log.exception("lane_command_failed", lane=self.name)
                 return [(tickets[0], error)]

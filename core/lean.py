@@ -143,27 +143,38 @@ def parse_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         raise Invalid("The request's body is not JSON.") from None
 
 
+class SalePath:
+    """`{before}{sale_id}{after}`, read by its length and ends."""
+
+    def __init__(self, before: str, after: str) -> None:
+        self._before = before
+        self._after = after
+        self._uuid = slice(len(before), len(before) + _UUID_LENGTH)
+        self.length = len(before) + _UUID_LENGTH + len(after)
+
+    def sale_id(self, path: str) -> UUID | None:
+        """The sale in a path of this form; None if it is not one."""
+        if len(path) != self.length or not (path.startswith(self._before) and path.endswith(self._after)):
+            return None
+        try:
+            return UUID(path[self._uuid])
+        except ValueError:
+            return None
+
+
 class SaleRoute(BaseRoute):
     """`{before}{sale_id}{after}`, matched without a regular expression: for the routes that a stampede comes through."""
 
     def __init__(self, before: str, after: str, app: Lean, *, method: str) -> None:
-        self.before = before
-        self.after = after
         self.app = app
         self.method = method
         self.path = f"{before}{{sale_id}}{after}"
         self.methods = {method}
-        self._length = len(before) + _UUID_LENGTH + len(after)
+        self._path = SalePath(before, after)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        path = scope["path"]
-        if scope["type"] != "http" or len(path) != self._length:
-            return Match.NONE, {}
-        if not (path.startswith(self.before) and path.endswith(self.after)):
-            return Match.NONE, {}
-        try:
-            sale_id = UUID(path[len(self.before) : len(self.before) + _UUID_LENGTH])
-        except ValueError:
+        sale_id = self._path.sale_id(scope["path"]) if scope["type"] == "http" else None
+        if sale_id is None:
             return Match.NONE, {}
         return (Match.FULL if scope["method"] == self.method else Match.PARTIAL), {"path_params": {"sale_id": sale_id}}
 

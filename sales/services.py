@@ -194,15 +194,6 @@ def unwind_step(*, sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     return get_format(sale.format).rules.unwind_step(sale, now)
 
 
-@joins_transaction
-def edit_story(sale: Sale, *, title: str, story: str) -> None:
-    """Words that are no promise may change at any time; the title is sealed at publish."""
-    if sale.state != SaleState.DRAFT and title.strip() != sale.title:
-        raise NotEditable
-    sale.title, sale.story = title.strip(), story.strip()
-    sale.save(update_fields=["title", "story"])
-
-
 def issue_buy_token(*, user_id: UUID, sale_id: UUID) -> dict[str, Any]:
     """A short-lived permission for the user to buy in this sale: {"buy_token", "expires_at"}."""
     now = clock.now()

@@ -11,7 +11,6 @@ import pytest
 from core import due_work
 from core.errors import Invalid, NotFound
 from core.models import DueWork
-from core.transactions import in_transaction
 from drops import services as drops
 from drops.models import Bucket, Order, Settlement
 from ledger import selectors as ledger
@@ -360,18 +359,6 @@ def test_a_sale_that_has_ended_cannot_be_called_off(upcoming, moment):
         sales.cancel_sale(**owned(upcoming))
     assert picture(upcoming.sale_id) == before
     assert sales.close_sale_early(**owned(upcoming)).state == moment  # a repeat of what did happen
-
-
-# Words
-
-
-def test_the_title_is_sealed_and_the_story_is_not(upcoming):
-    sale = upcoming.sale
-    in_transaction(partial(sales.edit_story, sale, title="A print", story="More words"), name="test")
-
-    assert Sale.objects.get().story == "More words"
-    with pytest.raises(NotEditable):
-        in_transaction(partial(sales.edit_story, sale, title="Another print", story=""), name="test")
 
 
 def test_the_houses_account_is_shared_by_all_sellers(make_drop, make_seller):
