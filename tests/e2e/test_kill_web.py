@@ -20,12 +20,13 @@ from tests.e2e.shop import wait_until
 from tests.e2e.stack import Stack, Web
 from tests.e2e.stampede import Blow, Fan, Stampede, run_to_the_end
 
-UNITS = 1_500
-FANS = 4_000
+UNITS = 4_500
+FANS = 7_000
 BACKEND = "backend"  # of PostgreSQL; the other victims are slots of web processes
 VICTIMS = [0, 1, 0, BACKEND, 1, 0, 1]
-WAVE_FANS = 100  # so that the stock outlasts the victims, even when all have to die twice
-BATCH_S = 0.03  # about what one takes: a kill may fall anywhere in it
+WAVE_FANS = 150
+ROUNDS_MAX = 4  # the stock outlasts the victims even when all have to die this often
+BATCH_S = 0.01  # about what one takes: a kill may fall anywhere in it
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc"),
@@ -44,7 +45,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """4,000 fans want 1,500 units while web processes are killed. All of those have ended when this returns."""
+    """7,000 fans want 4,500 units while web processes are killed. All of those have ended when this returns."""
     sale_id = stack.open_drop(units=UNITS)
     fans = stack.mint_fans(sale_id, count=FANS)
     path = tmp_path_factory.mktemp("audit") / "log.jsonl"
@@ -65,7 +66,7 @@ async def rush(stampede: Stampede, web: Web, fans: list[Fan]) -> None:
     that is gone altogether for a moment. PostgreSQL answers the death of a backend by ending all, and recovers from its log.
     """
     waiting = iter(fans)
-    for number, victim in enumerate(VICTIMS * 2):
+    for number, victim in enumerate(VICTIMS * ROUNDS_MAX):
         if number >= len(VICTIMS) and stampede.repeats:
             break  # some kill fell between a COMMIT and its answer, which is the hard case
         await until_serving(web, victim)
