@@ -8,6 +8,8 @@ buyer, and arrival order is kept. Correctness never depends on a lane; any numbe
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 import threading
 import time
 from collections import deque
@@ -33,6 +35,8 @@ log = structlog.get_logger(__name__)
 # Lanes mostly wait for the database. More threads than this would only add connections and lock contention.
 THREADS = 4
 _executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="lane")
+# This process' number, which says what bucket of a sale it keeps to. Web processes are counted; others take any.
+SLOT = int(os.environ.get("DROPFRONT_SLOT") or random.randrange(1_000))
 LINGER_FROM = 16
 LINGER_S = 0.012
 LINGER_STEP_S = 0.002

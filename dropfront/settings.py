@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "live",
     "sales",
     "drops",
+    "rallies",
     "dropfront",
     "daphne",  # before staticfiles: `runserver` is then Channels' own
     "django.contrib.admin",

@@ -1,6 +1,7 @@
 """What must be true of every drop, at every moment; and, once it is settled, of its money."""
 
 from core.invariants import Check
+from sales.invariants import TERMS_HASH_HOLDS
 
 UNITS_ADD_UP = Check(
     "sold_is_stock_or_demand",
@@ -65,18 +66,6 @@ PRICE_IS_SEALED = Check(
             OR NOT EXISTS (SELECT 1 FROM sales_sealedterms
                             WHERE sale_id = sales_sale.id AND version = sales_sale.terms_version
                               AND text LIKE '%%price_minor: ' || drops_order.unit_price_minor || E'\\n%%'))
-    """,
-)
-
-TERMS_HASH_HOLDS = Check(
-    "terms_hash",
-    "The sealed terms still have the hash that every receipt shows.",
-    """
-    SELECT 1 AS expected, count(*) AS found
-      FROM sales_sale JOIN sales_sealedterms ON sales_sealedterms.sale_id = sales_sale.id
-                                            AND sales_sealedterms.version = sales_sale.terms_version
-     WHERE sales_sale.id = %(sale_id)s
-       AND encode(sha256(convert_to(sales_sealedterms.text, 'UTF8')), 'hex') = sales_sale.terms_sha256
     """,
 )
 

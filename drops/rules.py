@@ -16,11 +16,11 @@ from msgspec.structs import replace
 
 from core.errors import Refusal
 from drops.errors import CannotCancel, HoldNotOffered, LimitReached, OrderNotFound, OrderNotHeld, SoldOut
-from drops.stock import Stock
 from ledger import rules as ledger
 from ledger.errors import InsufficientFunds
 from ledger.rules import Balance, Transfer
 from sales.errors import IdempotencyConflict, NotOpen
+from sales.stock import Stock
 
 HELD = "held"
 PAID = "paid"

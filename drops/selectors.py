@@ -13,9 +13,9 @@ from core.sql import array
 from drops import models, rules
 from drops.errors import OrderNotFound
 from drops.models import HAS_UNITS, Drop, OrderState
-from drops.stock import Stock, home_bucket
 from ledger import selectors as ledger
 from sales import selectors as sales
+from sales.stock import Stock, home_bucket
 
 # The columns of `rules.Order`, in its order.
 _ORDER = """id, drop_id, fan_id, idempotency_key, quantity, unit_price_minor, currency, state, is_hold, transfer_id,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,19 +13,18 @@ from django.db import connection
 from core import due_work, metrics
 from core.errors import Invalid, Refusal
 from core.ids import uuid7
-from core.lanes import Lane, Lanes
+from core.lanes import SLOT, Lane, Lanes
 from core.money import MINOR_MAX, share_bps
 from core.sql import Statement, array, execute_all
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
 from drops import rules, selectors
 from drops.models import LIMIT_MAX, UNITS_MAX, Bucket, Drop, Order, OrderState, Settlement
-from drops.stock import bucket_count, split_units
-from ledger import rules as transfers
 from ledger import services as ledger
-from ledger.models import AccountKey, AccountKind
 from sales import frames
 from sales import services as sales
 from sales.models import Sale, SaleState
+from sales.proceeds import proceeds_transfers
+from sales.stock import bucket_count, split_units
 from sales.terms import TermValue
 
 # A settled order is one written row, and DSQL takes 3,000 a transaction; fewer leave room and keep a step short.
@@ -39,9 +36,6 @@ CANCEL_S_MAX = 86_400
 
 EXPIRE_HOLDS = "drops.expire_holds"
 HOLDS_LOOKED_AT_EVERY = dt.timedelta(seconds=1)
-
-# This process' number, which says what bucket of a drop it keeps to. Web processes are counted; others take any.
-SLOT = int(os.environ.get("DROPFRONT_SLOT") or random.randrange(1_000))
 
 
 class OrderLane(Lane[rules.Command, rules.Order]):
@@ -318,30 +312,9 @@ def _settle_chunk(sale: Sale, now: dt.datetime) -> int:
     )
     _check_all_written(settled, chunk)
     settlement.save(force_insert=True)
-    ledger.write_transfers(_settlement_transfers(sale, settlement))
+    passed_on = proceeds_transfers(sale, id=settlement.id, gross_minor=gross, fee_minor=fee, at=now)
+    ledger.write_transfers(passed_on)
     return len(chunk)
-
-
-def _settlement_transfers(sale: Sale, settlement: Settlement) -> list[transfers.Transfer]:
-    escrow = AccountKey(sale.id, AccountKind.ESCROW, sale.currency)
-    proceeds = AccountKey(sale.seller_id, AccountKind.PROCEEDS, sale.currency)
-    fees = AccountKey(ledger.HOUSE, AccountKind.FEES, sale.currency)
-    accounts = ledger.open_accounts([escrow, proceeds, fees], now=settlement.created_at)
-    made = [
-        transfers.pay(
-            id=settlement.id, debit=accounts[escrow], credit=accounts[proceeds], amount_minor=settlement.gross_minor,
-            currency=sale.currency, code="proceeds", subject_id=sale.id, at=settlement.created_at,
-        )
-    ]  # fmt: skip
-    if settlement.fee_minor:
-        made.append(
-            transfers.pay(
-                id=uuid7(), journal_id=settlement.id, debit=accounts[proceeds], credit=accounts[fees],
-                amount_minor=settlement.fee_minor, currency=sale.currency, code="fee", subject_id=sale.id,
-                at=settlement.created_at,
-            )
-        )  # fmt: skip
-    return made
 
 
 @retried_transaction(replayable=True)

@@ -9,6 +9,8 @@ from django.utils.translation import gettext_lazy as _
 
 from dsql.fields import UUIDv7Field
 
+HOUSE = UUID("00000000-0000-7000-8000-000000000001")  # the owner of the house's own accounts
+
 
 class AccountKind(models.TextChoices):
     WALLET = "wallet", _("Wallet")  # a fan's money; keeps a balance and can never be below zero

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
 
-from core.sql import array
+from core.sql import Statement, array
 from ledger import models
 from ledger.models import AccountKey
 from ledger.rules import Balance, Transfer
@@ -35,15 +35,23 @@ def account_ids(keys: Sequence[AccountKey]) -> dict[AccountKey, UUID]:
 
 def wallets(owner_ids: Collection[UUID], currency: str) -> dict[UUID, Wallet]:
     """Owner → wallet, for the owners that have one."""
+    statement = wallets_statement(owner_ids, currency)
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT owner_id, id, available_minor, held_minor FROM ledger_account
-             WHERE owner_id = ANY(%s::uuid[]) AND kind = 'wallet' AND currency = %s
-            """,
-            [array(owner_ids), currency],
-        )
-        return {owner: Wallet(id, Balance(available, held)) for owner, id, available, held in cursor.fetchall()}
+        cursor.execute(statement.sql, statement.params)
+        return wallets_from(cursor.fetchall())
+
+
+def wallets_statement(owner_ids: Collection[UUID], currency: str) -> Statement:
+    """What `wallets` asks, for a caller that reads more in the same round trip; `wallets_from` reads the answer."""
+    sql = """
+        SELECT owner_id, id, available_minor, held_minor FROM ledger_account
+         WHERE owner_id = ANY(%s::uuid[]) AND kind = 'wallet' AND currency = %s
+    """
+    return Statement(sql, [array(owner_ids), currency])
+
+
+def wallets_from(rows: Iterable[tuple[Any, ...]]) -> dict[UUID, Wallet]:
+    return {owner: Wallet(id, Balance(available, held)) for owner, id, available, held in rows}
 
 
 def kept_balances(ids: Iterable[UUID]) -> dict[UUID, Balance]:
@@ -59,16 +67,14 @@ def kept_balances(ids: Iterable[UUID]) -> dict[UUID, Balance]:
         return {id: Balance(available, held) for id, available, held in cursor.fetchall()}
 
 
+# The columns of `rules.Transfer`, in its order.
+TRANSFER = """ledger_transfer.id, journal_id, kind, debit_account_id, credit_account_id, amount_minor, held_minor,
+              ledger_transfer.currency, code, subject_id, at, pending_id, expires_at"""
+
+
 def transfers_by_id(ids: Collection[UUID]) -> dict[UUID, Transfer]:
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT id, journal_id, kind, debit_account_id, credit_account_id, amount_minor, held_minor, currency, code,
-                   subject_id, at, pending_id, expires_at
-              FROM ledger_transfer WHERE id = ANY(%s::uuid[])
-            """,
-            [array(ids)],
-        )
+        cursor.execute(f"SELECT {TRANSFER} FROM ledger_transfer WHERE id = ANY(%s::uuid[])", [array(ids)])  # noqa: S608
         return {row[0]: Transfer(*row) for row in cursor.fetchall()}
 
 

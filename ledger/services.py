@@ -16,8 +16,6 @@ from ledger.errors import AlreadyResolved, TransferConflict
 from ledger.models import KEEPS_BALANCE, Account, AccountKey, Checkpoint
 from ledger.rules import Balance, Transfer
 
-HOUSE = UUID("00000000-0000-7000-8000-000000000001")  # the owner of the house's own accounts
-
 # A transaction may be this old when it commits (DSQL ends them at five minutes), so younger rows may still appear.
 SETTLED_AFTER = dt.timedelta(minutes=10)
 

@@ -8,7 +8,7 @@ from core.money import Money
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
 from ledger import rules as transfers
 from ledger import services as ledger
-from ledger.models import AccountKey, AccountKind
+from ledger.models import HOUSE, AccountKey, AccountKind
 from payments import providers
 from payments.errors import AmountOutOfRange, TopUpConflict, TopUpNotFound
 from payments.models import TopUp, TopUpState
@@ -70,7 +70,7 @@ def complete_top_up(*, event: PaymentEvent, now: dt.datetime) -> TopUp:
 @joins_transaction
 def credit_wallets(credits: list[tuple[UUID, UUID, int]], *, currency: str, now: dt.datetime) -> None:
     """Money from the outside world into wallets: (transfer id, user id, amount in minor units) each."""
-    funding = AccountKey(ledger.HOUSE, AccountKind.FUNDING, currency)
+    funding = AccountKey(HOUSE, AccountKind.FUNDING, currency)
     wallets = [AccountKey(user_id, AccountKind.WALLET, currency) for _, user_id, _ in credits]
     accounts = ledger.open_accounts([funding, *wallets], now=now)
     outcomes = ledger.do_transfers(

@@ -15,7 +15,7 @@ from core import clock, due_work, nudge
 from core.errors import Invalid
 from core.transactions import DEADLINE_S, Conflict40001, joins_transaction, retried_transaction
 from ledger import services as ledger
-from ledger.models import AccountKey, AccountKind
+from ledger.models import HOUSE, AccountKey, AccountKind
 from sales import frames, selectors, terms, tokens
 from sales.errors import IdTaken, NotEditable, WrongState
 from sales.formats import get_format
@@ -91,7 +91,7 @@ def publish(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
         [
             AccountKey(sale.id, AccountKind.ESCROW, sale.currency),
             AccountKey(sale.seller_id, AccountKind.PROCEEDS, sale.currency),
-            AccountKey(ledger.HOUSE, AccountKind.FEES, sale.currency),
+            AccountKey(HOUSE, AccountKind.FEES, sale.currency),
         ],
         now=now,
     )

@@ -21,11 +21,11 @@ from core.money import Money
 from drops import rules, selectors
 from drops import services as drops
 from drops.models import Drop, Order, OrderState
-from drops.stock import Stock
 from payments import services as payments
 from payments.providers import Simulated
 from sales import services as sales
 from sales.models import Sale, SaleState
+from sales.stock import Stock
 from tests.tools import shop
 from tests.tools.explorer import Scene, ScheduleFailed, explore
 from tests.tools.shop import NOW, Process, make_fan, make_fans, purchase, wallet

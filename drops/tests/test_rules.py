@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from core.errors import Refusal
 from drops import rules
 from drops.rules import HELD, PAID, Terms
-from drops.stock import Stock, split_units
 from ledger import rules as ledger
 from ledger.rules import Balance, Transfer
+from sales.stock import Stock, split_units
 from tests.tools.shop import NOW
 
 PRICE_MINOR = 100

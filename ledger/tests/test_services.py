@@ -12,7 +12,7 @@ from core.ids import uuid7
 from core.transactions import in_transaction
 from ledger import rules, selectors, services
 from ledger.errors import AlreadyResolved, InsufficientFunds, TransferConflict
-from ledger.models import Account, AccountKey, AccountKind, Checkpoint
+from ledger.models import HOUSE, Account, AccountKey, AccountKind, Checkpoint
 from ledger.models import Transfer as TransferRow
 from ledger.rules import Balance, Transfer
 from tests.tools.race import outcomes
@@ -31,7 +31,7 @@ def fan() -> UUID:
 
 @pytest.fixture
 def fees() -> UUID:
-    return open_account(services.HOUSE, AccountKind.FEES)
+    return open_account(HOUSE, AccountKind.FEES)
 
 
 def open_account(owner_id: UUID, kind: AccountKind, currency: str = "EUR") -> UUID:

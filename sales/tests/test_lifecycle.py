@@ -14,8 +14,7 @@ from core.models import DueWork
 from drops import services as drops
 from drops.models import Bucket, Order, Settlement
 from ledger import selectors as ledger
-from ledger import services as ledger_services
-from ledger.models import Account, AccountKind
+from ledger.models import HOUSE, Account, AccountKind
 from ledger.rules import Balance
 from sales import selectors
 from sales import services as sales
@@ -366,4 +365,4 @@ def test_the_houses_account_is_shared_by_all_sellers(make_drop, make_seller):
     make_drop(seller=make_seller())
 
     assert Account.objects.filter(kind=AccountKind.FEES).count() == 1
-    assert Account.objects.get(kind=AccountKind.FEES).owner_id == ledger_services.HOUSE
+    assert Account.objects.get(kind=AccountKind.FEES).owner_id == HOUSE

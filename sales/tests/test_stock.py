@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drops.stock import BUCKETS_MAX, UNITS_PER_BUCKET_MIN, Stock, bucket_count, home_bucket, split_units
+from sales.stock import BUCKETS_MAX, UNITS_PER_BUCKET_MIN, Stock, bucket_count, home_bucket, split_units
 
 buckets = st.lists(st.integers(0, 60), min_size=1, max_size=BUCKETS_MAX)
 

@@ -1,4 +1,4 @@
-"""A drop's stock, pure: units in buckets, of which a process keeps to one, its home, until that is dry."""
+"""A sale's stock, pure: units in buckets, of which a process keeps to one, its home, until that is dry."""
 
 from __future__ import annotations
 

@@ -1,0 +1,250 @@
+"""What must be true of every rally, at every moment; and, once it is settled, of its money."""
+
+from core.invariants import Check
+from sales.invariants import TERMS_HASH_HOLDS
+
+# The joins that the count has: all but those who left or were removed.
+_COUNTED = "state NOT IN ('left', 'removed')"
+
+ONE_PRICE = Check(
+    "one_price",
+    "Everybody who paid, paid the same price for a unit: the number of different prices is one (none when nobody paid).",
+    """
+    SELECT least(1, count(*)) AS expected, count(DISTINCT price) AS found
+      FROM (SELECT ledger_transfer.amount_minor::numeric / rallies_join.quantity AS price
+              FROM rallies_join JOIN ledger_transfer ON ledger_transfer.pending_id = rallies_join.transfer_id
+             WHERE rallies_join.rally_id = %(sale_id)s AND ledger_transfer.kind = 'posted'
+             UNION ALL
+            SELECT ledger_transfer.amount_minor::numeric / rallies_latejoin.quantity
+              FROM rallies_latejoin JOIN ledger_transfer ON ledger_transfer.id = rallies_latejoin.transfer_id
+             WHERE rallies_latejoin.rally_id = %(sale_id)s) AS paid
+    """,
+)
+
+COUNT_ADDS_UP = Check(
+    "joiners",
+    "The count that made the price is the number of fans who joined and stayed: no join lost, none invented.",
+    f"""
+    SELECT (SELECT count(*) FROM rallies_join WHERE rally_id = %(sale_id)s AND {_COUNTED}) AS expected,
+           (SELECT coalesce(sum(joiners), 0) FROM rallies_bucket WHERE rally_id = %(sale_id)s) AS found
+    """,  # noqa: S608  # a constant
+)
+
+UNITS_ADD_UP = Check(
+    "units",
+    "The units counted are the units that fans joined with.",
+    f"""
+    SELECT (SELECT coalesce(sum(quantity), 0) FROM rallies_join WHERE rally_id = %(sale_id)s AND {_COUNTED}) AS expected,
+           (SELECT coalesce(sum(units), 0) FROM rallies_bucket WHERE rally_id = %(sale_id)s) AS found
+    """,  # noqa: S608  # a constant
+)
+
+LIMITS_ADD_UP = Check(
+    "joins_with_a_limit",
+    "Joins with a limit on the price are counted under the first price they accept, in every bucket.",
+    f"""
+    SELECT 0 AS expected, count(*) AS found
+      FROM (SELECT bucket, level, count(*) AS joiners, sum(quantity) AS units FROM rallies_join
+             WHERE rally_id = %(sale_id)s AND level > 0 AND {_COUNTED} GROUP BY bucket, level) AS joined
+      FULL JOIN (SELECT number, level, joiners, units FROM rallies_limitedcount
+                  WHERE rally_id = %(sale_id)s AND (joiners > 0 OR units > 0)) AS counted
+        ON counted.number = joined.bucket AND counted.level = joined.level
+     WHERE joined.joiners IS DISTINCT FROM counted.joiners OR joined.units IS DISTINCT FROM counted.units
+    """,  # noqa: S608  # a constant
+)
+
+NO_DOUBLE_JOINS = Check(
+    "double_joins",
+    "No fan is in twice, however often the button was pressed.",
+    """
+    SELECT 0 AS expected, count(*) AS found
+      FROM (SELECT 1 FROM rallies_join WHERE rally_id = %(sale_id)s GROUP BY fan_id HAVING count(*) > 1) AS doubled
+    """,
+)
+
+PRICE_IS_THE_TIERS = Check(
+    "price_of_the_tier",
+    "The final price is that of the last sealed tier that enough fans accepted, worked out again from the joins.",
+    f"""
+    SELECT coalesce((SELECT min(price_minor) FROM rallies_tier AS tier
+                      WHERE rally_id = %(sale_id)s
+                        AND (level = 0 OR from_count <=
+                            (SELECT coalesce(sum(CASE WHEN rallies_rally.basis = 'units' THEN quantity ELSE 1 END), 0)
+                               FROM rallies_join
+                              WHERE rallies_join.rally_id = %(sale_id)s AND {_COUNTED}
+                                AND rallies_join.level <= tier.level))), 0) AS expected,
+           coalesce(rallies_outcome.price_minor,
+                    (SELECT min(price_minor) FROM rallies_tier AS tier
+                      WHERE rally_id = %(sale_id)s
+                        AND (level = 0 OR from_count <=
+                            (SELECT coalesce(sum(CASE WHEN rallies_rally.basis = 'units' THEN units ELSE joiners END), 0)
+                               FROM rallies_bucket WHERE rallies_bucket.rally_id = %(sale_id)s)
+                          - (SELECT coalesce(sum(CASE WHEN rallies_rally.basis = 'units' THEN units ELSE joiners END), 0)
+                               FROM rallies_limitedcount
+                              WHERE rallies_limitedcount.rally_id = %(sale_id)s
+                                AND rallies_limitedcount.level > tier.level)))) AS found
+      FROM rallies_rally LEFT JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_rally.sale_id
+     WHERE rallies_rally.sale_id = %(sale_id)s
+    """,  # noqa: S608  # a constant
+)
+
+TIERS_ARE_SEALED = Check(
+    "tiers_sealed",
+    "The tiers are the ones sealed before the rally opened, and every join was made under those terms.",
+    """
+    SELECT 0 AS expected,
+           (SELECT count(*) FROM rallies_tier, rallies_rally, sales_sealedterms
+             WHERE rallies_tier.rally_id = %(sale_id)s AND rallies_rally.sale_id = %(sale_id)s
+               AND sales_sealedterms.sale_id = %(sale_id)s AND sales_sealedterms.version = sales_sale.terms_version
+               AND position('tier_' || rallies_tier.level + 1 || ': ' || rallies_tier.price_minor || ' from '
+                            || rallies_tier.from_count || ' ' || rallies_rally.basis || E'\\n' IN sales_sealedterms.text) = 0)
+         + (SELECT count(*) FROM rallies_join
+             WHERE rally_id = %(sale_id)s AND rallies_join.terms_sha256 <> sales_sale.terms_sha256) AS found
+      FROM sales_sale WHERE id = %(sale_id)s
+    """,
+)
+
+NO_DOUBLE_CHARGES = Check(
+    "double_charges",
+    "No join was charged more than once.",
+    """
+    SELECT 0 AS expected, count(*) AS found
+      FROM (SELECT 1 FROM rallies_join JOIN ledger_transfer ON ledger_transfer.pending_id = rallies_join.transfer_id
+             WHERE rallies_join.rally_id = %(sale_id)s
+             GROUP BY rallies_join.fan_id HAVING count(*) > 1) AS doubled
+    """,
+)
+
+HOLDS_END = Check(
+    "held_captured_released",
+    "Of each join, what was held is still held, or was captured or released, to the last cent: held less captured less "
+    "released is nothing.",
+    """
+    SELECT 0 AS expected, count(*) AS found
+      FROM rallies_join
+      JOIN rallies_tier ON rallies_tier.rally_id = rallies_join.rally_id AND rallies_tier.level = rallies_join.level
+      LEFT JOIN ledger_transfer AS hold ON hold.id = rallies_join.transfer_id
+      LEFT JOIN ledger_transfer AS ending ON ending.pending_id = rallies_join.transfer_id
+      LEFT JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_join.rally_id
+     WHERE rallies_join.rally_id = %(sale_id)s
+       AND (coalesce(hold.held_minor, 0) <> rallies_tier.price_minor * rallies_join.quantity
+            OR hold.held_minor + coalesce(ending.held_minor, 0) <> CASE WHEN rallies_join.state = 'joined'
+                                                                        THEN hold.held_minor ELSE 0 END
+            OR coalesce(ending.amount_minor, 0) <> CASE WHEN rallies_join.state IN ('paid', 'refunded')
+                                                        THEN rallies_outcome.price_minor * rallies_join.quantity ELSE 0 END)
+    """,
+)
+
+LIMIT_KEPT = Check(
+    "limit_kept",
+    "Nobody paid more than they agreed to, and everybody who accepted the final price of a rally that ran was charged.",
+    """
+    SELECT 0 AS expected, count(*) AS found
+      FROM rallies_join
+      JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_join.rally_id
+     WHERE rallies_join.rally_id = %(sale_id)s AND rallies_join.state IN ('paid', 'refunded', 'released')
+       AND (rallies_join.state <> 'released')
+        <> (rallies_outcome.did_run AND rallies_join.level <= rallies_outcome.level
+            AND coalesce(rallies_outcome.price_minor <= rallies_join.only_at_or_below_minor, TRUE))
+    """,
+)
+
+FAN_LIMIT_KEPT = Check(
+    "limit_per_fan",
+    "No fan has more units than the terms allow.",
+    """
+    SELECT 0 AS expected, count(*) AS found
+      FROM (SELECT fan_id, quantity FROM rallies_join WHERE rally_id = %(sale_id)s AND state IN ('joined', 'paid')
+             UNION ALL
+            SELECT fan_id, quantity FROM rallies_latejoin WHERE rally_id = %(sale_id)s) AS taken
+     WHERE fan_id IN (SELECT fan_id FROM (
+               SELECT fan_id, quantity FROM rallies_join WHERE rally_id = %(sale_id)s AND state IN ('joined', 'paid')
+                UNION ALL
+               SELECT fan_id, quantity FROM rallies_latejoin WHERE rally_id = %(sale_id)s) AS each_taken
+            GROUP BY fan_id
+           HAVING sum(quantity) > (SELECT limit_per_fan FROM rallies_rally WHERE sale_id = %(sale_id)s))
+    """,
+)
+
+CAP_KEPT = Check(
+    "cap",
+    "Under a cap, the units taken and the units left are the cap: none was sold that did not exist.",
+    f"""
+    SELECT coalesce(cap_units, 0) AS expected,
+           CASE WHEN cap_units IS NULL THEN 0
+                ELSE (SELECT sum(units_left) FROM rallies_bucket WHERE rally_id = %(sale_id)s)
+                   + (SELECT coalesce(sum(quantity), 0) FROM rallies_join
+                       WHERE rally_id = %(sale_id)s AND {_COUNTED} AND (state <> 'released' OR sales_sale.state = 'cancelled'))
+                   + (SELECT coalesce(sum(quantity), 0) FROM rallies_latejoin WHERE rally_id = %(sale_id)s) END AS found
+      FROM rallies_rally JOIN sales_sale ON sales_sale.id = rallies_rally.sale_id
+     WHERE rallies_rally.sale_id = %(sale_id)s
+    """,  # noqa: S608  # a constant
+)
+
+SELLER_CREDITED = Check(
+    "seller_credited",
+    "The seller was credited exactly the final price for every unit paid, less the fee of each join.",
+    """
+    SELECT (SELECT coalesce(sum(rallies_outcome.price_minor * quantity
+                                - rallies_outcome.price_minor * quantity * rallies_rally.fee_bps / 10000), 0)
+              FROM (SELECT quantity FROM rallies_join WHERE rally_id = %(sale_id)s AND state = 'paid'
+                     UNION ALL
+                    SELECT quantity FROM rallies_latejoin WHERE rally_id = %(sale_id)s) AS paid) AS expected,
+           (SELECT coalesce(sum(CASE WHEN code IN ('proceeds', 'late_join', 'fee_back') THEN amount_minor
+                                     ELSE -amount_minor END), 0)
+              FROM ledger_transfer
+             WHERE (subject_id = %(sale_id)s AND code IN ('proceeds', 'fee'))
+                OR (subject_id IN (SELECT id FROM rallies_join WHERE rally_id = %(sale_id)s AND state = 'refunded')
+                    AND code IN ('refund', 'fee_back'))
+                OR (subject_id IN (SELECT id FROM rallies_latejoin WHERE rally_id = %(sale_id)s)
+                    AND code IN ('late_join', 'late_fee'))) AS found
+      FROM rallies_rally LEFT JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_rally.sale_id
+     WHERE rallies_rally.sale_id = %(sale_id)s
+    """,
+)
+
+ESCROW_EMPTY = Check(
+    "nothing_stays_behind",
+    "What is captured goes to the seller in the same step: the sale itself never keeps money.",
+    """
+    SELECT 0 AS expected,
+           coalesce((SELECT sum(CASE WHEN credit_account_id = escrow.id THEN amount_minor ELSE -amount_minor END)
+                       FROM ledger_transfer
+                      WHERE credit_account_id = escrow.id OR debit_account_id = escrow.id), 0) AS found
+      FROM ledger_account AS escrow WHERE escrow.owner_id = %(sale_id)s AND escrow.kind = 'escrow'
+    """,
+)
+
+NOTHING_UNSETTLED = Check(
+    "nothing_unsettled",
+    "Once the rally is settled, nobody's money is still held.",
+    """
+    SELECT 0 AS expected,
+           (SELECT count(*) FROM rallies_join WHERE rally_id = %(sale_id)s AND state = 'joined'
+               AND sales_sale.state = 'settled') AS found
+      FROM sales_sale WHERE id = %(sale_id)s
+    """,
+)
+
+NO_ORPHANS = Check(
+    "orphans",
+    "Every join, hold and invitation belongs to something that exists.",
+    """
+    SELECT 0 AS expected,
+           (SELECT count(*) FROM rallies_join
+              LEFT JOIN accounts_user ON accounts_user.id = rallies_join.fan_id
+              LEFT JOIN ledger_transfer ON ledger_transfer.id = rallies_join.transfer_id
+              LEFT JOIN sales_sale ON sales_sale.id = rallies_join.rally_id
+              LEFT JOIN rallies_join AS inviter ON inviter.rally_id = rallies_join.rally_id
+                                               AND inviter.fan_id = rallies_join.invited_by_id
+             WHERE rallies_join.rally_id = %(sale_id)s
+               AND (accounts_user.id IS NULL OR ledger_transfer.id IS NULL OR sales_sale.id IS NULL
+                    OR (rallies_join.invited_by_id IS NOT NULL AND inviter.fan_id IS NULL))) AS found
+    """,
+)
+
+CHECKS = [
+    ONE_PRICE, COUNT_ADDS_UP, UNITS_ADD_UP, LIMITS_ADD_UP, NO_DOUBLE_JOINS, PRICE_IS_THE_TIERS, TIERS_ARE_SEALED,
+    TERMS_HASH_HOLDS, NO_DOUBLE_CHARGES, HOLDS_END, LIMIT_KEPT, FAN_LIMIT_KEPT, CAP_KEPT, SELLER_CREDITED, ESCROW_EMPTY,
+    NOTHING_UNSETTLED, NO_ORPHANS,
+]  # fmt: skip

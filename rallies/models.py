@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from dsql.fields import UUIDv7Field
+
+CAP_MAX = 10_000_000
+LIMIT_MAX = 1_000
+BUCKETS = 128
+
+
+class Basis(models.TextChoices):
+    """What the tiers count."""
+
+    JOINERS = "joiners", _("Joiners")
+    UNITS = "units", _("Units")
+
+
+class Audience(models.TextChoices):
+    EVERYONE = "everyone", _("Every verified fan")
+    INVITED = "invited", _("Only fans with an invite link")
+
+
+class Rally(models.Model):
+    """One product for a crowd: the price of a unit falls as people join, and all pay the price it ends at."""
+
+    sale = models.OneToOneField("sales.Sale", models.PROTECT, primary_key=True, related_name="rally")
+    basis = models.CharField(max_length=7, choices=Basis.choices, default=Basis.JOINERS)
+    minimum = models.IntegerField(default=1)  # of joiners or units, as the basis says; with fewer nobody pays
+    cap_units = models.IntegerField(null=True, blank=True)
+    limit_per_fan = models.IntegerField(default=1)  # units
+    audience = models.CharField(max_length=8, choices=Audience.choices, default=Audience.EVERYONE)
+    late_joins = models.BooleanField(default=False)  # at the final price, while the cap leaves units
+    seller_invite = models.CharField(max_length=16)  # the code of the seller's own invite link
+    fee_bps = models.IntegerField()
+
+    class Meta:
+        verbose_name_plural = "rallies"
+        constraints = [
+            models.CheckConstraint(condition=Q(minimum__gt=0), name="rally_minimum_above_zero"),
+            models.CheckConstraint(
+                condition=Q(cap_units__isnull=True) | Q(cap_units__gt=0, cap_units__lte=CAP_MAX),
+                name="rally_cap_within_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(limit_per_fan__gt=0, limit_per_fan__lte=LIMIT_MAX), name="rally_limit_within_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(late_joins=False) | Q(cap_units__isnull=False), name="rally_late_joins_need_a_cap"
+            ),
+            models.CheckConstraint(condition=Q(fee_bps__gte=0, fee_bps__lte=10_000), name="rally_fee_is_a_share"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.sale_id)
+
+
+class Tier(models.Model):
+    """A step of the staircase: from so many joiners (or units) on, a unit costs so much."""
+
+    pk = models.CompositePrimaryKey("rally_id", "level")
+    rally = models.ForeignKey(Rally, models.PROTECT, related_name="tiers", db_index=False)
+    level = models.IntegerField()
+    from_count = models.IntegerField()
+    price_minor = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["level"]
+        constraints = [
+            models.CheckConstraint(condition=Q(from_count__gt=0, price_minor__gt=0), name="rally_tier_above_zero"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rally_id} from {self.from_count}: {self.price_minor}"
+
+
+class Bucket(models.Model):
+    """A part of the count of those who have joined, and of the units left under a cap.
+
+    Every join and every leave writes one, so closing all of them fixes the count for certain; several rows, so that each process
+    can keep to one of its own.
+    """
+
+    pk = models.CompositePrimaryKey("rally_id", "number")
+    rally = models.ForeignKey(Rally, models.PROTECT, related_name="buckets", db_index=False)
+    number = models.IntegerField()
+    joiners = models.IntegerField(default=0)
+    units = models.IntegerField(default=0)
+    units_left = models.IntegerField(null=True)  # NULL: no cap
+    is_closed = models.BooleanField(default=False)
+    version = models.BigIntegerField(default=0)  # grows by one with every write
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(joiners__gte=0, units__gte=0), name="rally_bucket_count_not_negative"),
+            models.CheckConstraint(
+                condition=Q(units_left__isnull=True) | Q(units_left__gte=0), name="rally_bucket_never_oversold"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rally_id} #{self.number}: {self.joiners}"
+
+
+class LimitedCount(models.Model):
+    """Of a bucket's count, those who joined with a limit on the price, by the first tier they accept.
+
+    Only ever written together with the bucket, on which writers contend.
+    """
+
+    pk = models.CompositePrimaryKey("rally_id", "number", "level")
+    rally = models.ForeignKey(Rally, models.PROTECT, related_name="+", db_index=False)
+    number = models.IntegerField()
+    level = models.IntegerField()
+    joiners = models.IntegerField()
+    units = models.IntegerField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(level__gt=0), name="rally_limited_has_a_level"),
+            models.CheckConstraint(condition=Q(joiners__gte=0, units__gte=0), name="rally_limited_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rally_id} #{self.number} level {self.level}: {self.joiners}"
+
+
+class JoinState(models.TextChoices):
+    JOINED = "joined", _("Joined")  # the most it can cost is held in the wallet
+    LEFT = "left", _("Left")  # by the fan, before the close
+    REMOVED = "removed", _("Removed by the seller")
+    PAID = "paid", _("Paid")
+    RELEASED = "released", _("Not charged")  # the rally did not run, was called off, or ended above the fan's limit
+    REFUNDED = "refunded", _("Refunded")
+
+
+# Joins that are not part of the crowd.
+NOT_COUNTED = [JoinState.LEFT, JoinState.REMOVED]
+
+
+class Join(models.Model):
+    """A fan's place in a rally: once per fan by the primary key, however often the button is pressed."""
+
+    pk = models.CompositePrimaryKey("rally_id", "fan_id")
+    rally = models.ForeignKey(Rally, models.PROTECT, related_name="joins", db_index=False)
+    fan = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="joins", db_index=False)
+    id = models.UUIDField(unique=True)  # for receipts and the ledger
+    idempotency_key = models.UUIDField()
+    quantity = models.IntegerField()
+    only_at_or_below_minor = models.BigIntegerField(null=True)  # the fan's limit on the price of a unit
+    level = models.IntegerField()  # the first tier it accepts
+    bucket = models.IntegerField()  # the one that counts it
+    state = models.CharField(max_length=8, choices=JoinState.choices)
+    transfer_id = models.UUIDField()  # the hold
+    invite_code = models.CharField(max_length=16)
+    invited_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False
+    )
+    terms_sha256 = models.CharField(max_length=64)
+    joined_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["rally", "invite_code"], name="rally_invite_code_names_one_fan"),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="rally_join_quantity_above_zero"),
+        ]
+        indexes = [
+            models.Index(fields=["fan", "joined_at"], name="rally_join_by_fan"),
+            models.Index(fields=["rally", "invited_by"], name="rally_join_by_inviter"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.fan_id} in {self.rally_id}"
+
+
+class Outcome(models.Model):
+    """What a rally ended at: the count and the price, fixed once when settling begins; the primary key admits one.
+
+    `settled_up_to` is how far settling has come in the order of fans: it is what two settlers contend on.
+    """
+
+    rally = models.OneToOneField(Rally, models.PROTECT, primary_key=True, related_name="outcome")
+    joiners = models.IntegerField()  # who accept the final price; all others go free
+    units = models.IntegerField()
+    level = models.IntegerField()
+    price_minor = models.BigIntegerField()
+    did_run = models.BooleanField()  # enough joined; otherwise nobody pays
+    fixed_at = models.DateTimeField()
+    settled_up_to = models.UUIDField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.rally_id}: {self.joiners} at {self.price_minor}"
+
+
+class Settlement(models.Model):
+    """One chunk of joins, charged or let go, with what was passed on to the seller."""
+
+    id = UUIDv7Field(primary_key=True)
+    rally = models.ForeignKey(Rally, models.PROTECT, related_name="settlements", db_index=False)
+    number = models.IntegerField()
+    charged = models.IntegerField()
+    released = models.IntegerField()
+    gross_minor = models.BigIntegerField()
+    fee_minor = models.BigIntegerField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["rally", "number"], name="rally_settlement_chunks_in_order")]
+
+    def __str__(self) -> str:
+        return f"{self.rally_id} #{self.number}"
+
+
+class LateJoin(models.Model):
+    """A purchase after the end at the final price, from what the cap left over. Once per fan."""
+
+    pk = models.CompositePrimaryKey("rally_id", "fan_id")
+    rally = models.ForeignKey(Rally, models.PROTECT, related_name="late_joins_made", db_index=False)
+    fan = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="late_joins", db_index=False)
+    id = models.UUIDField(unique=True)
+    idempotency_key = models.UUIDField()
+    quantity = models.IntegerField()
+    transfer_id = models.UUIDField()
+    terms_sha256 = models.CharField(max_length=64)
+    joined_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(quantity__gt=0), name="rally_late_quantity_above_zero")]
+
+    def __str__(self) -> str:
+        return f"{self.fan_id} in {self.rally_id}, late"
