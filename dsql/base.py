@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -15,18 +17,19 @@ from django.db.backends.postgresql import base as postgresql
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from psycopg.pq import TransactionStatus
 
-from dsql import faults
-from dsql.auth import DATABASE_NAME, EndpointConnection
+from dsql import faults, pools
+from dsql.auth import DATABASE_NAME
 from dsql.client import DatabaseClient
 from dsql.creation import DatabaseCreation
+from dsql.dialing import DialedConnection, StrictDialedConnection
+from dsql.endpoints import Route, read_endpoints, route_to
 from dsql.features import DatabaseFeatures
 from dsql.introspection import DatabaseIntrospection
 from dsql.operations import DatabaseOperations
 from dsql.orphans import find_orphans
 from dsql.schema import DatabaseSchemaEditor
-from dsql.strict.connection import StrictConnection
 from dsql.strict.cursor import StrictCursor, StrictServerBindingCursor
-from dsql.strict.session import Caps
+from dsql.strict.session import CONFLICT_PLACES
 from dsql.transactions import CommitState, is_unavailable
 from dsql.types import DATA_TYPE_CHECKS, DATA_TYPE_SUFFIXES, DATA_TYPES
 
@@ -34,23 +37,29 @@ from dsql.types import DATA_TYPE_CHECKS, DATA_TYPE_SUFFIXES, DATA_TYPES
 OWN_OPTIONS = (
     "strict",
     "endpoints",
+    "live",
     "region",
+    "statement_deadline_s",
+    "schema",
     "row_cap",
     "size_cap_bytes",
     "age_cap_s",
     "lock_timeout_ms",
+    "conflicts_at",
+    "slow_builds",
     "foreign_keys",
     "pool",
 )
-POOL_LIFETIME_S = 50 * 60  # DSQL ends a connection after an hour
 LOCK_TIMEOUT_MS = 200
+STATEMENT_DEADLINE_S = 60.0
+TRANSACTION_AGE_MAX_S = 300  # DSQL's: what waits longer waits in vain
 
 
 class DatabaseWrapper(postgresql.DatabaseWrapper):
     """A PostgreSQL wrapper that keeps to what DSQL can do.
 
     The vendor stays "postgresql": Django and third-party apps choose their SQL by it, and DSQL speaks PostgreSQL's.
-    With OPTIONS["endpoints"] it talks to DSQL; without, to an ordinary PostgreSQL, by default in strict mode.
+    With OPTIONS["endpoints"] of DSQL's it talks to DSQL; else to an ordinary PostgreSQL, by default in strict mode.
     """
 
     display_name = "Aurora DSQL"
@@ -66,20 +75,23 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
     features_class = DatabaseFeatures
     introspection_class = DatabaseIntrospection
     ops_class = DatabaseOperations
-    _connection_pools: dict[str, Any] = {}
+    _connection_pools = pools.pools
 
     def __init__(self, settings_dict: dict[str, Any], alias: str = "default") -> None:
         # Server-side cursors need DECLARE, which DSQL does not have.
         settings_dict["DISABLE_SERVER_SIDE_CURSORS"] = True
         super().__init__(settings_dict, alias)
         options = settings_dict["OPTIONS"]
-        self.is_live = bool(options.get("endpoints"))
+        endpoints = read_endpoints(options)
+        self.is_live = any(endpoint.region for endpoint in endpoints)
+        self.route: Route | None = route_to(endpoints)
         # DSQL itself needs no strict mode, and the maintenance connection creates test databases, which it forbids.
         self.is_strict = not self.is_live and alias != NO_DB_ALIAS and options.get("strict", True)
         self.commit_state = CommitState.NONE
         self.commit_hook_error: BaseException | None = None
+        self.journal: Any = None  # of the migration that `migrate` is running
         self.execute_wrappers.append(faults.around_statement)
-        _check_options(options)
+        _check_options(options, is_live=self.is_live)
 
     @property
     def speaks_dsql(self) -> bool:
@@ -93,15 +105,12 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         params = super().get_connection_params()
         for name in OWN_OPTIONS:
             params.pop(name, None)
+        params["route"] = self.route
+        params["statement_deadline_s"] = options.get("statement_deadline_s", STATEMENT_DEADLINE_S)
         if self.is_live:
             # Host, port, password and TLS come from the endpoint that is dialled.
             params = {name: value for name, value in params.items() if name not in ("host", "port", "password")}
-            return {
-                **params,
-                "dbname": DATABASE_NAME,
-                "endpoints": options["endpoints"],
-                "region": options.get("region"),
-            }
+            return {**params, "dbname": DATABASE_NAME}
         start_options = {"default_transaction_isolation": r"repeatable\ read", "timezone": "UTC"}
         if self.is_strict:
             binds_on_server = options.get("server_side_binding") is True
@@ -133,33 +142,72 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         return self._connection_pools[self.alias]
 
     def _make_pool(self, pool_options: dict[str, Any]) -> Any:
-        from psycopg_pool import ConnectionPool
-
         if self.settings_dict.get("CONN_MAX_AGE", 0) != 0:
             raise ImproperlyConfigured("Pooling doesn't support persistent connections.")
-        return ConnectionPool(
-            open=False,  # opened by the first connection, not by importing the settings
+        return pools.Pool(
             connection_class=self._connection_class,
             kwargs={**self.get_connection_params(), "autocommit": True},
             configure=self._configure_connection,
-            check=ConnectionPool.check_connection if self.settings_dict["CONN_HEALTH_CHECKS"] else None,
-            **{"max_lifetime": POOL_LIFETIME_S, **pool_options},
+            check=pools.ask_server if self.settings_dict["CONN_HEALTH_CHECKS"] else None,
+            **pool_options,
         )
 
     @property
-    def _connection_class(self) -> type[psycopg.Connection[Any]]:
-        if self.is_live:
-            return EndpointConnection
-        return StrictConnection if self.is_strict else psycopg.Connection
+    def _connection_class(self) -> type[DialedConnection]:
+        return StrictDialedConnection if self.is_strict else DialedConnection
+
+    @property
+    def endpoint(self) -> str | None:
+        """The name of the endpoint that the open connection goes to; None without a connection or without endpoints."""
+        endpoint = getattr(self.connection, "endpoint", None)
+        return endpoint.name if endpoint else None
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Also closes a connection that is nearly an hour old, or should go to a nearer endpoint. Called between requests."""
+        if self.connection is not None and self.connection.is_due_for_replacement:
+            self.close()
+            return
+        super().close_if_unusable_or_obsolete()
+
+    def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
+        """As in Django, but not worth a connection of its own: every connection begins with autocommit on.
+
+        Django asks for it after a COMMIT that lost its connection, and would dial a server that may just have hung.
+        """
+        if autocommit and self.connection is None and self.settings_dict["AUTOCOMMIT"]:
+            self.validate_no_atomic_block()
+            self.autocommit = True
+            return
+        super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
+
+    @contextmanager
+    def statement_deadline(self, seconds: float | None) -> Iterator[None]:
+        """Another OPTIONS["statement_deadline_s"] for the statements in the block; None: wait for ever."""
+        self.ensure_connection()
+        with self.connection.deadline(seconds):
+            yield
+
+    def _configure_timezone(self, connection: psycopg.Connection[Any]) -> bool:
+        # Written into the statement: SET takes no parameters, which server-side binding would send.
+        name = self.timezone_name
+        if not name or connection.info.parameter_status("TimeZone") == name:
+            return False
+        with connection.cursor() as cursor:
+            cursor.execute(psycopg.sql.SQL("SET TIME ZONE {}").format(psycopg.sql.Literal(name)))
+        return True
 
     def _configure_connection(self, connection: psycopg.Connection[Any]) -> Any:
         self._limit(connection)
-        return super()._configure_connection(connection)
+        needs_commit = super()._configure_connection(connection)
+        if schema := self.settings_dict["OPTIONS"].get("schema"):
+            connection.execute(f"SET search_path TO {self.ops.quote_name(schema)}")
+            needs_commit = True
+        return needs_commit
 
     def _limit(self, connection: psycopg.Connection[Any]) -> None:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        if isinstance(connection, StrictConnection):
-            connection.session.caps = Caps.from_options(self.settings_dict["OPTIONS"])
+        if isinstance(connection, StrictDialedConnection):
+            connection.session.configure(self.settings_dict["OPTIONS"])
 
     # -- committing
 
@@ -177,6 +225,7 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
             raise InternalError("A statement of this transaction failed, so it cannot be committed.")
         self.commit_state = CommitState.SENT
         try:
+            faults.instead_of_commit(self)
             super()._commit()
             faults.after_commit(self)
         except Exception as error:
@@ -200,19 +249,32 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
     def check_constraints(self, table_names: Any = None) -> None:
         """Raise IntegrityError for rows of `table_names` that lost their parent; without names, check nothing.
 
-        Django calls this without names after every test case, which would read the whole database each time.
+        Django calls this without names after every test case, which would read the whole database each time. With
+        OPTIONS["foreign_keys"] = "enforce" the database checks by itself, now instead of at COMMIT.
         """
+        if self.features.supports_foreign_keys:
+            super().check_constraints(table_names)
+            return
         if table_names and (orphans := find_orphans(self.alias, set(table_names))):
             raise IntegrityError(f"Rows without their parent: {orphans}")
 
 
-def _check_options(options: dict[str, Any]) -> None:
+def _check_options(options: dict[str, Any], *, is_live: bool) -> None:
     if options.get("isolation_level") not in (None, IsolationLevel.REPEATABLE_READ):
         raise ImproperlyConfigured(
             "DSQL knows one isolation level, REPEATABLE READ; remove OPTIONS['isolation_level']."
         )
-    if options.get("foreign_keys", "skip") != "skip":
-        raise ImproperlyConfigured("OPTIONS['foreign_keys'] must be 'skip': constraints between tables are not made.")
+    if options.get("foreign_keys", "skip") not in ("skip", "enforce"):
+        raise ImproperlyConfigured("OPTIONS['foreign_keys'] must be 'skip' or 'enforce'.")
+    if options.get("conflicts_at", "commit") not in CONFLICT_PLACES:
+        raise ImproperlyConfigured("OPTIONS['conflicts_at'] must be 'commit' or 'statement'.")
     for name in ("options", "assume_role"):
         if options.get(name):
             raise ImproperlyConfigured(f"OPTIONS['{name}'] is refused by DSQL.")
+    if is_live and options.get("sslmode", "verify-full") != "verify-full":
+        raise ImproperlyConfigured("OPTIONS['sslmode'] must be 'verify-full': a token is a password.")
+    deadline_s = options.get("statement_deadline_s", STATEMENT_DEADLINE_S)
+    if deadline_s is not None and not 0 < deadline_s <= TRANSACTION_AGE_MAX_S:
+        raise ImproperlyConfigured(
+            f"OPTIONS['statement_deadline_s'] must be None or up to {TRANSACTION_AGE_MAX_S}, when DSQL ends a transaction."
+        )

@@ -1,23 +1,36 @@
-"""Deterministic faults for tests: conflicts at COMMIT, lost answers, failing statements, and a place to stop.
+"""Deterministic faults for tests: at connecting, at statements, at COMMIT; and a place to stop.
 
 Everything here is off until a context manager turns it on, for every thread of the process, and each one counts
 what it did. `observe` is for tools that must stop a thread before each statement and each COMMIT.
+
+| what goes wrong | rows of the transaction | what the caller can know |
+|---|---|---|
+| `fail_commits`, `fail_statement`, `schema_changed` | gone | that they are gone: run again |
+| `lose_commits`, `unavailable_commits(committed=False)` | gone | nothing |
+| `lose_commit_answers`, `unavailable_commits(committed=True)` | there | nothing |
+| `refuse_connections` | none yet | that nothing was done |
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, OperationalError
+from django.db import DEFAULT_DB_ALIAS, InternalError, OperationalError, connections
 
 from dsql.strict.refusals import CONFLICT_MESSAGE, Refusal
 
 LOST_MESSAGE = "server closed the connection unexpectedly"
+UNAVAILABLE_MESSAGE = "server unavailable"
+SCHEMA_CHANGED = Refusal("40001", "schema has been updated by another transaction (OC001)")
+EXPIRED_TOKEN_MESSAGE = (
+    "connection failed: FATAL:  unable to accept connection, access denied\nHINT:  Signature expired"  # noqa: S105
+)
 
 Observer = Callable[[str, str | None, Any], None]
 
@@ -33,8 +46,10 @@ class Injection:
 
     def take(self, connection: Any) -> bool:
         """Whether the fault happens now, on `connection`."""
-        if connection.alias != self.using:
-            return False
+        return connection.alias == self.using and self.take_any()
+
+    def take_any(self) -> bool:
+        """Whether the fault happens now, on whatever connection."""
         with self._lock:
             if self.remaining <= 0:
                 return False
@@ -57,8 +72,40 @@ class _StatementFault(Injection):
         return super().take(connection)
 
 
+@dataclass(eq=False)
+class _SchemaChange(Injection):
+    """Met once by each connection that is older than it, but for the one that made the change."""
+
+    author: Any = None
+    made_at: float = field(default_factory=time.monotonic)
+    _met_by: set[int] = field(default_factory=set, repr=False)
+
+    def take(self, connection: Any) -> bool:
+        session = connection.connection
+        if connection.alias != self.using or session is None or session is self.author:
+            return False
+        if getattr(session, "made_at", 0) > self.made_at:
+            return False  # a new connection has read the new catalog
+        with self._lock:
+            if session.pgconn.backend_pid in self._met_by:
+                return False
+            self._met_by.add(session.pgconn.backend_pid)
+            self.injected += 1
+            return True
+
+
+@dataclass(eq=False)
+class _RefusedConnection(Injection):
+    message: str = EXPIRED_TOKEN_MESSAGE
+
+
+_refused_connections: list[_RefusedConnection] = []
+_schema_changes: list[_SchemaChange] = []
 _failing_commits: list[Injection] = []
+_lost_commits: list[Injection] = []
 _losing_commits: list[Injection] = []
+_unavailable_commits: list[Injection] = []
+_unavailable_answers: list[Injection] = []
 _failing_statements: list[_StatementFault] = []
 _observers: list[Observer] = []
 
@@ -74,6 +121,38 @@ def fail_commits(times: int = 1, using: str = DEFAULT_DB_ALIAS) -> Iterator[Inje
 def lose_commit_answers(times: int = 1, using: str = DEFAULT_DB_ALIAS) -> Iterator[Injection]:
     """The next `times` COMMITs succeed, and their connection dies before the answer arrives."""
     with _planned(_losing_commits, Injection(using, times)) as injection:
+        yield injection
+
+
+@contextmanager
+def lose_commits(times: int = 1, using: str = DEFAULT_DB_ALIAS) -> Iterator[Injection]:
+    """The next `times` COMMITs get lost together with their connection, before they reach the server."""
+    with _planned(_lost_commits, Injection(using, times)) as injection:
+        yield injection
+
+
+@contextmanager
+def unavailable_commits(times: int = 1, *, committed: bool, using: str = DEFAULT_DB_ALIAS) -> Iterator[Injection]:
+    """The next `times` COMMITs are answered "server unavailable" (XX000), after they were done or instead."""
+    plans = _unavailable_answers if committed else _unavailable_commits
+    with _planned(plans, Injection(using, times)) as injection:
+        yield injection
+
+
+@contextmanager
+def schema_changed(using: str = DEFAULT_DB_ALIAS) -> Iterator[Injection]:
+    """Another session ran DDL just now: each connection that is open but this thread's meets OC001, once.
+
+    It meets it at its next statement, or at COMMIT when no statement comes before.
+    """
+    with _planned(_schema_changes, _SchemaChange(using, 0, author=connections[using].connection)) as injection:
+        yield injection
+
+
+@contextmanager
+def refuse_connections(times: int = 1, message: str = EXPIRED_TOKEN_MESSAGE) -> Iterator[Injection]:
+    """The next `times` logins of the process, of any alias, are refused; by default because the token is too old."""
+    with _planned(_refused_connections, _RefusedConnection("", times, message=message)) as injection:
         yield injection
 
 
@@ -111,35 +190,70 @@ def before_commit(hook: Callable[[], None]) -> Iterator[None]:
         yield
 
 
+def before_login() -> None:
+    """Called before each attempt to log in."""
+    for refused in tuple(_refused_connections):
+        if refused.take_any():
+            raise psycopg.OperationalError(refused.message)
+
+
 def around_statement(execute: Any, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
     """The execute wrapper that every connection of this backend carries."""
-    if _observers or _failing_statements:
+    if _observers or _failing_statements or _schema_changes:
         connection = context["connection"]
         for observer in tuple(_observers):
             observer("statement", str(sql), connection)
         for fault in tuple(_failing_statements):
             if fault.take(connection):
                 _refuse(connection, fault.refusal)
+        if _taken(_schema_changes, connection):
+            _refuse(connection, SCHEMA_CHANGED)
     return execute(sql, params, many, context)
 
 
 def at_commit(connection: Any) -> None:
     """Called with COMMIT still unsent: lets observers stop here, and fails the COMMIT when that is planned."""
-    if not (_observers or _failing_commits):
-        return
     for observer in tuple(_observers):
         observer("commit", None, connection)
-    if any(injection.take(connection) for injection in tuple(_failing_commits)):
+    message = None
+    if _taken(_failing_commits, connection):
+        message = CONFLICT_MESSAGE
+    elif _taken(_schema_changes, connection):
+        message = SCHEMA_CHANGED.message
+    if message:
         connection.connection.rollback()
-        cause = psycopg.errors.SerializationFailure(CONFLICT_MESSAGE)
-        raise OperationalError(CONFLICT_MESSAGE) from cause
+        raise OperationalError(message) from psycopg.errors.SerializationFailure(message)
+
+
+def instead_of_commit(connection: Any) -> None:
+    """Called in place of the network: the COMMIT counts as sent, and may not arrive."""
+    if _taken(_lost_commits, connection):
+        _lose(connection)
+    if _taken(_unavailable_commits, connection):
+        connection.connection.rollback()
+        _raise_unavailable()
 
 
 def after_commit(connection: Any) -> None:
-    """Called with COMMIT done and its answer not yet passed on: cuts the connection when that is planned."""
-    if _losing_commits and any(injection.take(connection) for injection in tuple(_losing_commits)):
-        connection.connection.close()
-        raise OperationalError(LOST_MESSAGE) from psycopg.OperationalError(LOST_MESSAGE)
+    """Called with COMMIT done and its answer not yet passed on: spoils the answer when that is planned."""
+    if _taken(_losing_commits, connection):
+        _lose(connection)
+    if _taken(_unavailable_answers, connection):
+        _raise_unavailable()
+
+
+def _taken(plans: Sequence[Injection], connection: Any) -> bool:
+    # The lists are nearly always empty, and every statement and COMMIT comes by.
+    return bool(plans) and any(injection.take(connection) for injection in tuple(plans))
+
+
+def _lose(connection: Any) -> NoReturn:
+    connection.connection.close()
+    raise OperationalError(LOST_MESSAGE) from psycopg.OperationalError(LOST_MESSAGE)
+
+
+def _raise_unavailable() -> NoReturn:
+    raise InternalError(UNAVAILABLE_MESSAGE) from psycopg.errors.InternalError_(UNAVAILABLE_MESSAGE)
 
 
 @contextmanager

@@ -10,115 +10,45 @@ those changes become several statements, or on an empty table a new table.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, NotSupportedError, OperationalError
+from django.db import NotSupportedError
 from django.db.backends.ddl_references import Columns, Statement
-from django.db.backends.postgresql import schema
-from django.db.backends.utils import strip_quotes
-from django.db.models import CompositePrimaryKey, Field, Model
+from django.db.models import CompositePrimaryKey, Field, Index, Model
 from django.db.models.expressions import OrderBy
 
 from dsql.operations import BATCH_ROWS
-from dsql.transactions import is_conflict
+from dsql.remade import altered_model
+from dsql.steps import StepRunner, retried
+from dsql.types import IDENTITY_SUFFIX
 
-# After any DDL in the cluster the first statement of another connection may be refused with OC001.
-DDL_ATTEMPTS_MAX = 8
-DDL_PAUSE_S = 0.1
 NOT_NULL_SUFFIX = "_notnull"
 CHECK_SUFFIX = "_check"
-INDEX_IS_VALID_SQL = """
-    SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
-    WHERE t.relname = %s AND c.relname = %s AND pg_catalog.pg_table_is_visible(t.oid)
-"""
-CONSTRAINT_IS_VALID_SQL = """
-    SELECT con.convalidated FROM pg_constraint con JOIN pg_class t ON t.oid = con.conrelid
-    WHERE t.relname = %s AND con.conname = %s AND pg_catalog.pg_table_is_visible(t.oid)
-"""
-ASYNC_PREFIXES = ("CREATE INDEX ASYNC", "CREATE UNIQUE INDEX ASYNC", "ALTER TABLE ASYNC")
+LIMIT_PLACE = "{limit}"
+FOREIGN_KEY_SUFFIX = "_fk_%(to_table)s_%(to_column)s"
 
 
-class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
+class DatabaseSchemaEditor(StepRunner):
     sql_create_index = (
         "CREATE INDEX ASYNC %(name)s ON %(table)s%(using)s (%(columns)s)%(include)s%(extra)s%(condition)s"
     )
     sql_create_index_concurrently = sql_create_index
-    sql_delete_index_concurrently = schema.DatabaseSchemaEditor.sql_delete_index
+    sql_delete_index_concurrently = StepRunner.sql_delete_index
     sql_create_unique_index = (
         "CREATE UNIQUE INDEX ASYNC %(name)s ON %(table)s (%(columns)s)%(include)s%(nulls_distinct)s%(condition)s"
     )
     sql_create_unique = "CREATE UNIQUE INDEX ASYNC %(name)s ON %(table)s (%(columns)s)%(nulls_distinct)s"
     # Told apart from the other constraints because a unique guard may be a bare index; see _delete_constraint_sql.
     sql_delete_unique = "ALTER TABLE %(table)s DROP CONSTRAINT IF EXISTS %(name)s"
-    sql_create_check = "ALTER TABLE %(table)s ADD CONSTRAINT %(name)s CHECK (%(check)s) NOT VALID"
-    sql_validate_constraint = "ALTER TABLE ASYNC %(table)s VALIDATE CONSTRAINT %(name)s"
+    sql_delete_fk = "ALTER TABLE %(table)s DROP CONSTRAINT %(name)s"
+    sql_add_identity = f"ALTER TABLE %(table)s ALTER COLUMN %(column)s ADD {IDENTITY_SUFFIX}"
+    sql_drop_identity = "ALTER TABLE %(table)s ALTER COLUMN %(column)s DROP IDENTITY IF EXISTS"
     sql_add_bare_column = "ALTER TABLE %(table)s ADD COLUMN %(column)s %(type)s"
     sql_backfill = (
         "UPDATE %(table)s SET %(column)s = DEFAULT WHERE (%(key)s) IN "
         "(SELECT %(key)s FROM %(table)s WHERE %(column)s IS NULL LIMIT %(limit)s)"
     )
-
-    # -- running statements
-
-    def execute(self, sql: Any, params: Any = ()) -> None:
-        """Run one statement in a transaction of its own, again after a conflict, and wait for the job it started."""
-        text = str(sql)
-        if params:
-            text, params = self.connection.ops.compose_sql(text, params), None
-        is_job = text.startswith(ASYNC_PREFIXES)
-        if is_job and not self.connection.speaks_dsql:
-            text = text.replace(" ASYNC", "", 1)
-            is_job = False
-        if is_job and not self.collect_sql:
-            self._retried(lambda: self._run_job(text))
-            self._verify_job(sql)
-        else:
-            self._retried(lambda: super(DatabaseSchemaEditor, self).execute(text, None))
-        if isinstance(sql, Statement) and sql.template == self.sql_create_check:
-            self._validate(sql)
-
-    def _validate(self, check: Statement) -> None:
-        names = {"table": check.parts["table"], "name": check.parts["name"]}
-        try:
-            self.execute(Statement(self.sql_validate_constraint, **names))
-        except DatabaseError:
-            # Without this a repeat of the migration would stumble over the constraint it has left behind.
-            self.execute(Statement(self.sql_delete_check, **names))
-            raise
-
-    def _retried(self, run: Any) -> Any:
-        for attempt in range(1, DDL_ATTEMPTS_MAX + 1):
-            try:
-                return run()
-            except OperationalError as error:
-                if not is_conflict(error) or attempt == DDL_ATTEMPTS_MAX:
-                    raise
-                time.sleep(DDL_PAUSE_S * attempt)
-
-    def _run_job(self, sql: str) -> None:
-        if self.connection.in_atomic_block:
-            super().execute(sql, None)  # raises: DDL cannot share a transaction
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql)
-            (job_id,) = cursor.fetchone()
-            cursor.execute("CALL sys.wait_for_job(%s)", [job_id])
-
-    def _verify_job(self, sql: Any) -> None:
-        """A job may end without success: raise, and leave no invalid index, when this one did."""
-        if not isinstance(sql, Statement):
-            return
-        is_index = sql.template != self.sql_validate_constraint
-        query = INDEX_IS_VALID_SQL if is_index else CONSTRAINT_IS_VALID_SQL
-        with self.connection.cursor() as cursor:
-            cursor.execute(query, [strip_quotes(str(sql.parts[part])) for part in ("table", "name")])
-            row = cursor.fetchone()
-        if row is None or row[0]:
-            return  # IF NOT EXISTS and an index of another name leave nothing to look at
-        if is_index:
-            super().execute(self.sql_delete_index % {"name": sql.parts["name"]}, None)
-        raise IntegrityError(f"The job of this statement failed: {sql}")
 
     # -- tables
 
@@ -127,8 +57,12 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
         deferred_before = len(self.deferred_sql)
         sql, params = super().table_sql(model)
         together = list(model._meta.unique_together)
-        del self.deferred_sql[deferred_before : deferred_before + len(together)]
-        guards = [self._inline_unique_sql(model, fields) for fields in together]
+        deferred = slice(deferred_before, deferred_before + len(together))
+        # Inside CREATE TABLE a guard on the key alone would become one with the key, and could not be dropped later.
+        inline = [fields for fields in together if list(fields) != [model._meta.pk.name]]
+        pairs = zip(self.deferred_sql[deferred], together, strict=True)
+        self.deferred_sql[deferred] = [statement for statement, fields in pairs if fields not in inline]
+        guards = [self._inline_unique_sql(model, fields) for fields in inline]
         if guards:
             sql = f"{sql.removesuffix(')')}, {', '.join(guards)})"
         return sql, params
@@ -150,28 +84,33 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
         if field.many_to_many and field.remote_field.through._meta.auto_created:
             self.create_model(field.remote_field.through)
             return
+        if field.generated or field.primary_key:
+            self._replace_empty_table(model, field.model, self._refusal_to_add(field))
+            return
         db_params = field.db_parameters(connection=self.connection)
         if db_params["type"] is None:
             return
-        if field.generated or field.primary_key:
-            raise NotSupportedError(f"{field} can only be made together with its table.")
+        _refuse_collation(field, db_params)
         table, column = self.quote_name(model._meta.db_table), self.quote_name(field.column)
         self.execute(self.sql_add_bare_column % {"table": table, "column": column, "type": db_params["type"]}, None)
-        default = self._default_literal(field)
-        if default is not None:
-            self._set_default(table, column, default)
-            self._backfill(model, field)
-        if not field.null:
-            self._add_not_null(model, field)
+        self.fill_and_close(model, field)
         if db_params["check"]:
             self._add_column_check(model, field, db_params["check"])
-        if default is not None and not field.has_db_default():
-            self._drop_default(table, column)
         if field.unique:
             self.execute(self._create_unique_sql(model, [field]), None)
         if field.db_comment:
             self.execute(*self._alter_column_comment_sql(model, field, db_params["type"], field.db_comment))
+        if self._enforced_target(field):
+            self.deferred_sql.append(self._create_fk_sql(model, field, FOREIGN_KEY_SUFFIX))
         self.deferred_sql.extend(self._field_indexes_sql(model, field))
+
+    def remove_field(self, model: type[Model], field: Any) -> None:
+        if field.primary_key:
+            raise NotSupportedError(
+                f"{field} is in the primary key, and DSQL cannot drop it: make a new model with the key it should have, "
+                "copy the rows in batches, and delete the old model."
+            )
+        super().remove_field(model, field)
 
     def _alter_field(
         self,
@@ -184,41 +123,50 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
         new_db_params: dict[str, Any],
         strict: bool = False,
     ) -> None:
-        if self._needs_new_table(old_field, new_field, old_type, new_type):
-            self._replace_empty_table(model, old_field, new_field)
+        if old_db_params.get("collation") != new_db_params.get("collation"):
+            _refuse_collation(new_field, new_db_params)
+        if old_type != new_type or old_field.primary_key != new_field.primary_key:
+            target = altered_model(model, old_field, new_field)
+            self._replace_empty_table(model, target, self._refusal_to_alter(model, old_field, new_field))
             return
         self._drop_what_went(model, old_field, new_field, old_db_params, new_db_params)
         if old_field.column != new_field.column:
             self._rename_column(model, old_field, new_field, new_type)
+        self._change_identity(model, old_field, new_field)
         self._change_default_and_null(model, old_field, new_field)
         self._add_what_came(model, old_field, new_field, old_db_params, new_db_params)
 
-    def _needs_new_table(self, old_field: Any, new_field: Any, old_type: str, new_type: str) -> bool:
-        suffixes = [field.db_type_suffix(connection=self.connection) for field in (old_field, new_field)]
-        return old_type != new_type or suffixes[0] != suffixes[1] or old_field.primary_key != new_field.primary_key
-
-    def _replace_empty_table(self, model: type[Model], old_field: Any, new_field: Any) -> None:
-        """Give an empty table its new shape by making it anew; refuse when it holds rows.
-
-        It is renamed before the check, so that no row can arrive between the check and the DROP.
-        """
-        table, target = model._meta.db_table, new_field.model
-        if (
-            old_field.primary_key
-            and target._meta.related_objects
-            and self._type_of(old_field) != self._type_of(new_field)
-        ):
-            raise NotSupportedError(f"The type of {new_field} cannot change: other tables refer to it.")
-        aside = f"{table[:50]}__replaced"
-        rename = self.sql_rename_table % {"old_table": self.quote_name(table), "new_table": self.quote_name(aside)}
-        self.execute(rename, None)
-        if not self.collect_sql and self.connection.ops.tables_with_rows([aside]):
-            back = self.sql_rename_table % {"old_table": self.quote_name(aside), "new_table": self.quote_name(table)}
-            self.execute(back, None)
-            raise NotSupportedError(
-                f"The type of {new_field} cannot change while {table} holds rows: "
-                "add a new column, copy the values over in batches, and remove the old one."
+    def _refusal_to_add(self, field: Any) -> str:
+        table = field.model._meta.db_table
+        if field.primary_key:
+            return (
+                f"The primary key of {table} cannot change while it holds rows: make a new model with the key it "
+                "should have, copy the rows in batches, and delete the old model."
             )
+        return (
+            f"The generated column {field} cannot be added while {table} holds rows: DSQL makes generated columns only "
+            "together with their table. Add an ordinary column and fill it, or use an annotation."
+        )
+
+    def _refusal_to_alter(self, model: type[Model], old_field: Any, new_field: Any) -> str:
+        if old_field.primary_key or new_field.primary_key:
+            return self._refusal_to_add(old_field if old_field.primary_key else new_field)
+        name = f"model_name={model._meta.model_name!r}, name={new_field.name!r}"
+        return (
+            f"The type of {new_field} cannot change while {model._meta.db_table} holds rows, because DSQL cannot alter "
+            f"a column's type: write dsql.migrations.AlterFieldByCopy({name}, field=...) in place of AlterField."
+        )
+
+    def _replace_empty_table(self, model: type[Model], target: type[Model], refusal: str) -> None:
+        """Give an empty table its new shape by making it anew; refuse with `refusal` when it holds rows."""
+        table = model._meta.db_table
+        key = target._meta.pk
+        if (list(relations_to(target)) or list(relations_to(model))) and self._type_of(model._meta.pk) != self._type_of(
+            key
+        ):
+            raise NotSupportedError(f"The type of {key} cannot change: other tables refer to it.")
+        aside = f"{table[:50]}__replaced"
+        self._set_aside(table, aside, refusal)
         self.execute(self.sql_delete_table % {"table": self.quote_name(aside)}, None)
         self.deferred_sql = [
             sql for sql in self.deferred_sql if not (isinstance(sql, Statement) and sql.references_table(table))
@@ -226,6 +174,31 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
         sql, params = self.table_sql(target)
         self.execute(sql, params or None)
         self.deferred_sql.extend(self._model_indexes_sql(target))
+        for relation in relations_to(target):
+            if self._enforced_target(relation):
+                self.deferred_sql.append(self._create_fk_sql(relation.model, relation, FOREIGN_KEY_SUFFIX))
+
+    def _set_aside(self, table: str, aside: str, refusal: str) -> None:
+        """Rename an empty table; a table with rows keeps its name and NotSupportedError is raised.
+
+        It is renamed before it is looked at, so that no row can arrive between the look and the DROP.
+        """
+        there, back = (
+            self.sql_rename_table % {"old_table": self.quote_name(old), "new_table": self.quote_name(new)}
+            for old, new in ((table, aside), (aside, table))
+        )
+        if self.collect_sql:
+            self.execute(there, None)
+            return
+
+        def set_aside(is_repeat: bool) -> None:
+            if not is_repeat or self._is_there(("table", table)):
+                retried(lambda: self._send(there))
+            if retried(lambda: self.connection.ops.tables_with_rows([aside])):
+                retried(lambda: self._send(back))
+                raise NotSupportedError(refusal)
+
+        self.step(there, set_aside)
 
     def _type_of(self, field: Any) -> str | None:
         return field.db_type(connection=self.connection)
@@ -235,11 +208,16 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
     ) -> None:
         own = {constraint.name for constraint in (*model._meta.constraints, *model._meta.indexes)}
         column = [old_field.column]
+        target = self._enforced_target(new_field)
+        if self._enforced_target(old_field) != target:
+            for name, *actual_target in self._foreign_keys(model, old_field):
+                if actual_target != target:
+                    self.execute(self._delete_fk_sql(model, name), None)
         if old_field.unique and not new_field.unique:
             for name in self._constraint_names(model, column, unique=True, primary_key=False, exclude=own):
                 self.execute(self._delete_unique_sql(model, name), None)
         if old_field.db_index and not old_field.unique and (not new_field.db_index or new_field.unique):
-            for name in self._constraint_names(model, column, index=True, type_="idx", exclude=own):
+            for name in self._constraint_names(model, column, unique=False, index=True, type_="idx", exclude=own):
                 self.execute(self._delete_index_sql(model, name), None)
         old_check = self._field_db_check(old_field, old_params)
         if old_check and old_check != self._field_db_check(new_field, new_params):
@@ -253,6 +231,23 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
         for sql in self.deferred_sql:
             if isinstance(sql, Statement):
                 sql.rename_column_references(table, old_field.column, new_field.column)
+
+    def _change_identity(self, model: type[Model], old_field: Any, new_field: Any) -> None:
+        old, new = (field.db_type_suffix(connection=self.connection) for field in (old_field, new_field))
+        if old == new:
+            return
+        names = {"table": self.quote_name(model._meta.db_table), "column": self.quote_name(new_field.column)}
+        self.execute((self.sql_add_identity if new else self.sql_drop_identity) % names, None)
+        if new:
+            start = self.answer("next {table}.{column}".format(**names), lambda: self._next_key(**names))
+            self.execute("ALTER TABLE {table} ALTER COLUMN {column} RESTART WITH {n}".format(**names, n=start), None)
+
+    def _next_key(self, table: str, column: str) -> int:
+        if self.collect_sql:
+            return 1
+        with self.connection.cursor() as cursor:
+            retried(lambda: cursor.execute(f"SELECT coalesce(max({column}), 0) + 1 FROM {table}"))  # noqa: S608
+            return cursor.fetchone()[0]
 
     def _change_default_and_null(self, model: type[Model], old_field: Any, new_field: Any) -> None:
         table, column = self.quote_name(model._meta.db_table), self.quote_name(new_field.column)
@@ -281,6 +276,14 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
             self.execute(self._create_unique_sql(model, [new_field]), None)
         if new_field.db_index and not new_field.unique and (old_field.unique or not old_field.db_index):
             self.execute(self._create_index_sql(model, fields=[new_field]), None)
+        target = self._enforced_target(new_field)
+        # The constraint is there already when it is the other table that was renamed.
+        if (
+            target
+            and target != self._enforced_target(old_field)
+            and target not in [actual_target for _, *actual_target in self._foreign_keys(model, new_field)]
+        ):
+            self.execute(self._create_fk_sql(model, new_field, FOREIGN_KEY_SUFFIX), None)
         if old_field.db_comment != new_field.db_comment:
             comment = self._alter_column_comment_sql(model, new_field, new_params["type"], new_field.db_comment)
             self.execute(*comment)
@@ -290,9 +293,25 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
     def _default_literal(self, field: Any) -> str | None:
         """The value that existing rows get, as SQL; None for no value."""
         if field.has_db_default():
-            return self.db_default_sql(field)[0]
+            sql, _ = self.db_default_sql(field)
+            return None if sql == "NULL" else sql
+        return self.answer(f"default of {field}", lambda: self._python_default(field))
+
+    def _python_default(self, field: Any) -> str | None:
         value = self.effective_default(field)
         return None if value is None else self.connection.ops.compose_sql("%s", [value])
+
+    def fill_and_close(self, model: type[Model], field: Any) -> None:
+        """Give rows without a value the field's default, and refuse NULL from then on unless it is allowed."""
+        table, column = self.quote_name(model._meta.db_table), self.quote_name(field.column)
+        default = self._default_literal(field)
+        if default is not None:
+            self._set_default(table, column, default)
+            self._backfill(model, field)
+        if not field.null:
+            self._add_not_null(model, field)
+        if default is not None and not field.has_db_default():
+            self._drop_default(table, column)
 
     def _set_default(self, table: str, column: str, default: str) -> None:
         self.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {default}", None)
@@ -308,16 +327,18 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
             "table": self.quote_name(model._meta.db_table),
             "column": self.quote_name(field.column),
             "key": ", ".join(self.quote_name(key_field.column) for key_field in key_fields),
-            "limit": BATCH_ROWS,
+            "limit": LIMIT_PLACE,
         }
         if self.collect_sql:
-            self.collected_sql.append(f"{sql};")
+            self.collected_sql.append(f"{sql.replace(LIMIT_PLACE, str(BATCH_ROWS))};")
             return
+        # Filled rows are not looked for again, so a repeat needs no other care.
+        self.step(sql, lambda is_repeat: self.in_batches(lambda limit: self._fill_batch(sql, limit)))
+
+    def _fill_batch(self, sql: str, limit: int) -> bool:
         with self.connection.cursor() as cursor:
-            while True:
-                self._retried(lambda: cursor.execute(sql))
-                if cursor.rowcount == 0:
-                    return
+            cursor.execute(sql.replace(LIMIT_PLACE, str(limit)))
+            return cursor.rowcount > 0
 
     def _add_not_null(self, model: type[Model], field: Any) -> None:
         # SET NOT NULL does not exist; a valid CHECK refuses the same rows.
@@ -337,7 +358,33 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
         name = self._create_index_name(model._meta.db_table, [field.column], suffix=suffix)
         self.execute(self._create_check_sql(model, name, check), None)
 
+    # -- foreign keys
+
+    def _enforced_target(self, field: Any) -> list[str] | None:
+        """Table and column that the database itself holds `field` to; None when it does not."""
+        if not (self.connection.features.supports_foreign_keys and field.remote_field and field.db_constraint):
+            return None
+        return [field.target_field.model._meta.db_table, field.target_field.column]
+
+    def _foreign_keys(self, model: type[Model], field: Any) -> list[list[str]]:
+        """The constraints on the column as they are now: name, table and column referred to."""
+        return self.answer(f"foreign keys of {field}", lambda: self._read_foreign_keys(model, field.column))
+
+    def _read_foreign_keys(self, model: type[Model], column: str) -> list[list[str]]:
+        with self.connection.cursor() as cursor:
+            found = self.connection.introspection.get_constraints(cursor, model._meta.db_table)
+        return [
+            [name, *info["foreign_key"]]
+            for name, info in found.items()
+            if info["foreign_key"] and info["columns"] == [column]
+        ]
+
     # -- indexes and constraints
+
+    def rename_index(self, model: type[Model], old_index: Index, new_index: Index) -> None:
+        # ALTER INDEX RENAME is not among what DSQL documents. The new index is there before the old one goes.
+        self.add_index(model, new_index)
+        self.remove_index(model, old_index)
 
     def _create_like_index_sql(self, model: type[Model], field: Any) -> None:
         return None  # in the C collation the plain index serves LIKE 'prefix%'
@@ -355,14 +402,48 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
             raise NotSupportedError(f"DSQL has no operator classes for index keys: {', '.join(opclasses)}.")
         return Columns(table, columns, self.quote_name)
 
+    def _constraint_names(self, model: Any, column_names: Any = None, unique: Any = None, **kwargs: Any) -> list[str]:
+        wanted = {name: sorted(value) if isinstance(value, set) else value for name, value in sorted(kwargs.items())}
+        names = self.answer(
+            f"constraints of {model._meta.db_table}: {column_names} unique={unique} {wanted}",
+            lambda: super(DatabaseSchemaEditor, self)._constraint_names(model, column_names, unique, **kwargs),
+        )
+        if self.collect_sql and unique and column_names and not names:
+            # `sqlmigrate` before `migrate`: there is no table to ask yet, and unique guards are named by one rule.
+            return [str(self._unique_constraint_name(model._meta.db_table, column_names, quote=False))]
+        return names
+
+    def _unique_supported(self, *, deferrable: Any = None, **kwargs: Any) -> bool:
+        if deferrable is not None:
+            # Django would leave the constraint out without a word.
+            raise NotSupportedError("DSQL has no deferrable unique constraints: leave `deferrable` out.")
+        return super()._unique_supported(**kwargs)
+
     def _delete_constraint_sql(self, template: str, model: type[Model], name: str) -> Statement:
         if template == self.sql_delete_unique and not self._is_constraint(model, name):
             template = self.sql_delete_index
         return super()._delete_constraint_sql(template, model, name)
 
     def _is_constraint(self, model: type[Model], name: str) -> bool:
+        table = model._meta.db_table
+        return self.answer(f"is {name} a constraint of {table}", lambda: self._read_is_constraint(table, name))
+
+    def _read_is_constraint(self, table: str, name: str) -> bool:
         with self.connection.cursor() as cursor:
-            return self.connection.introspection.has_constraint(cursor, model._meta.db_table, name)
+            return self.connection.introspection.has_constraint(cursor, table, name)
+
+
+def relations_to(model: type[Model]) -> Iterator[Any]:
+    """The fields of other models that refer to `model`, those of many-to-many tables included."""
+    relations: Any = model._meta._get_fields(forward=False, reverse=True, include_hidden=True, include_parents=False)
+    for relation in relations:
+        if not relation.many_to_many and relation.related_model is not model:
+            yield relation.field
+
+
+def _refuse_collation(field: Any, db_params: dict[str, Any]) -> None:
+    if db_params.get("collation"):
+        raise NotSupportedError(f"DSQL has one collation, that of bytes: leave db_collation out of {field}.")
 
 
 def _without_order(expressions: Any) -> Any:

@@ -13,7 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from uuid import UUID
 
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.db import (
     DEFAULT_DB_ALIAS,
     DatabaseError,
@@ -31,7 +34,8 @@ P = ParamSpec("P")
 BACKOFF_BASE_S = 0.002
 BACKOFF_CAP_S = 0.100
 UNIQUE_RETRIES_MAX = 3
-CONFLICT_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
+# DSQL's is 40001, with OC000 (rows) or OC001 (schema) in the message; its other clients look for these as codes too.
+CONFLICT_SQLSTATES = frozenset({"40001", "40P01", "55P03", "OC000", "OC001"})
 UNIQUE_VIOLATION = "23505"
 SERVER_UNAVAILABLE = "XX000"
 # The server or the network ended the connection: class 08, and "admin shutdown" and its kin.
@@ -92,6 +96,7 @@ def run_transaction(
     using: str = DEFAULT_DB_ALIAS,
     deadline_s: float = 2.0,
     replayable: bool = False,
+    operation_id: UUID | None = None,
     unique_retry: bool | None = None,
     on_attempt: OnAttempt | None = None,
 ) -> T:
@@ -104,11 +109,17 @@ def run_transaction(
     can it run again after a COMMIT whose answer was lost, and after a unique key was taken by somebody else
     (`unique_retry`, at most `UNIQUE_RETRIES_MAX` times).
 
+    `operation_id` does that for an `fn` without ids of its own: a receipt with the result, as JSON, is written in the same
+    transaction, and looked up first by every attempt and by every later call with the same id, which then returns the
+    first outcome without running `fn`. Needs the app "dsql.receipts".
+
     Raises Nested inside an atomic block, RetriesExhausted after the deadline or when the pool is empty, OutcomeUnknown
     when a COMMIT that is not replayable lost its answer, InternalError when `fn` swallowed the error of a statement
     (without savepoints nothing of the transaction is left), and whatever else `fn` or the database raises.
     """
     connection: Any = connections[using]
+    if operation_id is not None:
+        fn, replayable = _once(fn, operation_id, using), True
     if _inside_test_case(connection):
         # The test holds the transaction open, so there is no COMMIT to fail and no way to begin again.
         with transaction.atomic(using=using):
@@ -178,6 +189,31 @@ class _Attempts:
         return True
 
 
+def retried_transaction(
+    *,
+    using: str = DEFAULT_DB_ALIAS,
+    deadline_s: float = 2.0,
+    replayable: bool = False,
+    on_attempt: OnAttempt | None = None,
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """`run_transaction` as a decorator: each call of the function is one transaction, and may run it several times."""
+
+    def decorate(fn: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(fn)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+            return run_transaction(
+                lambda: fn(*args, **kwargs),
+                using=using,
+                deadline_s=deadline_s,
+                replayable=replayable,
+                on_attempt=on_attempt,
+            )
+
+        return wrapper
+
+    return decorate
+
+
 @overload
 def joins_transaction(fn: Callable[P, T]) -> Callable[P, T]: ...
 @overload
@@ -207,6 +243,14 @@ def sqlstate_of(error: BaseException) -> str | None:
 def is_conflict(error: BaseException) -> bool:
     """Whether `error` means "another transaction was first", so that running again whole can help."""
     return sqlstate_of(error) in CONFLICT_SQLSTATES or "(OC000)" in str(error) or "(OC001)" in str(error)
+
+
+def _once(fn: Callable[[], T], operation_id: UUID, using: str) -> Callable[[], T]:
+    if not apps.is_installed("dsql.receipts"):
+        raise ImproperlyConfigured('operation_id needs "dsql.receipts" in INSTALLED_APPS, and its table.')
+    from dsql.receipts.once import Once  # imports a model, which this module must not
+
+    return Once(fn, operation_id, using)
 
 
 def _assert_can_commit(connection: Any) -> None:

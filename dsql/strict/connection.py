@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any, NoReturn, Self
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
 from dsql.strict.refusals import CONFLICT_MESSAGE, Refusal
-from dsql.strict.session import Session
+from dsql.strict.rules import is_settable
+from dsql.strict.session import CONFLICT, Session
 
 # What PostgreSQL says, sooner or later, when two transactions want the same row.
 CONFLICT_ERRORS = (
@@ -16,6 +20,9 @@ CONFLICT_ERRORS = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.LockNotAvailable,
 )
+_START_OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=")
+# How the backend makes PostgreSQL behave like DSQL; nobody else's start options get here.
+_OWN_START_OPTIONS = frozenset({"default_transaction_isolation", "lock_timeout"})
 # Rows changed so far in this transaction, cascades included. Rows of earlier transactions may still be in it,
 # so only the difference of two readings means something.
 ROWS_CHANGED_SQL = "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_stat_xact_user_tables"
@@ -27,19 +34,59 @@ class StrictConnection(psycopg.Connection[Any]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.session = Session()
+        self._database_key: tuple[Any, ...] | None = None
+
+    @property
+    def database_key(self) -> tuple[Any, ...]:
+        """What tells databases apart, for what is remembered about a catalog. Asking the driver takes microseconds."""
+        if self._database_key is None:
+            self._database_key = (self.info.host, self.info.port, self.info.dbname)
+        return self._database_key
+
+    @classmethod
+    def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:  # type: ignore[override]
+        """Connect as psycopg does, unless a start option (`-c name=value`) asks for what DSQL does not let be set."""
+        for name in _START_OPTION.findall(kwargs.get("options") or ""):
+            if name not in _OWN_START_OPTIONS and not is_settable(name):
+                raise psycopg.OperationalError(f'FATAL:  setting configuration parameter "{name}" not supported')
+        return super().connect(conninfo, **kwargs)
 
     def commit(self) -> None:
         if self.pgconn.transaction_status == TransactionStatus.INTRANS and (refusal := self.session.refuse_commit()):
-            self.refuse(refusal)
+            self.refuse_commit(refusal)
         try:
             super().commit()
         except CONFLICT_ERRORS as error:
             raise psycopg.errors.SerializationFailure(CONFLICT_MESSAGE) from error
+        self.session.committed()
+
+    def rollback(self) -> None:
+        self.session.at_commit.clear()
+        super().rollback()
+
+    @contextlib.contextmanager
+    def transaction(self, savepoint_name: str | None = None, force_rollback: bool = False) -> Iterator[Any]:
+        with super().transaction(savepoint_name, force_rollback) as transaction:
+            yield transaction
+            if not force_rollback and (refusal := self.session.refuse_commit()):
+                self.refuse(refusal)
+
+    def refuse_commit(self, refusal: Refusal) -> NoReturn:
+        """Raise `refusal` as the answer to COMMIT: the transaction is over, with nothing of it left."""
+        self.rollback()
+        raise psycopg.errors.lookup(refusal.sqlstate)(refusal.message)
 
     def refuse(self, refusal: Refusal) -> NoReturn:
         """Raise `refusal` from the server, which also aborts an open transaction."""
         self.run_unjudged(refusal.raising_sql())
         raise AssertionError("the server did not raise")  # it always does
+
+    def refuse_with(self, error: psycopg.Error) -> NoReturn:
+        """Raise `error`, which the server gave earlier in this transaction, and abort the transaction again."""
+        if self.pgconn.transaction_status != TransactionStatus.INERROR:
+            with contextlib.suppress(psycopg.errors.SerializationFailure):
+                self.refuse(CONFLICT)
+        raise error
 
     def run_unjudged(self, sql: str) -> psycopg.ClientCursor[Any]:
         """Run one of strict mode's own statements."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 FEATURE_NOT_SUPPORTED = "0A000"
 LIMIT_EXCEEDED = "54000"
+SYNTAX_ERROR = "42601"
 CONFLICT_MESSAGE = "change conflicts with another transaction (OC000)"
 
 
@@ -24,3 +25,7 @@ class Refusal:
         """
         text = self.message.replace("'", "''").replace("%", "%%")
         return f"DO $strict$ BEGIN RAISE EXCEPTION '{text}' USING ERRCODE = '{self.sqlstate}'; END $strict$"
+
+
+def unsupported(message: str) -> Refusal:
+    return Refusal(FEATURE_NOT_SUPPORTED, message)

@@ -1,22 +1,27 @@
 """What DSQL makes of a statement: text in, verdict out. No database is asked.
 
 A kind of statement that is not listed here is refused. Text that does not parse goes to the server, whose syntax
-error is the right answer. Facts that only the catalog knows (is this column the primary key?) are not judged.
+error is the right answer. Facts that only the catalog knows (is this column the primary key?) become the verdict's
+`question`, which `catalog` answers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import postgast
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from dsql.strict import tables
 from dsql.strict.locks import RowLocks, find_row_locks
-from dsql.strict.refusals import FEATURE_NOT_SUPPORTED, Refusal
+from dsql.strict.queries import look_inside, refuse_returning, write_targets
+from dsql.strict.refusals import Refusal, unsupported
+from dsql.strict.sizes import WriteTarget
+from dsql.strict.tree import enum_name
 
 CACHED_TEXTS = 4096
 # Longer texts carry literals and will not come again; keeping them would only cost memory.
@@ -40,9 +45,16 @@ _PLACEHOLDER = re.compile(r"%(?:%|(?:\([^)]*\))?[sbt])")
 # Every refusal and every write inside a query needs one of these words. Most queries have none, and need no walk
 # through their parse tree, which costs ten times as much as parsing.
 _DEEP_WORDS = re.compile(
-    r"share|no\s+key|skip|nowait|sample|into|merge|insert|update|delete|advisory|set_config|notify|tsquery|tsvector|u&",
+    r"share|no\s+key|skip|nowait|sample|into|merge|insert|update|delete|advisory|set_config|notify|tsquery|tsvector|u&"
+    r"|json_(?:value|query|exists|table|scalar|serialize)|\bjson\s*\(|uuidv|uuid_extract|to_bin|to_oct|to_regtypemod"
+    r"|array_sort|array_reverse|casefold|crc32|gamma|unicode|xmltext|pg_basetype",
     re.IGNORECASE,
 )
+_QUERY_START = re.compile(
+    r"[\s(]*(?:select|with|insert|update|delete|explain\s+(?:\([^)]*\)\s*|analyze\s+|verbose\s+)*\(*select)\b",
+    re.IGNORECASE,
+)
+_MAY_LOCK_ROWS = frozenset({"select_stmt", "insert_stmt", "update_stmt", "delete_stmt"})
 _JOBS_TEXT = re.compile(r"\bsys\s*\.", re.IGNORECASE)
 
 
@@ -82,6 +94,9 @@ class Verdict:
     job: Job | None = None
     uses_jobs: bool = False
     locks: RowLocks | None = None
+    question: tables.CatalogQuestion | None = None  # what must be asked before the statement may run
+    targets: tuple[WriteTarget, ...] = ()
+    takes_arrays: bool = False
 
     @property
     def is_ddl(self) -> bool:
@@ -104,15 +119,29 @@ def _judge(text: str, has_placeholders: bool) -> Verdict:
     try:
         parsed = postgast.parse(_PLACEHOLDER.sub(_constant, rewritten) if has_placeholders else rewritten)
     except postgast.PgQueryError:
-        return Verdict(kind="unparsed")
+        return Verdict(kind="unparsed", sql=rewritten if async_count else None)
+    except DecodeError:
+        return _judge_too_deep(text)
     context = _Text(is_async=async_count > 0, has_deep_words=_DEEP_WORDS.search(text) is not None)
     verdicts = [_judge_statement(raw.stmt, context) for raw in parsed.stmts]
     verdict = _combine(verdicts)
     uses_jobs = verdict.job is not None or _JOBS_TEXT.search(text) is not None
     locks = None
-    if verdict.kind == "select_stmt" and verdict.refusal is None and context.has_deep_words:
-        locks = find_row_locks(parsed.stmts[0].stmt.select_stmt, rewritten)
-    return replace(verdict, sql=rewritten if async_count else None, uses_jobs=uses_jobs, locks=locks)
+    if verdict.kind in _MAY_LOCK_ROWS and verdict.refusal is None and context.has_deep_words:
+        locks = find_row_locks(getattr(parsed.stmts[0].stmt, verdict.kind), rewritten)
+    sql = rewritten if async_count else None
+    return replace(verdict, sql=sql, uses_jobs=uses_jobs, locks=locks, takes_arrays="[]" in text)
+
+
+def _judge_too_deep(text: str) -> Verdict:
+    """The verdict on what nests deeper than a parse tree can be passed on, such as a hundred parts of one UNION.
+
+    A single query or write is counted, but what is inside is not judged. Anything else is refused.
+    """
+    if ";" in text.strip().rstrip(";") or not _QUERY_START.match(text):
+        return Verdict(kind="too deep", refusal=unsupported("a statement that nests too deeply to be judged"))
+    writes = _DEEP_WORDS.search(text) is not None
+    return Verdict(kind="too deep", writes=writes, hides_writes=writes)
 
 
 _judge_cached = lru_cache(maxsize=CACHED_TEXTS)(_judge)
@@ -129,13 +158,13 @@ def _combine(verdicts: list[Verdict]) -> Verdict:
         return Verdict(kind="empty")
     refusal = next((verdict.refusal for verdict in verdicts if verdict.refusal), None)
     if refusal is None and any(verdict.kind == "transaction_stmt" or verdict.job for verdict in verdicts):
-        refusal = _unsupported("several statements at once with BEGIN, COMMIT or ASYNC among them are not judged")
+        refusal = unsupported("several statements at once with BEGIN, COMMIT or ASYNC among them are not judged")
     writes = any(verdict.writes for verdict in verdicts)
     ddl_count = sum(verdict.ddl_count for verdict in verdicts)
     if ddl_count > 1:
-        refusal = _unsupported("multiple ddl statements not supported in a transaction")
+        refusal = unsupported("multiple ddl statements not supported in a transaction")
     elif ddl_count and writes:
-        refusal = _unsupported("ddl and dml are not supported in the same transaction")
+        refusal = unsupported("ddl and dml are not supported in the same transaction")
     return Verdict(
         kind="several",
         refusal=refusal,
@@ -145,6 +174,8 @@ def _combine(verdicts: list[Verdict]) -> Verdict:
         counts_each=writes and all(verdict.writes and not verdict.hides_writes for verdict in verdicts),
         hides_writes=writes and any(verdict.hides_writes or not verdict.writes for verdict in verdicts),
         stores_values=any(verdict.stores_values for verdict in verdicts),
+        question=next((verdict.question for verdict in verdicts if verdict.question), None),
+        targets=tuple(target for verdict in verdicts for target in verdict.targets),
     )
 
 
@@ -187,14 +218,12 @@ def _judge_statement(statement: Any, text: _Text) -> Verdict:
     elif kind in _HARMLESS:
         verdict = Verdict()
     else:
-        verdict = Verdict(refusal=_unsupported(f"unsupported statement: {_words(kind)}"))
+        verdict = Verdict(refusal=unsupported(f"unsupported statement: {_words(kind)}"))
     return replace(verdict, kind=kind)
 
 
 _PLAIN_DDL = frozenset(
     {
-        "create_schema_stmt",
-        "create_domain_stmt",
         "alter_domain_stmt",
         "comment_stmt",
         "create_role_stmt",
@@ -214,80 +243,36 @@ _HARMLESS = frozenset({"variable_show_stmt", "constraints_set_stmt", "call_stmt"
 def _judge_query(node: Any, text: _Text) -> Verdict:
     if not text.has_deep_words:
         return Verdict()
-    refusal, writes = _look_inside(node)
+    refusal, writes = look_inside(node)
     return Verdict(refusal=refusal, writes=writes, hides_writes=writes, stores_values=writes)
 
 
 def _judge_write(node: Any, text: _Text) -> Verdict:
-    refusal, hides_writes = _look_inside(node)
-    stores_values = node.DESCRIPTOR.name != "DeleteStmt"
-    return Verdict(refusal=refusal, writes=True, hides_writes=hides_writes, stores_values=stores_values)
-
-
-_WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt"})
-_TEXT_SEARCH = frozenset({"to_tsvector", "to_tsquery", "plainto_tsquery", "phraseto_tsquery", "websearch_to_tsquery"})
-
-
-def _look_inside(statement: Any) -> tuple[Refusal | None, bool]:
-    """What a query or a write may not contain, at any depth; and whether there is a write below the statement.
-
-    Such a write, in a WITH, is not in the outer statement's row count.
-    """
-    writes = False
-    refusal = _refuse_node("SelectStmt", statement) if statement.DESCRIPTOR.name == "SelectStmt" else None
-    for kind, node in _nodes(statement):
-        writes = writes or kind in _WRITES
-        refusal = refusal or _refuse_node(kind, node)
-    return refusal, writes
-
-
-def _refuse_node(kind: str, node: Any) -> Refusal | None:
-    if kind == "LockingClause":
-        return _refuse_locking(node)
-    if kind == "FuncCall":
-        return _refuse_function(node.funcname[-1].string.sval if node.funcname else "")
-    if kind == "RangeTableSample":
-        return _unsupported("TABLESAMPLE clause not supported")
-    if kind == "SelectStmt" and node.HasField("into_clause"):
-        return _unsupported("unsupported statement: CreateTableAs")
-    if kind == "MergeStmt":
-        return _unsupported("unsupported statement type: MERGE")
-    return None
-
-
-def _refuse_locking(clause: Any) -> Refusal | None:
-    if _enum(clause, "strength") not in ("LCS_FORUPDATE", "LCS_FORKEYSHARE"):
-        return _unsupported("locking clauses other than FOR UPDATE/FOR KEY SHARE are not supported")
-    # DSQL's grammar knows them, but where nothing waits they mean nothing, and code that needs them is wrong there.
-    if _enum(clause, "wait_policy") in ("LockWaitSkip", "LockWaitError"):
-        return _unsupported("NOWAIT and SKIP LOCKED are not supported")
-    return None
-
-
-def _refuse_function(name: str) -> Refusal | None:
-    if name.startswith(("pg_advisory_", "pg_try_advisory_")):
-        return _unsupported(f"advisory locks are not supported: {name}")
-    if name in ("set_config", "pg_notify"):
-        return _unsupported(f"function {name} not supported")
-    if name in _TEXT_SEARCH:
-        return Refusal("42704", 'text search configuration "english" does not exist')
-    return None
+    refusal, hides_writes = look_inside(node)
+    targets = write_targets(node)
+    refusal = refusal or refuse_returning(node)
+    return Verdict(
+        refusal=refusal, writes=True, hides_writes=hides_writes, stores_values=bool(targets), targets=targets
+    )
 
 
 def _judge_merge(node: Any, text: _Text) -> Verdict:
-    return Verdict(refusal=_unsupported("unsupported statement type: MERGE"))
+    return Verdict(refusal=unsupported("unsupported statement type: MERGE"))
 
 
 def _judge_explain(node: Any, text: _Text) -> Verdict:
     if node.query.WhichOneof("node") != "select_stmt":
-        return Verdict(refusal=_unsupported("EXPLAIN of statements other than SELECT not supported"))
+        return Verdict(refusal=unsupported("EXPLAIN of statements other than SELECT not supported"))
     return _judge_query(node.query.select_stmt, text)
 
 
 def _judge_copy(node: Any, text: _Text) -> Verdict:
     if node.is_from or node.filename or node.is_program:
-        return Verdict(refusal=_unsupported("unsupported statement: Copy"))
-    return Verdict()
+        return Verdict(refusal=unsupported("unsupported statement: Copy"))
+    if not node.HasField("query"):
+        return Verdict()
+    inside = _judge_statement(node.query, text)
+    return Verdict(refusal=unsupported("unsupported statement: Copy") if inside.writes else inside.refusal)
 
 
 # -- transactions and settings
@@ -304,9 +289,11 @@ _SAVEPOINT_WORDS = {
 
 
 def _judge_transaction(node: Any, text: _Text) -> Verdict:
-    kind = _enum(node, "kind")
+    kind = enum_name(node, "kind")
     if kind in _SAVEPOINT_WORDS:
-        return Verdict(refusal=_unsupported(f"unsupported transaction statement: {_SAVEPOINT_WORDS[kind]}"))
+        return Verdict(refusal=unsupported(f"unsupported transaction statement: {_SAVEPOINT_WORDS[kind]}"))
+    if node.chain:
+        return Verdict(refusal=unsupported("unsupported transaction statement: AND CHAIN"))
     commits = kind == "TRANS_STMT_COMMIT"
     return Verdict(
         refusal=_refuse_isolation(node.options),
@@ -320,34 +307,46 @@ def _refuse_isolation(options: Any) -> Refusal | None:
         if option.def_elem.defname == "transaction_isolation":
             level = option.def_elem.arg.a_const.sval.sval
             if level != "repeatable read":
-                return _unsupported(f"Unsupported isolation level: {level.upper()}")
+                return unsupported(f"Unsupported isolation level: {level.upper()}")
     return None
 
 
 def _judge_set(node: Any, text: _Text) -> Verdict:
     name = node.name.lower()
-    kind = _enum(node, "kind")
+    kind = enum_name(node, "kind")
     if kind == "VAR_SET_MULTI":  # SET TRANSACTION and SET SESSION CHARACTERISTICS
         return Verdict(refusal=_refuse_isolation(node.args) or _not_settable("TRANSACTION"))
-    is_settable = (
-        kind == "VAR_RESET_ALL" or name in SETTABLE or name.startswith("enable_") or (name == "role" and node.is_local)
-    )
-    return Verdict(refusal=None if is_settable else _not_settable(node.name))
+    is_allowed = kind == "VAR_RESET_ALL" or is_settable(name) or (name == "role" and node.is_local)
+    return Verdict(refusal=None if is_allowed else _not_settable(node.name))
+
+
+def is_settable(name: str) -> bool:
+    """Whether DSQL lets a client set the parameter `name`."""
+    return name.lower() in SETTABLE or name.lower().startswith("enable_")
 
 
 def _not_settable(name: str) -> Refusal:
-    return _unsupported(f'setting configuration parameter "{name}" not supported')
+    return unsupported(f'setting configuration parameter "{name}" not supported')
 
 
 def _judge_vacuum(node: Any, text: _Text) -> Verdict:
-    return Verdict(refusal=_unsupported("unsupported VACUUM statement") if node.is_vacuumcmd else None)
+    return Verdict(refusal=unsupported("unsupported VACUUM statement") if node.is_vacuumcmd else None)
 
 
 def _judge_deallocate(node: Any, text: _Text) -> Verdict:
-    return Verdict(refusal=_unsupported("unsupported statement: Deallocate") if node.name else None)
+    return Verdict(refusal=unsupported("unsupported statement: Deallocate") if node.name else None)
 
 
 # -- schema
+
+
+def _judge_create_schema(node: Any, text: _Text) -> Verdict:
+    inside = [_judge_statement(element, text).refusal for element in node.schema_elts]
+    return Verdict(refusal=next((refusal for refusal in inside if refusal), None), ddl_count=1)
+
+
+def _judge_create_domain(node: Any, text: _Text) -> Verdict:
+    return Verdict(refusal=tables.refuse_create_domain(node), ddl_count=1)
 
 
 def _judge_create_table(node: Any, text: _Text) -> Verdict:
@@ -359,33 +358,34 @@ def _judge_alter_table(node: Any, text: _Text) -> Verdict:
     job = None
     if text.is_async and refusal is None:
         job = Job("CONSTRAINT_VALIDATION", node.cmds[0].alter_table_cmd.name)
-    return Verdict(refusal=refusal, ddl_count=1, job=job)
+    return Verdict(refusal=refusal, ddl_count=1, job=job, question=tables.question_of_alter(node))
 
 
 def _judge_index(node: Any, text: _Text) -> Verdict:
     job = Job("INDEX_BUILD", node.idxname or node.relation.relname) if text.is_async else None
-    return Verdict(refusal=tables.refuse_index(node, text.is_async), ddl_count=1, job=job)
+    refusal = tables.refuse_index(node, text.is_async)
+    return Verdict(refusal=refusal, ddl_count=1, job=job, question=tables.question_of_index(node))
 
 
 def _judge_drop(node: Any, text: _Text) -> Verdict:
-    if _enum(node, "remove_type") not in tables.DROPPABLE:
-        return Verdict(refusal=_unsupported("unsupported object in DROP statement"), ddl_count=1)
+    if enum_name(node, "remove_type") not in tables.DROPPABLE:
+        return Verdict(refusal=unsupported("unsupported object in DROP statement"), ddl_count=1)
     if node.concurrent:
-        return Verdict(refusal=_unsupported("CONCURRENTLY not supported for DROP INDEX"), ddl_count=1)
+        return Verdict(refusal=unsupported("CONCURRENTLY not supported for DROP INDEX"), ddl_count=1)
     return Verdict(ddl_count=1)
 
 
 def _judge_rename(node: Any, text: _Text) -> Verdict:
     # Sources disagree about ALTER INDEX ... RENAME, so it is refused until a cluster has been asked.
-    if _enum(node, "rename_type") not in tables.RENAMABLE:
-        return Verdict(refusal=_unsupported("unsupported statement: Rename"), ddl_count=1)
+    if enum_name(node, "rename_type") not in tables.RENAMABLE:
+        return Verdict(refusal=unsupported("unsupported statement: Rename"), ddl_count=1)
     return Verdict(ddl_count=1)
 
 
 def _judge_sequence(node: Any, text: _Text) -> Verdict:
     if node.HasField("sequence") and node.sequence.relpersistence == "t":
-        return Verdict(refusal=_unsupported("TEMPORARY or TEMP sequence not supported"), ddl_count=1)
-    refusal = None if tables.has_valid_cache(node.options) else _unsupported(tables.SEQUENCE_WITHOUT_CACHE)
+        return Verdict(refusal=unsupported("TEMPORARY or TEMP sequence not supported"), ddl_count=1)
+    refusal = None if tables.has_valid_cache(node.options) else unsupported(tables.SEQUENCE_WITHOUT_CACHE)
     return Verdict(refusal=refusal, ddl_count=1)
 
 
@@ -395,28 +395,28 @@ def _judge_alter_sequence(node: Any, text: _Text) -> Verdict:
 
 def _judge_view(node: Any, text: _Text) -> Verdict:
     if node.view.relpersistence == "t":
-        return Verdict(refusal=_unsupported("TEMPORARY or TEMP view not supported"), ddl_count=1)
-    return Verdict(refusal=_look_inside(node.query)[0], ddl_count=1)
+        return Verdict(refusal=unsupported("TEMPORARY or TEMP view not supported"), ddl_count=1)
+    return Verdict(refusal=look_inside(node.query)[0], ddl_count=1)
 
 
 def _judge_function(node: Any, text: _Text) -> Verdict:
     if node.is_procedure:
-        return Verdict(refusal=_unsupported("PROCEDURE is not supported"), ddl_count=1)
+        return Verdict(refusal=unsupported("PROCEDURE is not supported"), ddl_count=1)
     languages = [o.def_elem.arg.string.sval for o in node.options if o.def_elem.defname == "language"]
     language = languages[0].lower() if languages else "sql"
     if language != "sql":
-        return Verdict(refusal=_unsupported(f"CREATE FUNCTION with language {language} not supported"), ddl_count=1)
+        return Verdict(refusal=unsupported(f"CREATE FUNCTION with language {language} not supported"), ddl_count=1)
     return Verdict(ddl_count=1)
 
 
 def _judge_grant(node: Any, text: _Text) -> Verdict:
-    on_public = _enum(node, "objtype") == "OBJECT_SCHEMA" and any(o.string.sval == "public" for o in node.objects)
-    refusal = _unsupported("feature not supported on system entity") if on_public and node.is_grant else None
+    on_public = enum_name(node, "objtype") == "OBJECT_SCHEMA" and any(o.string.sval == "public" for o in node.objects)
+    refusal = unsupported("feature not supported on system entity") if on_public and node.is_grant else None
     return Verdict(refusal=refusal, ddl_count=1)
 
 
 def _refused(message: str) -> Callable[[Any, _Text], Verdict]:
-    return lambda node, text: Verdict(refusal=_unsupported(message))
+    return lambda node, text: Verdict(refusal=unsupported(message))
 
 
 _JUDGES: dict[str, Callable[[Any, _Text], Verdict]] = {
@@ -431,6 +431,8 @@ _JUDGES: dict[str, Callable[[Any, _Text], Verdict]] = {
     "variable_set_stmt": _judge_set,
     "vacuum_stmt": _judge_vacuum,
     "deallocate_stmt": _judge_deallocate,
+    "create_schema_stmt": _judge_create_schema,
+    "create_domain_stmt": _judge_create_domain,
     "create_stmt": _judge_create_table,
     "alter_table_stmt": _judge_alter_table,
     "index_stmt": _judge_index,
@@ -451,30 +453,6 @@ _JUDGES: dict[str, Callable[[Any, _Text], Verdict]] = {
 }
 
 
-# -- the parse tree
-
-
-def _nodes(message: Any) -> Iterator[tuple[str, Any]]:
-    """Every node below `message`, as (name of its type, node)."""
-    stack = [message]
-    while stack:
-        for descriptor, value in stack.pop().ListFields():
-            if descriptor.message_type is None:
-                continue
-            name = descriptor.message_type.name
-            for child in value if hasattr(value, "add") else (value,):
-                stack.append(child)
-                yield name, child
-
-
-def _enum(node: Any, field: str) -> str:
-    descriptor = node.DESCRIPTOR.fields_by_name[field]
-    return descriptor.enum_type.values_by_number[getattr(node, field)].name
-
-
 def _words(kind: str) -> str:
+    """A kind of statement as DSQL names it: create_extension_stmt is CreateExtension."""
     return "".join(word.capitalize() for word in kind.removesuffix("_stmt").split("_"))
-
-
-def _unsupported(message: str) -> Refusal:
-    return Refusal(FEATURE_NOT_SUPPORTED, message)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from dsql.strict.refusals import FEATURE_NOT_SUPPORTED, LIMIT_EXCEEDED, Refusal
+from dsql.strict.refusals import CONFLICT_MESSAGE, FEATURE_NOT_SUPPORTED, LIMIT_EXCEEDED, Refusal
 from dsql.strict.rules import Verdict
 
 MULTIPLE_DDL = Refusal(FEATURE_NOT_SUPPORTED, "multiple ddl statements not supported in a transaction")
 DDL_AND_DML = Refusal(FEATURE_NOT_SUPPORTED, "ddl and dml are not supported in the same transaction")
+CONFLICT = Refusal("40001", CONFLICT_MESSAGE)
+CONFLICT_PLACES = ("commit", "statement")
+SLOW_BUILD_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,16 @@ class Session:
 
     def __init__(self, caps: Caps | None = None) -> None:
         self.caps = caps or Caps()
+        self.conflicts_at_commit = True
+        self.slow_build_s: float | None = None  # how long asynchronous jobs take; None: they run at once
         self.begin()
+
+    def configure(self, options: Mapping[str, Any]) -> None:
+        """Take what a wrapper's OPTIONS say about strict mode."""
+        self.caps = Caps.from_options(options)
+        self.conflicts_at_commit = options.get("conflicts_at", "commit") == "commit"
+        slow = options.get("slow_builds", False)
+        self.slow_build_s = None if slow is False else SLOW_BUILD_S if slow is True else float(slow)
 
     def begin(self) -> None:
         """Start counting anew: the next statement opens a transaction."""
@@ -57,6 +69,17 @@ class Session:
         self.size_bytes = 0
         self.has_ddl = False
         self.has_dml = False
+        # A statement met a conflict and reported success all the same; COMMIT will fail.
+        self.is_doomed = False
+        # The tables that a temporary table of the same name stands in front of.
+        self.shadows: set[str] = set()
+        # What to do once COMMIT is done; forgotten by ROLLBACK.
+        self.at_commit: list[Callable[[], None]] = []
+
+    def committed(self) -> None:
+        """COMMIT is done."""
+        while self.at_commit:
+            self.at_commit.pop(0)()
 
     def admit(self, verdict: Verdict) -> Refusal | None:
         """Why `verdict`'s statement may not run in this transaction, or None."""
@@ -80,6 +103,8 @@ class Session:
 
     def refuse_commit(self) -> Refusal | None:
         """Why this transaction may not commit, or None. Size is an estimate, from the bytes that were sent."""
+        if self.is_doomed:
+            return CONFLICT
         if time.monotonic() - self.begun_at > self.caps.age_s:
             return self.caps.too_old
         return self.caps.too_large if self.size_bytes > self.caps.size_bytes else None

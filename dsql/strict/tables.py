@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from dsql.strict.refusals import FEATURE_NOT_SUPPORTED, LIMIT_EXCEEDED, Refusal
+from dsql.strict.refusals import LIMIT_EXCEEDED, SYNTAX_ERROR, Refusal, unsupported
+from dsql.strict.tree import enum_name, qualified_name
 
-COLUMNS_MAX = 255
+COLUMNS_MAX = 255  # documented; a cluster was seen to take 256
+INDEXES_MAX = 24  # a table's, with its primary key
 KEY_COLUMNS_MAX = 8
 VARCHAR_BYTES_MAX = 65_535
 CHAR_BYTES_MAX = 4_096
-KEY_BYTES_MAX = 2_000
+KEY_BYTES_MAX = 2_000  # declared
 BIG_CACHE_MIN = 65_536
 TOO_MANY_COLUMNS = "54011"
 SEQUENCE_WITHOUT_CACHE = "sequence is not supported without an explicit cache size"
@@ -117,29 +120,63 @@ _REFUSED_TYPES = frozenset(
         "citext",
         "hstore",
         "jsonpath",
+        # Types of the system's own tables.
+        "char",
+        "cid",
+        "name",
+        "oid",
+        "refcursor",
+        "regclass",
+        "regtype",
+        "tid",
+        "xid",
+        "xid8",
     ]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogQuestion:
+    """What a DDL statement does to a table that exists, for the rules that only the catalog can decide.
+
+    `table` is quoted; the columns are plain names.
+    """
+
+    table: str
+    dropped_columns: tuple[str, ...] = ()
+    added_columns: int = 0
+    added_indexes: int = 0
+    key_columns: tuple[str, ...] = ()
 
 
 def refuse_create_table(node: Any) -> Refusal | None:
     """Why DSQL refuses this CREATE TABLE, or None."""
     persistence = node.relation.relpersistence
     if persistence == "t":
-        return _unsupported("TEMPORARY or TEMP table not supported for CREATE TABLE")
+        return unsupported("TEMPORARY or TEMP table not supported for CREATE TABLE")
     if persistence == "u":
-        return _unsupported("UNLOGGED table not supported for CREATE TABLE")
+        return unsupported("UNLOGGED table not supported for CREATE TABLE")
     if node.inh_relations or node.HasField("partspec") or node.HasField("partbound"):
-        return _unsupported("INHERITS and PARTITION not supported for CREATE TABLE")
+        return unsupported("INHERITS and PARTITION not supported for CREATE TABLE")
     if node.options or node.tablespacename or node.access_method:
-        return _unsupported("storage options not supported for CREATE TABLE")
+        return unsupported("storage options not supported for CREATE TABLE")
     columns = [element.column_def for element in node.table_elts if element.HasField("column_def")]
     constraints = [element.constraint for element in node.table_elts if element.HasField("constraint")]
     if len(columns) > COLUMNS_MAX:
-        return Refusal(TOO_MANY_COLUMNS, f"tables can have at most {COLUMNS_MAX} columns")
+        return too_many_columns()
+    if _count_keys(columns, constraints) > INDEXES_MAX:
+        return too_many_indexes()
     refusals = [refuse_column(column) for column in columns]
     refusals += [_refuse_table_constraint(constraint) for constraint in constraints]
     refusals += [_refuse_key_size(columns, constraint) for constraint in constraints]
     return _first(refusals)
+
+
+def refuse_create_domain(node: Any) -> Refusal | None:
+    """Why DSQL refuses this CREATE DOMAIN, or None."""
+    if node.HasField("coll_clause"):
+        return unsupported("COLLATE clause not supported")
+    return refuse_type(node.type_name)
 
 
 def refuse_column(column: Any) -> Refusal | None:
@@ -147,7 +184,7 @@ def refuse_column(column: Any) -> Refusal | None:
     if refusal := refuse_type(column.type_name):
         return refusal
     if column.HasField("coll_clause"):
-        return _unsupported("COLLATE clause not supported")
+        return unsupported("COLLATE clause not supported")
     return _first(_refuse_column_constraint(column, element.constraint) for element in column.constraints)
 
 
@@ -158,9 +195,9 @@ def refuse_type(type_name: Any) -> Refusal | None:
         return Refusal("42704", f'type "{name}" does not exist')
     displayed = _DISPLAYED.get(name, name)
     if type_name.array_bounds:
-        return _unsupported(f"datatype {displayed}[] not supported")
+        return unsupported(f"datatype {displayed}[] not supported")
     if name in _REFUSED_TYPES:
-        return _unsupported(f"datatype {displayed} not supported")
+        return unsupported(f"datatype {displayed} not supported")
     size = _size(type_name)
     if name == "varchar" and size > VARCHAR_BYTES_MAX:
         return Refusal(LIMIT_EXCEEDED, f"Datatype limit greater than {VARCHAR_BYTES_MAX} bytes")
@@ -171,16 +208,16 @@ def refuse_type(type_name: Any) -> Refusal | None:
 
 def refuse_alter_table(node: Any, is_async: bool) -> Refusal | None:
     """Why DSQL refuses this ALTER TABLE, or None. `is_async` says that the word ASYNC was there."""
-    if _enum(node, "objtype") not in ALTERABLE:
-        return _unsupported("unsupported statement: AlterTable")
+    if enum_name(node, "objtype") not in ALTERABLE:
+        return unsupported("unsupported statement: AlterTable")
     actions = [element.alter_table_cmd for element in node.cmds]
-    if is_async and [_enum(action, "subtype") for action in actions] != ["AT_ValidateConstraint"]:
-        return _unsupported("ASYNC is supported for VALIDATE CONSTRAINT only")
+    if is_async and [enum_name(action, "subtype") for action in actions] != ["AT_ValidateConstraint"]:
+        return unsupported("ASYNC is supported for VALIDATE CONSTRAINT only")
     return _first(_refuse_action(action, is_async) for action in actions)
 
 
 def _refuse_action(action: Any, is_async: bool) -> Refusal | None:
-    kind = _enum(action, "subtype")
+    kind = enum_name(action, "subtype")
     if kind in _PLAIN_ACTIONS:
         return None
     if kind == "AT_AddColumn":
@@ -189,98 +226,153 @@ def _refuse_action(action: Any, is_async: bool) -> Refusal | None:
         return _refuse_added_constraint(getattr(action, "def").constraint)
     if kind == "AT_AddIdentity":
         return (
-            None if has_valid_cache(getattr(action, "def").constraint.options) else _unsupported(IDENTITY_WITHOUT_CACHE)
+            None if has_valid_cache(getattr(action, "def").constraint.options) else unsupported(IDENTITY_WITHOUT_CACHE)
         )
     if kind == "AT_ValidateConstraint":
-        return None if is_async else _unsupported("unsupported ALTER TABLE VALIDATE CONSTRAINT statement")
+        return None if is_async else unsupported("unsupported ALTER TABLE VALIDATE CONSTRAINT statement")
     words = kind.removeprefix("AT_")
-    return _unsupported(_REFUSED_ACTIONS.get(kind, f"unsupported ALTER TABLE {words} statement"))
+    return unsupported(_REFUSED_ACTIONS.get(kind, f"unsupported ALTER TABLE {words} statement"))
 
 
 def _refuse_added_column(column: Any) -> Refusal | None:
     if refusal := refuse_type(column.type_name):
         return refusal
     if column.HasField("coll_clause"):
-        return _unsupported("COLLATE clause not supported")
-    if any(_enum(element.constraint, "contype") != "CONSTR_NULL" for element in column.constraints):
-        return _unsupported("ALTER TABLE ADD COLUMN with constraint not supported")
+        return unsupported("COLLATE clause not supported")
+    if any(enum_name(element.constraint, "contype") != "CONSTR_NULL" for element in column.constraints):
+        return unsupported("ALTER TABLE ADD COLUMN with constraint not supported")
     return None
 
 
 def _refuse_added_constraint(constraint: Any) -> Refusal | None:
-    kind = _enum(constraint, "contype")
+    kind = enum_name(constraint, "contype")
+    if refusal := _refuse_newer(constraint):
+        return refusal
     if kind in ("CONSTR_CHECK", "CONSTR_FOREIGN") and constraint.skip_validation:
         return None
     if kind == "CONSTR_UNIQUE" and constraint.indexname and not constraint.deferrable:
         return None
-    return _unsupported("unsupported ALTER TABLE ADD CONSTRAINT statement")
+    return unsupported("unsupported ALTER TABLE ADD CONSTRAINT statement")
 
 
 def _refuse_column_constraint(column: Any, constraint: Any) -> Refusal | None:
-    kind = _enum(constraint, "contype")
+    kind = enum_name(constraint, "contype")
+    if refusal := _refuse_newer(constraint):
+        return refusal
     if kind == "CONSTR_IDENTITY":
         type_name = _type(column.type_name)
         if type_name != "int8":
             displayed = _DISPLAYED.get(type_name, type_name)
-            return _unsupported(f"datatype {displayed} not supported, identity column type must be bigint")
-        return None if has_valid_cache(constraint.options) else _unsupported(IDENTITY_WITHOUT_CACHE)
+            return unsupported(f"datatype {displayed} not supported, identity column type must be bigint")
+        return None if has_valid_cache(constraint.options) else unsupported(IDENTITY_WITHOUT_CACHE)
     if kind == "CONSTR_GENERATED" and constraint.generated_kind != "s":
-        return _unsupported("virtual generated columns not supported")
+        return unsupported("virtual generated columns not supported")
     if kind in ("CONSTR_PRIMARY", "CONSTR_UNIQUE"):
         return _refuse_table_constraint(constraint) or _refuse_declared_size(column)
     if kind == "CONSTR_ATTR_DEFERRABLE" and not _refers(column):
-        return _unsupported("DEFERRABLE is supported for foreign keys only")
+        return unsupported("DEFERRABLE is supported for foreign keys only")
     return None
 
 
 def _refuse_table_constraint(constraint: Any) -> Refusal | None:
-    kind = _enum(constraint, "contype")
+    kind = enum_name(constraint, "contype")
+    if refusal := _refuse_newer(constraint):
+        return refusal
     if kind == "CONSTR_EXCLUSION":
-        return _unsupported("EXCLUDE constraint not supported")
+        return unsupported("EXCLUDE constraint not supported")
     if kind in ("CONSTR_PRIMARY", "CONSTR_UNIQUE"):
         if constraint.deferrable:
-            return _unsupported("DEFERRABLE is supported for foreign keys only")
+            return unsupported("DEFERRABLE is supported for foreign keys only")
         if len(constraint.keys) > KEY_COLUMNS_MAX:
             return Refusal(TOO_MANY_COLUMNS, f"more than {KEY_COLUMNS_MAX} column keys in a key are not supported")
     return None
 
 
+def _refuse_newer(constraint: Any) -> Refusal | None:
+    """What came after PostgreSQL 16, whose parser DSQL has."""
+    kind = enum_name(constraint, "contype")
+    is_unenforced = kind in ("CONSTR_CHECK", "CONSTR_FOREIGN") and not constraint.is_enforced
+    if is_unenforced or kind in ("CONSTR_ATTR_ENFORCED", "CONSTR_ATTR_NOT_ENFORCED"):
+        return Refusal(SYNTAX_ERROR, 'syntax error at or near "ENFORCED"')
+    if constraint.without_overlaps or constraint.fk_with_period:
+        return Refusal(SYNTAX_ERROR, "syntax error: keys over periods came after PostgreSQL 16")
+    return None
+
+
 def _refuse_key_size(columns: Iterable[Any], constraint: Any) -> Refusal | None:
-    if _enum(constraint, "contype") not in ("CONSTR_PRIMARY", "CONSTR_UNIQUE"):
+    if enum_name(constraint, "contype") not in ("CONSTR_PRIMARY", "CONSTR_UNIQUE"):
         return None
     names = {key.string.sval for key in constraint.keys}
-    return _first(_refuse_declared_size(column) for column in columns if column.colname in names)
+    return _refuse_declared_size(*(column for column in columns if column.colname in names))
 
 
-def _refuse_declared_size(column: Any) -> Refusal | None:
-    name = _type(column.type_name)
-    if name in ("json", "jsonb"):
-        return _unsupported(f"datatype {name} is not supported in a key")
-    if name in ("varchar", "bpchar") and _size(column.type_name) > KEY_BYTES_MAX:
+def _refuse_declared_size(*key: Any) -> Refusal | None:
+    return refuse_key([(_type(column.type_name), _size(column.type_name)) for column in key])
+
+
+def refuse_key(types: Iterable[tuple[str, int]]) -> Refusal | None:
+    """Why DSQL refuses a key over columns of these types, or None. Each is a name and a declared size (0: none)."""
+    size_bytes = 0
+    for name, declared in types:
+        if name in ("json", "jsonb"):
+            return unsupported(f"datatype {name} is not supported in a key")
+        size_bytes += declared if name in ("varchar", "bpchar") else 0
+    if size_bytes > KEY_BYTES_MAX:
         return Refusal(LIMIT_EXCEEDED, f"key size greater than {KEY_BYTES_MAX} bytes not supported")
     return None
+
+
+def too_many_columns() -> Refusal:
+    return Refusal(TOO_MANY_COLUMNS, f"tables can have at most {COLUMNS_MAX} columns")
+
+
+def too_many_indexes() -> Refusal:
+    return Refusal(LIMIT_EXCEEDED, f"more than {INDEXES_MAX} indexes on a table are not supported")
+
+
+def _count_keys(columns: Iterable[Any], constraints: Iterable[Any]) -> int:
+    """How many indexes a CREATE TABLE makes."""
+    inline = [element.constraint for column in columns for element in column.constraints]
+    kinds = [enum_name(constraint, "contype") for constraint in (*inline, *constraints)]
+    return sum(kind in ("CONSTR_PRIMARY", "CONSTR_UNIQUE") for kind in kinds)
 
 
 def refuse_index(node: Any, is_async: bool) -> Refusal | None:
     """Why DSQL refuses this CREATE INDEX, or None."""
     if node.concurrent:
-        return _unsupported("CONCURRENTLY not supported for CREATE INDEX")
+        return unsupported("CONCURRENTLY not supported for CREATE INDEX")
     if not is_async:
-        return _unsupported("unsupported mode. please use CREATE INDEX ASYNC.")
+        return unsupported("unsupported mode. please use CREATE INDEX ASYNC.")
     if node.access_method not in ("", "btree"):
-        return _unsupported(f"access method {node.access_method} not supported for CREATE INDEX")
+        return unsupported(f"access method {node.access_method} not supported for CREATE INDEX")
     if node.options or node.table_space:
-        return _unsupported("storage options not supported for CREATE INDEX")
+        return unsupported("storage options not supported for CREATE INDEX")
     if len(node.index_params) > KEY_COLUMNS_MAX:
         return Refusal(TOO_MANY_COLUMNS, f"more than {KEY_COLUMNS_MAX} column keys in an index are not supported")
     for element in (param.index_elem for param in node.index_params):
-        if _enum(element, "ordering") in ("SORTBY_ASC", "SORTBY_DESC"):
-            return _unsupported("specifying sort order not supported for index keys")
+        if enum_name(element, "ordering") in ("SORTBY_ASC", "SORTBY_DESC"):
+            return unsupported("specifying sort order not supported for index keys")
         if element.opclass:
-            return _unsupported("opclass not supported for index keys")
+            return unsupported("opclass not supported for index keys")
         if element.collation:
-            return _unsupported("COLLATE clause not supported")
+            return unsupported("COLLATE clause not supported")
     return None
+
+
+def question_of_alter(node: Any) -> CatalogQuestion | None:
+    """What an ALTER TABLE asks of the catalog, or None."""
+    actions = [(enum_name(element.alter_table_cmd, "subtype"), element.alter_table_cmd) for element in node.cmds]
+    dropped = tuple(action.name for kind, action in actions if kind == "AT_DropColumn")
+    added = sum(kind == "AT_AddColumn" for kind, _ in actions)
+    if not dropped and not added:
+        return None
+    return CatalogQuestion(qualified_name(node.relation), dropped_columns=dropped, added_columns=added)
+
+
+def question_of_index(node: Any) -> CatalogQuestion:
+    """What a CREATE INDEX asks of the catalog. Expressions have no column to look at."""
+    names = tuple(param.index_elem.name for param in node.index_params if param.index_elem.name)
+    return CatalogQuestion(qualified_name(node.relation), added_indexes=1, key_columns=names)
 
 
 def has_valid_cache(options: Iterable[Any]) -> bool:
@@ -294,7 +386,7 @@ def has_valid_cache(options: Iterable[Any]) -> bool:
 
 
 def _refers(column: Any) -> bool:
-    return any(_enum(element.constraint, "contype") == "CONSTR_FOREIGN" for element in column.constraints)
+    return any(enum_name(element.constraint, "contype") == "CONSTR_FOREIGN" for element in column.constraints)
 
 
 def _type(type_name: Any) -> str:
@@ -307,12 +399,3 @@ def _size(type_name: Any) -> int:
 
 def _first(refusals: Iterable[Refusal | None]) -> Refusal | None:
     return next((refusal for refusal in refusals if refusal), None)
-
-
-def _enum(node: Any, field: str) -> str:
-    descriptor = node.DESCRIPTOR.fields_by_name[field]
-    return descriptor.enum_type.values_by_number[getattr(node, field)].name
-
-
-def _unsupported(message: str) -> Refusal:
-    return Refusal(FEATURE_NOT_SUPPORTED, message)

@@ -1,4 +1,4 @@
-"""The wrapper, the flush, the orphans and the checks."""
+"""The wrapper, the flush and the orphans."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.apps.registry import Apps
 from django.contrib.auth.models import Group, Permission
-from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.db import IntegrityError, connection, models, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test import TestCase, TransactionTestCase
 
-from dsql import auth, checks
 from dsql.base import DatabaseWrapper
 from dsql.orphans import Orphan, find_orphans
 from dsql.transactions import run_transaction
@@ -26,7 +23,7 @@ def wrapper(**options: Any) -> DatabaseWrapper:
 
 @pytest.mark.parametrize(
     "options",
-    [{"isolation_level": 2}, {"options": "-c work_mem=1MB"}, {"assume_role": "r"}, {"foreign_keys": "enforce"}],
+    [{"isolation_level": 2}, {"options": "-c work_mem=1MB"}, {"assume_role": "r"}, {"foreign_keys": "perhaps"}],
 )
 def test_options_that_dsql_refuses(options: dict[str, Any]) -> None:
     with pytest.raises(ImproperlyConfigured):
@@ -37,55 +34,6 @@ def test_strict_is_the_default_only_without_endpoints() -> None:
     assert wrapper().is_strict
     assert not wrapper(strict=False).is_strict
     assert not wrapper(endpoints=["a.dsql.eu-west-1.on.aws"]).is_strict
-
-
-def test_a_live_connection_dials_the_endpoints_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    dialled: list[dict[str, Any]] = []
-
-    def connect(cls: Any, conninfo: str = "", **kwargs: Any) -> str:
-        dialled.append(kwargs)
-        if len(dialled) == 1:
-            raise auth.psycopg.OperationalError("down")
-        return "connected"
-
-    monkeypatch.setattr(auth.psycopg.Connection, "connect", classmethod(connect))
-    monkeypatch.setattr(auth._TokenCache, "_sign", lambda self, endpoint, region, role: f"token for {role} in {region}")
-    monkeypatch.setattr(auth, "_tokens", auth._TokenCache())
-    live = wrapper(endpoints=["a.dsql.eu-west-1.on.aws", "b.dsql.eu-central-1.on.aws"])
-    live.settings_dict["USER"] = "app"
-
-    assert live._connection_class.connect(**live.get_connection_params()) == "connected"
-    assert [(d["host"], d["password"], d["sslmode"]) for d in dialled] == [
-        ("a.dsql.eu-west-1.on.aws", "token for app in eu-west-1", "verify-full"),
-        ("b.dsql.eu-central-1.on.aws", "token for app in eu-central-1", "verify-full"),
-    ]
-    assert "options" not in dialled[0]
-    assert dialled[0]["dbname"] == "postgres"
-
-
-def test_a_token_is_signed_once_until_it_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    signed: list[str] = []
-    now = [1000.0]
-
-    def sign(self: Any, endpoint: str, region: str, role: str) -> str:
-        signed.append(role)
-        return "token"
-
-    monkeypatch.setattr(auth._TokenCache, "_sign", sign)
-    monkeypatch.setattr(auth.time, "monotonic", lambda: now[0])
-    tokens = auth._TokenCache()
-
-    for seconds in (0, 300, 300, 1):
-        now[0] += seconds
-        tokens.get("a.dsql.eu-west-1.on.aws", "eu-west-1", "app")
-
-    assert len(signed) == 2
-
-
-def test_the_region_is_in_the_endpoint() -> None:
-    assert auth.region_of("abc.dsql.eu-west-1.on.aws") == "eu-west-1"
-    with pytest.raises(ImproperlyConfigured):
-        auth.region_of("localhost")
 
 
 class FlushTests(TransactionTestCase):
@@ -156,23 +104,3 @@ class TestOrphans:
         call_command("check_orphans", "--sql", stdout=out)
 
         assert 'FROM "auth_group_permissions" AS child' in out.getvalue()
-
-
-def test_the_checks_name_what_dsql_cannot_hold() -> None:
-    class Wrong(models.Model):
-        tags = ArrayField(models.IntegerField())
-        a, b, c, d, e, f, g, h, i = (models.IntegerField() for _ in range(9))
-
-        class Meta:
-            app_label = "dsql_tests"
-            apps = Apps()
-            unique_together = [tuple("abcdefghi")]
-            constraints = [models.UniqueConstraint(fields=["a"], name="u", deferrable=models.Deferrable.DEFERRED)]
-
-    found = [*checks._column_errors(Wrong, connection), *checks._index_errors(Wrong, connection)]
-
-    assert [message.id for message in found] == ["dsql.E001", "dsql.E003", "dsql.E004"]
-
-
-def test_the_installed_models_pass_the_checks() -> None:
-    assert checks.check_models() == []

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from django.apps.registry import Apps
+from django.core import serializers
+from django.db import connection, models
+from django.forms import fields_for_model, modelform_factory
 
 from dsql import ids
 from dsql.fields import UUIDv7Field
@@ -78,6 +83,60 @@ def test_a_forked_child_makes_its_own_ids() -> None:
     data = os.read(reader, 1600)
 
     assert not mine & {data[n : n + 16] for n in range(0, 1600, 16)}
+
+
+def test_a_child_forked_while_an_id_was_made_can_make_ids() -> None:
+    with ids._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)  # a lock that nobody releases would keep the child for ever
+            uuid7()
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_ids_grow_past_a_full_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ids, "_last", (5 << 74) | ((1 << 74) - 1))
+    monkeypatch.setattr(ids.time, "time_ns", lambda: 5_000_000)
+
+    made = uuid7()
+
+    assert (made.version, made.variant, made.int >> 80) == (7, "specified in RFC 4122", 6)
+
+
+class Thing(models.Model):
+    id = UUIDv7Field(primary_key=True)
+    token = UUIDv7Field(editable=True)
+
+    class Meta:
+        app_label = "dsql_tests"
+        apps = Apps()
+
+
+def test_the_column_is_a_uuid() -> None:
+    assert Thing._meta.get_field("id").db_type(connection) == "uuid"
+
+
+def test_a_form_takes_the_field_when_it_is_editable() -> None:
+    token = uuid7()
+    form = modelform_factory(Thing, fields=["token"])({"token": str(token)})
+
+    assert form.is_valid()
+    assert form.instance.token == token
+    assert not modelform_factory(Thing, fields=["token"])({"token": "no uuid"}).is_valid()
+    assert list(fields_for_model(Thing)) == ["token"]  # a key is no input
+
+
+@pytest.mark.parametrize("kind", ["json", "xml", "python"])
+def test_a_serialized_object_keeps_its_id(kind: str) -> None:
+    thing = Thing(token=uuid7())
+    field = Thing._meta.get_field("id")
+
+    assert field.to_python(field.value_to_string(thing)) == thing.pk
+    data = serializers.serialize(kind, [thing])
+    assert str(thing.pk) in str(data)
 
 
 def test_the_field_keeps_its_default_out_of_migrations() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dsql.strict.rules import judge
+from dsql.strict.tables import CatalogQuestion
 
 NINE_COLUMNS = ", ".join("abcdefghi")
 
@@ -135,6 +136,36 @@ REFUSED = [
     ("DISCARD ALL", "0A000", "unsupported statement: Discard"),
     ("CREATE POLICY p ON t", "0A000", "unsupported statement: CreatePolicy"),
     ("REINDEX TABLE t", "0A000", "unsupported statement: Reindex"),
+    ("COPY t FROM PROGRAM 'true'", "0A000", "unsupported statement: Copy"),
+    ("COPY t TO '/tmp/x'", "0A000", "unsupported statement: Copy"),
+    ("COPY (SELECT * FROM t FOR SHARE) TO STDOUT", "0A000", "locking clauses other than"),
+    ("COPY (DELETE FROM t RETURNING id) TO STDOUT", "0A000", "unsupported statement: Copy"),
+    ("EXPLAIN UPDATE t SET v = 1", "0A000", "EXPLAIN of statements other than SELECT"),
+    ("EXPLAIN ANALYZE INSERT INTO t VALUES (1)", "0A000", "EXPLAIN of statements other than SELECT"),
+    ("DEALLOCATE q", "0A000", "unsupported statement: Deallocate"),
+    ("EXECUTE q", "0A000", "unsupported statement: Execute"),
+    ("FETCH c", "0A000", "unsupported statement: Fetch"),
+    ("CREATE RULE r AS ON INSERT TO t DO NOTHING", "0A000", "unsupported statement: Rule"),
+    ("CREATE FOREIGN TABLE f(a int) SERVER s", "0A000", "unsupported statement: CreateForeignTable"),
+    ("CREATE TABLE x(a int, EXCLUDE USING gist (a WITH =))", "0A000", "EXCLUDE constraint not supported"),
+    ("COMMIT AND CHAIN", "0A000", "unsupported transaction statement: AND CHAIN"),
+    ("CREATE SCHEMA s CREATE TEMP TABLE x(a int)", "0A000", "TEMPORARY or TEMP table"),
+    ("CREATE DOMAIN d AS int[]", "0A000", "datatype integer[] not supported"),
+    ('CREATE DOMAIN d AS text COLLATE "C"', "0A000", "COLLATE clause not supported"),
+    ("CREATE TABLE x(a oid)", "0A000", "datatype oid not supported"),
+    ("CREATE TABLE x(a varchar(1200), b varchar(1200), PRIMARY KEY (a, b))", "54000", "key size greater than 2000"),
+    (f"CREATE TABLE x({', '.join(f'c{n} int UNIQUE' for n in range(25))})", "54000", "more than 24 indexes"),
+    # What PostgreSQL 17 and 18 know and DSQL's 16 does not.
+    ("SELECT uuidv7()", "42883", "function uuidv7() does not exist"),
+    ("SELECT pg_catalog.array_sort(a) FROM t", "42883", "function array_sort() does not exist"),
+    ("SELECT JSON_VALUE(v, '$.a') FROM t", "42601", "syntax error: JSON_VALUE"),
+    ("SELECT * FROM JSON_TABLE('[]'::jsonb, '$[*]' COLUMNS (a int)) x", "42601", "syntax error: JSON_TABLE"),
+    ("UPDATE t SET v = 1 RETURNING old.v", "42P01", 'missing FROM-clause entry for table "old"'),
+    ("DELETE FROM t RETURNING WITH (OLD AS o) o.id", "42601", "syntax error: RETURNING WITH"),
+    ("CREATE TABLE x(a int CHECK (a > 0) NOT ENFORCED)", "42601", 'syntax error at or near "ENFORCED"'),
+    ("CREATE TABLE x(a int, CHECK (a > 0) NOT ENFORCED)", "42601", 'syntax error at or near "ENFORCED"'),
+    ("CREATE TABLE x(a int, b d, UNIQUE (a, b WITHOUT OVERLAPS))", "42601", "syntax error: keys over periods"),
+    ("CREATE TABLE x(a int, b int GENERATED ALWAYS AS (a + 1))", "0A000", "virtual generated columns"),
 ]
 
 ADMITTED = [
@@ -191,9 +222,16 @@ ADMITTED = [
     "CALL sys.wait_for_job('x')",
     "EXPLAIN (ANALYZE) SELECT 1",
     "COPY t TO STDOUT",
+    "COPY (SELECT 1) TO STDOUT",
     "DEALLOCATE ALL",
     "DROP TABLE t CASCADE",
     "DROP INDEX i",
+    "CREATE SCHEMA s CREATE TABLE x(a int)",
+    "CREATE TABLE x(a int CHECK (a > 0), b uuid REFERENCES p, CHECK (a < 9), FOREIGN KEY (b) REFERENCES p)",
+    f"CREATE TABLE x({', '.join(f'c{n} int UNIQUE' for n in range(24))})",
+    "SELECT app.uuidv7(), gen_random_uuid(), json_build_object('a', 1), JSON_OBJECT('a': 1), jsonb_path_exists(v, '$') FROM t",
+    "UPDATE t SET v = old.v FROM u AS old WHERE old.id = t.id RETURNING old.id",
+    "SELECT max(id) FROM t GROUP BY ALL",  # no syntax of PostgreSQL 16 or 18: the server says 42601
     "",
     "not sql at all",
 ]
@@ -229,6 +267,36 @@ def test_admitted(sql: str) -> None:
 )
 def test_only_the_word_async_is_taken_out(sql: str, rewritten: str | None) -> None:
     assert judge(sql).sql == rewritten
+
+
+def test_what_does_not_parse_goes_on_without_async() -> None:
+    verdict = judge("CREATE INDEX ASYNC public.i ON t(v)")
+
+    assert (verdict.kind, verdict.sql) == ("unparsed", "CREATE INDEX public.i ON t(v)")
+
+
+DEEP = " UNION ".join(["(SELECT 1"] * 120) + ")" * 120
+
+
+def test_what_nests_too_deeply_is_counted_if_it_is_one_query() -> None:
+    query, write = judge(DEEP), judge(f"INSERT INTO t {DEEP}")
+
+    assert (query.kind, query.refusal, query.writes) == ("too deep", None, False)
+    assert (write.refusal, write.writes, write.hides_writes) == (None, True, True)
+    for sql in (f"TRUNCATE t; {DEEP}", f"CREATE VIEW w AS {DEEP}"):
+        refusal = judge(sql).refusal
+        assert refusal is not None
+        assert refusal.sqlstate == "0A000"
+
+
+def test_what_the_catalog_is_asked() -> None:
+    drop_and_add = judge('ALTER TABLE s."T" DROP COLUMN a, ADD COLUMN b int, ADD COLUMN c int').question
+    index = judge("CREATE INDEX ASYNC i ON t (a, (lower(b)), c) INCLUDE (d)").question
+
+    assert drop_and_add == CatalogQuestion('"s"."T"', dropped_columns=("a",), added_columns=2)
+    assert index == CatalogQuestion('"t"', added_indexes=1, key_columns=("a", "c"))
+    assert judge("ALTER TABLE t RENAME COLUMN a TO b").question is None
+    assert judge("INSERT INTO t VALUES (1)").question is None
 
 
 def test_what_a_statement_does() -> None:

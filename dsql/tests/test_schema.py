@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import pytest
 from django.apps import apps as installed_apps
@@ -18,6 +16,7 @@ from django.db import IntegrityError, NotSupportedError, connection, models, tra
 from django.db.models import F, Q
 from django.db.models.functions import Lower
 
+from dsql import faults
 from dsql.fields import UUIDv7Field
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -212,6 +211,15 @@ def test_adding_a_unique_text_with_a_database_default(make_tables: Any) -> None:
         new.objects.create(value="abcd")
 
 
+def test_a_database_default_of_null_fills_nothing(make_tables: Any) -> None:
+    old = make_model()
+    make_tables(old)
+    old.objects.create()
+    add(old, make_model(value=models.TextField(null=True, db_default=None)))
+
+    assert (default_of(), column().null_ok) == (None, True)
+
+
 def test_adding_a_relation(make_tables: Any) -> None:
     registry = Apps()
     parent = make_model(meta={"db_table": "x_parent"})
@@ -344,6 +352,130 @@ def test_a_constraint_is_validated(make_tables: Any) -> None:
     thing.objects.create(value=-1)
 
 
+def invalid_indexes() -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")
+        return [name for (name,) in cursor.fetchall()]
+
+
+@pytest.mark.parametrize("slow_builds", [False, True], indirect=True, ids=["at once", "slowly"])
+def test_a_unique_guard_that_rows_break_leaves_no_index(make_tables: Any, slow_builds: bool) -> None:
+    plain, unique = (make_model(value=models.TextField(unique=unique)) for unique in (False, True))
+    make_tables(plain)
+    plain.objects.bulk_create(plain(value="same") for _ in range(2))
+    for _ in range(2):
+        with pytest.raises(IntegrityError, match="x_thing_value"):
+            alter(plain, unique)
+        assert invalid_indexes() == []
+        assert not any(info["columns"] == ["value"] for info in constraints().values())
+    plain.objects.first().delete()
+    alter(plain, unique)
+    assert any(info["unique"] and info["columns"] == ["value"] for info in constraints().values())
+
+
+def test_an_invalid_index_that_was_left_behind_is_built_again(make_tables: Any) -> None:
+    thing = make_model(value=models.IntegerField())
+    make_tables(thing)
+    thing.objects.bulk_create(thing(value=1) for _ in range(2))
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE UNIQUE INDEX ASYNC x_value ON x_thing (value)")
+        cursor.execute("CALL sys.wait_for_job(%s)", cursor.fetchone())
+    assert invalid_indexes() == ["x_value"]
+    thing.objects.first().delete()
+    with connection.schema_editor() as editor:
+        editor.add_constraint(thing, models.UniqueConstraint(fields=["value"], name="x_value"))
+
+    assert invalid_indexes() == []
+    assert constraints()["x_value"]["unique"]
+
+
+def test_a_generated_column_comes_with_its_table_or_with_an_empty_one(make_tables: Any) -> None:
+    old = make_model(value=models.IntegerField())
+    make_tables(old)
+    twice = models.GeneratedField(expression=F("value") * 2, output_field=models.IntegerField(), db_persist=True)
+    new = make_model(value=models.IntegerField(), twice=twice)
+    add(old, new, "twice")
+    new.objects.create(value=4)
+    assert new.objects.get().twice == 8
+
+    twice = models.GeneratedField(expression=F("value") * 3, output_field=models.IntegerField(), db_persist=True)
+    newer = make_model(value=models.IntegerField(), thrice=twice)
+    with pytest.raises(NotSupportedError, match="while x_thing holds rows"):
+        add(new, newer, "thrice")
+    assert new.objects.get().twice == 8
+
+
+def test_an_index_is_renamed_by_building_it_again_first(make_tables: Any) -> None:
+    old, new = (models.Index(fields=["value"], name=name) for name in ("x_old", "x_new"))
+    thing = make_model(value=models.IntegerField(), meta={"indexes": [old]})
+    make_tables(thing)
+    statements: list[str] = []
+    with faults.before_statement(statements.append), connection.schema_editor() as editor:
+        editor.rename_index(thing, old, new)
+
+    changes = [sql for sql in statements if "INDEX" in sql]
+    assert [sql.split()[0] for sql in changes] == ["CREATE", "DROP"]
+    assert ("x_new" in constraints(), "x_old" in constraints()) == (True, False)
+
+
+def test_a_key_becomes_automatic_and_goes_on_after_the_highest(make_tables: Any) -> None:
+    plain = make_model(id=models.BigIntegerField(primary_key=True))
+    automatic = make_model(id=models.BigAutoField(primary_key=True))
+    make_tables(plain)
+    plain.objects.create(id=41)
+    alter(plain, automatic, "id")
+    assert automatic.objects.create().id == 42
+
+    alter(automatic, plain, "id")
+    with pytest.raises(IntegrityError):
+        automatic.objects.create()
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        (models.TextField(db_collation="en_US"), "one collation"),
+        (models.BigAutoField(primary_key=True), "primary key of x_thing cannot change"),
+    ],
+)
+def test_columns_that_cannot_be_added_are_refused(make_tables: Any, field: Any, reason: str) -> None:
+    old = make_model()
+    make_tables(old)
+    old.objects.create()
+    fields = {"id": None, "value": field} if field.primary_key else {"value": field}
+    with pytest.raises(NotSupportedError, match=reason):
+        add(old, make_model(**fields))
+    assert old.objects.count() == 1
+
+
+def test_a_deferrable_unique_guard_is_refused_and_not_left_out(make_tables: Any) -> None:
+    thing = make_model(value=models.IntegerField())
+    make_tables(thing)
+    guard = models.UniqueConstraint(fields=["value"], name="x_late", deferrable=models.Deferrable.DEFERRED)
+    with pytest.raises(NotSupportedError, match="deferrable"), connection.schema_editor() as editor:
+        editor.add_constraint(thing, guard)
+
+
+def test_a_key_column_is_not_removed(make_tables: Any) -> None:
+    thing = make_model()
+    make_tables(thing)
+    with pytest.raises(NotSupportedError, match="primary key"), connection.schema_editor() as editor:
+        editor.remove_field(thing, thing._meta.pk)
+
+
+def test_rows_that_are_too_large_together_are_filled_in_smaller_batches(make_tables: Any) -> None:
+    old = make_model()
+    make_tables(old)
+    old.objects.bulk_create(old() for _ in range(30))
+    statements: list[str] = []
+    too_large = faults.fail_statement(3, "54000", "transaction size limit 10mb exceeded", times=2)
+    with too_large, faults.before_statement(statements.append):
+        add(old, make_model(value=models.TextField(default="x")))
+
+    limits = [sql.split("LIMIT ")[1] for sql in statements if sql.startswith("UPDATE")]
+    assert limits == ["1000)", "500)", "250)", "250)"]
+
+
 def test_ddl_inside_a_transaction_is_refused() -> None:
     with (
         pytest.raises(transaction.TransactionManagementError),
@@ -354,21 +486,6 @@ def test_ddl_inside_a_transaction_is_refused() -> None:
 
 
 # -- third-party apps
-
-
-@pytest.fixture
-def empty_database() -> Iterator[str]:
-    """The address of a new database."""
-    settings = connection.settings_dict
-    name = f"{settings['NAME']}_migrations"
-    with connection._nodb_cursor() as cursor:
-        cursor.execute(f'DROP DATABASE IF EXISTS "{name}"')
-        cursor.execute(f"""CREATE DATABASE "{name}" ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0""")
-    query = urlencode({"host": settings["HOST"] or "localhost", "port": settings["PORT"] or 5432})
-    user, password = quote(settings["USER"] or ""), quote(settings["PASSWORD"] or "")
-    yield f"postgresql://{user}:{password}@/{name}?{query}"
-    with connection._nodb_cursor() as cursor:
-        cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def test_the_migrations_of_third_party_apps_come_up(empty_database: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -13,44 +12,7 @@ from django.db import NotSupportedError, OperationalError, ProgrammingError, con
 from django.db.utils import DataError, InternalError
 
 from dsql.strict.session import Caps
-
-
-@pytest.fixture
-def raw(transactional_db: None) -> Iterator[Any]:
-    """A strict connection in autocommit, with the tables t(id, v) and big(id)."""
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE x_t (id int PRIMARY KEY, v text)")
-        cursor.execute("CREATE TABLE x_big (id int)")
-        cursor.execute("INSERT INTO x_t VALUES (1, 'a')")
-    yield connection.connection
-    if connection.connection is not None:
-        connection.connection.rollback()
-        connection.connection.session.caps = Caps()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'x\\_%'")
-        for (table,) in cursor.fetchall():
-            cursor.execute(f'DROP TABLE "{table}" CASCADE')
-
-
-@pytest.fixture
-def second(raw: Any) -> Iterator[Any]:
-    """Another strict connection, in autocommit."""
-    with other_connection() as made:
-        yield made
-
-
-def other_connection() -> Any:
-    params = connection.get_connection_params()
-    return connection._connection_class.connect(**params, autocommit=True)
-
-
-def answer(raw: Any, sql: str) -> str:
-    """The SQLSTATE of a statement; its tag when it was admitted."""
-    try:
-        return raw.execute(sql).statusmessage
-    except psycopg.Error as error:
-        return error.sqlstate or repr(error)
-
+from dsql.tests.strict import answer
 
 SEQUENCES = [
     (
@@ -136,33 +98,6 @@ def test_sequence(raw: Any, name: str, steps: list[tuple[str, str]]) -> None:
     assert [(sql, answer(raw, sql)) for sql, _ in steps] == steps
 
 
-def test_an_index_build_answers_a_job_that_can_be_waited_for(raw: Any) -> None:
-    (job_id,) = raw.execute("CREATE INDEX ASYNC x_i ON x_t (v)").fetchone()
-    raw.execute("CALL sys.wait_for_job(%s)", [job_id])
-
-    assert len(job_id) == 26
-    row = raw.execute("SELECT status, job_type, object_name FROM sys.jobs WHERE job_id = %s", [job_id]).fetchone()
-    assert row == ("completed", "INDEX_BUILD", "x_i")
-
-
-def test_each_build_has_its_own_job(raw: Any) -> None:
-    build = "CREATE INDEX ASYNC ON x_t (v)"
-
-    assert raw.execute(build).fetchone() != raw.execute(build).fetchone()
-
-
-def test_a_build_inside_a_block(raw: Any) -> None:
-    raw.execute("BEGIN")
-    assert raw.execute("CREATE INDEX ASYNC x_i ON x_t (v)").fetchone() is not None
-    raw.execute("COMMIT")
-
-
-def test_a_unique_build_over_duplicates_fails(raw: Any) -> None:
-    raw.execute("INSERT INTO x_t VALUES (2, 'a')")
-
-    assert answer(raw, "CREATE UNIQUE INDEX ASYNC x_i ON x_t (v)") == "23505"
-
-
 def test_refused_rows_leave_nothing(raw: Any) -> None:
     answer(raw, "INSERT INTO x_big SELECT generate_series(1, 3001)")
 
@@ -197,6 +132,66 @@ def test_a_transaction_that_is_too_old_is_refused(raw: Any) -> None:
         raw.execute("SELECT 1")
 
 
+def test_a_transaction_that_is_too_old_cannot_commit(raw: Any) -> None:
+    raw.session.caps = Caps(age_s=0.05)
+    assert [answer(raw, sql) for sql in ("BEGIN", "INSERT INTO x_t VALUES (2, 'b')")] == ["BEGIN", "INSERT 0 1"]
+    time.sleep(0.06)
+
+    assert [answer(raw, sql) for sql in ("COMMIT", "SELECT 1", "ROLLBACK")] == ["54000", "SELECT 1", "ROLLBACK"]
+    assert raw.execute("SELECT count(*) FROM x_t").fetchone() == (1,)
+
+
+def test_an_old_transaction_may_roll_back_and_the_next_is_young(raw: Any) -> None:
+    raw.session.caps = Caps(age_s=0.05)
+    raw.execute("BEGIN")
+    time.sleep(0.06)
+
+    steps = ["SELECT 1", "SELECT 1", "ROLLBACK", "BEGIN", "SELECT 1", "COMMIT"]
+    assert [answer(raw, sql) for sql in steps] == ["54000", "25P02", "ROLLBACK", "BEGIN", "SELECT 1", "COMMIT"]
+
+
+@pytest.mark.parametrize(("children", "expected"), [(2999, "DELETE 1"), (3000, "54000")])
+def test_rows_deleted_by_a_cascade_count(raw: Any, children: int, expected: str) -> None:
+    raw.execute("CREATE TABLE x_child (id int PRIMARY KEY, t int REFERENCES x_t ON DELETE CASCADE)")
+    for first in range(0, children, 1000):
+        raw.execute(
+            f"INSERT INTO x_child SELECT n, 1 FROM generate_series({first}, {min(first + 1000, children) - 1}) n"
+        )
+
+    assert answer(raw, "DELETE FROM x_t") == expected
+
+
+def test_rows_updated_by_a_cascade_count(raw: Any) -> None:
+    raw.session.caps = Caps(rows=3)
+    raw.execute("CREATE TABLE x_child (id int PRIMARY KEY, t int REFERENCES x_t ON UPDATE CASCADE)")
+    raw.execute("INSERT INTO x_child VALUES (1, 1), (2, 1), (3, 1)")
+
+    assert answer(raw, "UPDATE x_t SET id = 7") == "54000"
+    assert answer(raw, "BEGIN; UPDATE x_t SET v = 'b'; COMMIT") == "0A000"
+    assert answer(raw, "UPDATE x_t SET v = 'b'; UPDATE x_t SET v = 'c'") == "UPDATE 1"
+    assert answer(raw, "UPDATE x_t SET v = 'b'; UPDATE x_t SET id = 8") == "54000"
+
+
+def test_rows_that_are_only_locked_do_not_count(raw: Any) -> None:
+    raw.session.caps = Caps(rows=2)
+    raw.execute("INSERT INTO x_t VALUES (2, 'b')")
+    raw.execute("BEGIN")
+
+    locked = "SELECT id FROM x_t FOR UPDATE"
+    assert answer(raw, f"WITH w AS (INSERT INTO x_big {locked} RETURNING id) SELECT * FROM w") == "SELECT 2"
+    assert answer(raw, locked) == "SELECT 2"
+    assert answer(raw, "INSERT INTO x_big VALUES (3)") == "54000"
+
+
+def test_a_psycopg_transaction_is_capped_as_it_ends(raw: Any) -> None:
+    raw.session.caps = Caps(size_bytes=1000)
+
+    with pytest.raises(psycopg.errors.ProgramLimitExceeded), raw.transaction():
+        raw.execute("INSERT INTO x_t VALUES (2, %s)", ["x" * 1001])
+
+    assert raw.execute("SELECT count(*) FROM x_t").fetchone() == (1,)
+
+
 def test_a_refusal_is_a_django_error_of_the_right_kind(raw: Any) -> None:
     with connection.cursor() as cursor, pytest.raises(NotSupportedError, match="unsupported statement: Truncate"):
         cursor.execute("TRUNCATE x_t")
@@ -214,71 +209,6 @@ def test_transactions_are_repeatable_read(raw: Any, second: Any) -> None:
         assert cursor.fetchone() == (1,)
     assert answer(second, "SHOW transaction_isolation") == "SHOW"
     assert second.execute("SHOW transaction_isolation").fetchone() == ("repeatable read",)
-
-
-@pytest.mark.parametrize("first_ends", ["COMMIT", None], ids=["committed", "still open"])
-def test_two_updates_of_one_row(raw: Any, second: Any, first_ends: str | None) -> None:
-    second.execute("BEGIN")
-    second.execute("SELECT * FROM x_t")
-    raw.execute("BEGIN")
-    raw.execute("UPDATE x_t SET v = 'first'")
-    if first_ends:
-        raw.execute(first_ends)
-
-    with pytest.raises(psycopg.errors.SerializationFailure, match=r"\(OC000\)"):
-        second.execute("UPDATE x_t SET v = 'second'")
-
-
-def test_updates_of_different_rows_do_not_conflict(raw: Any, second: Any) -> None:
-    raw.execute("INSERT INTO x_t VALUES (2, 'b')")
-    for one, key in ((raw, 1), (second, 2)):
-        one.execute("BEGIN")
-        one.execute(f"UPDATE x_t SET v = 'c' WHERE id = {key}")
-    assert (answer(raw, "COMMIT"), answer(second, "COMMIT")) == ("COMMIT", "COMMIT")
-
-
-def test_write_skew_is_possible_as_on_dsql(raw: Any, second: Any) -> None:
-    for one in (raw, second):
-        one.execute("BEGIN")
-        one.execute("SELECT * FROM x_t WHERE id = 1")
-    raw.execute("INSERT INTO x_big VALUES (1)")
-    second.execute("INSERT INTO x_big VALUES (2)")
-
-    assert (answer(raw, "COMMIT"), answer(second, "COMMIT")) == ("COMMIT", "COMMIT")
-
-
-GUARDS = [
-    "SELECT * FROM x_t WHERE id = 1 FOR UPDATE",
-    "SELECT v FROM x_t AS guard WHERE id IN (SELECT id FROM x_t) ORDER BY id LIMIT 1 FOR UPDATE OF guard",
-    "SELECT b.id FROM x_big b JOIN x_t ON x_t.id = b.id FOR UPDATE",
-    "SELECT (SELECT max(id) FROM x_big) FROM x_t FOR UPDATE",
-]
-
-
-@pytest.mark.parametrize("guard", GUARDS)
-def test_a_guard_row_locked_by_both_lets_one_commit(raw: Any, second: Any, guard: str) -> None:
-    raw.execute("INSERT INTO x_big VALUES (1)")
-    for one in (raw, second):
-        one.execute("BEGIN")
-        one.execute("SELECT 1 FROM x_t")
-    raw.execute(guard)
-    raw.execute("INSERT INTO x_big VALUES (2)")
-    raw.execute("COMMIT")
-
-    with pytest.raises(psycopg.errors.SerializationFailure, match=r"\(OC000\)"):
-        second.execute(guard)
-
-
-def test_a_guard_with_parameters(raw: Any, second: Any) -> None:
-    guard = "SELECT %s::int, v FROM x_t WHERE id = %s AND v <> %s FOR UPDATE"
-    for one in (raw, second):
-        one.execute("BEGIN")
-        one.execute("SELECT 1 FROM x_t")
-    assert raw.execute(guard, [7, 1, "z"]).fetchall() == [(7, "a")]
-    raw.execute("COMMIT")
-
-    with pytest.raises(psycopg.errors.SerializationFailure):
-        second.execute(guard, [7, 1, "z"])
 
 
 def test_a_swallowed_error_cannot_be_committed(raw: Any) -> None:
