@@ -53,3 +53,23 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def get_short_name(self) -> str:
         return self.get_full_name()
+
+
+class Notification(models.Model):
+    """Something a user is told inside the site: what happened to a sale they are in, or asked to be reminded of."""
+
+    id = UUIDv7Field(primary_key=True)
+    user = models.ForeignKey(User, models.CASCADE, related_name="notifications", db_index=False)
+    key = models.CharField(max_length=80)  # what it is about; the same thing is told to a user once
+    title = models.CharField(max_length=160)
+    text = models.CharField(max_length=300, blank=True)
+    path = models.CharField(max_length=200)  # the page on this site where the user can see for themselves
+    made_at = models.DateTimeField()
+    read_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="one_notification_per_user_and_key")]
+        indexes = [models.Index(fields=["user", "made_at"], name="notification_by_user_and_time")]
+
+    def __str__(self) -> str:
+        return self.title

@@ -4,7 +4,18 @@ from uuid import UUID
 
 from allauth.account.models import EmailAddress
 
+from accounts.models import Notification
+
 
 def is_verified(user_id: UUID) -> bool:
     """Whether the user has shown that an e-mail address is theirs. Only verified fans may buy."""
     return EmailAddress.objects.filter(user_id=user_id, verified=True).exists()
+
+
+def list_notifications(user_id: UUID, *, limit: int = 100) -> list[Notification]:
+    """The newest first."""
+    return list(Notification.objects.filter(user_id=user_id).order_by("-made_at", "-id")[:limit])
+
+
+def count_unread(user_id: UUID) -> int:
+    return Notification.objects.filter(user_id=user_id, read_at=None).count()

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
 from uuid import UUID
 
 from allauth.account.models import EmailAddress
 
-from accounts.models import User, normal_email
-from core.transactions import retried_transaction
+from accounts.models import Notification, User, normal_email
+from core.ids import uuid7
+from core.transactions import joins_transaction, retried_transaction
 
 
 @retried_transaction(replayable=True)
@@ -24,3 +28,34 @@ def register_verified(*, email: str, password: str | None, display_name: str = "
 def rename(*, user_id: UUID, display_name: str) -> None:
     """Change how we address the user."""
     User.objects.filter(id=user_id).update(display_name=display_name)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one user is to be told. `path` is a page of this site."""
+
+    user_id: UUID
+    title: str
+    text: str
+    path: str
+
+
+@joins_transaction
+def notify(messages: Iterable[Message], *, key: str, now: dt.datetime) -> None:
+    """Put each message in its user's list. A user who was told under the same key before is not told again."""
+    Notification.objects.bulk_create(
+        (
+            Notification(
+                id=uuid7(), user_id=message.user_id, key=key, title=message.title, text=message.text, path=message.path,
+                made_at=now,
+            )
+            for message in messages
+        ),
+        ignore_conflicts=True,
+    )  # fmt: skip
+
+
+@retried_transaction(replayable=True)
+def mark_read(*, user_id: UUID, now: dt.datetime) -> None:
+    """The user has seen what there was."""
+    Notification.objects.filter(user_id=user_id, read_at=None, made_at__lte=now).update(read_at=now)

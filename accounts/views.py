@@ -4,10 +4,11 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import selectors, services
 from accounts.forms import DisplayNameForm
+from core import clock
 from core.http import user_id
 
 
@@ -22,3 +23,14 @@ def profile(request: HttpRequest) -> HttpResponse:
         return redirect("accounts:profile")
     context = {"form": form, "is_verified": selectors.is_verified(user_id(request))}
     return render(request, "accounts/profile.html", context, status=422 if form.errors else 200)
+
+
+@require_safe
+@login_required
+def notifications(request: HttpRequest) -> HttpResponse:
+    """What the user was told. Looking at the list is reading it."""
+    now = clock.now()
+    listed = selectors.list_notifications(user_id(request))
+    if any(notification.read_at is None for notification in listed):
+        services.mark_read(user_id=user_id(request), now=now)
+    return render(request, "accounts/notifications.html", {"notifications": listed, "now": now})

@@ -70,6 +70,14 @@ class Stack:
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
+    def in_django(self, module: str, *numbers: int) -> Any:
+        """What `main` of that module of the benchmark gives, in a process of its own. Raises StartError when it fails."""
+        command = [sys.executable, "-m", "bench.in_django", module, *map(str, numbers)]
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode != 0:
+            raise StartError(f"The part of the benchmark in `bench/{module}.py` failed; see above.")
+        return json.loads(done.stdout)
+
     @contextlib.contextmanager
     def web(self, processes: int) -> Iterator[Web]:
         """That many web processes on one port, ready; stopped afterwards."""

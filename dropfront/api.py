@@ -19,6 +19,7 @@ from drops.api import router as drops
 from dsql.transactions import is_out_of_reach
 from ledger.api import router as ledger
 from payments.api import router as payments
+from rallies.api import router as rallies
 from sales.api import router as sales
 
 
@@ -42,6 +43,7 @@ api = Api(
 )
 api.add_router("/sales", sales)
 api.add_router("", drops)
+api.add_router("", rallies)
 api.add_router("/wallet", ledger)
 api.add_router("/top-ups", payments)
 

@@ -17,6 +17,9 @@ from drops import services as drops
 from ledger import selectors as ledger
 from payments import services as payments
 from payments.providers import Simulated
+from rallies import rules as rally_rules
+from rallies import services as rallies
+from rallies.pricing import Tier
 from sales import minting
 from sales import services as sales
 from sales.models import RUNNING_STATES, Sale, SaleState
@@ -47,6 +50,22 @@ class DemoDrop:
     limit: int | None = None
     hold_s: int = 0
     cancel_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DemoRally:
+    """A rally to have running at all times, with some fans in it. Every tenth joins only for a tier's price further down."""
+
+    shop: str
+    title: str
+    story: str
+    tiers: tuple[Tier, ...]
+    minimum: int
+    open_for: dt.timedelta
+    fans: int
+    limit: int = 1
+    cap: int | None = None
+    late_joins: bool = False
 
 
 FAN = Login("fan", "fan@example.org", "Demo fan")
@@ -81,6 +100,18 @@ PAST = DemoDrop(
     "Two hundred prints of the harbour as it was drawn in the pilot's book.",
     price_minor=1_800, units=200, limit=1, opens_in=dt.timedelta(0), open_for=dt.timedelta(hours=1),
 )  # fmt: skip
+RALLY = DemoRally(
+    "kiln-nine", "Storm lantern, group kiln",
+    "The kiln costs the same whether it is full or not. The more of you there are, the less each lantern costs.",
+    tiers=(Tier(1, 10_000), Tier(25, 8_800), Tier(50, 7_600), Tier(100, 6_400), Tier(200, 5_200)),
+    minimum=10, limit=3, open_for=dt.timedelta(hours=8), fans=43,
+)  # fmt: skip
+PAST_RALLY = DemoRally(
+    "northlight", "Field notebook, bulk binding",
+    "Bound when enough of you had come together, at the price that the crowd had earned.",
+    tiers=(Tier(1, 2_400), Tier(20, 1_900), Tier(60, 1_400)),
+    minimum=20, limit=2, open_for=dt.timedelta(hours=1), fans=72, cap=120, late_joins=True,
+)  # fmt: skip
 PAST_BUYERS = 260  # more than there are prints, so that some are turned away
 
 
@@ -98,6 +129,12 @@ def load() -> Iterator[str]:
     if not _sales_of(shops[PAST.shop], PAST).exists():
         sold, refused = _run_past_drop(shops[PAST.shop])
         yield f"sold out and settled {PAST.title}: {sold} orders, {refused} refused"
+    if not _sales_of(shops[RALLY.shop], RALLY).filter(state__in=RUNNING_STATES).exists():
+        _open_rally(shops[RALLY.shop], RALLY)
+        yield f"opened {RALLY.title}, with {RALLY.fans} fans in it"
+    if not _sales_of(shops[PAST_RALLY.shop], PAST_RALLY).exists():
+        _run_past_rally(shops[PAST_RALLY.shop])
+        yield f"settled {PAST_RALLY.title} for {PAST_RALLY.fans} fans"
 
 
 def _register(login: Login) -> UUID:
@@ -123,8 +160,8 @@ def _top_up(user_id: UUID, amount: Money) -> None:
     payments.complete_top_up(event=Simulated().decided(top_up, is_paid=True), now=clock.now())
 
 
-def _sales_of(shop: Seller, drop: DemoDrop):  # type: ignore[no-untyped-def]  # a queryset; django-stubs names it clumsily
-    return Sale.objects.filter(seller=shop, title=drop.title)
+def _sales_of(shop: Seller, sale: DemoDrop | DemoRally):  # type: ignore[no-untyped-def]  # a queryset; django-stubs names it clumsily
+    return Sale.objects.filter(seller=shop, title=sale.title)
 
 
 def _open(shop: Seller, drop: DemoDrop) -> UUID:
@@ -153,10 +190,14 @@ def _run_past_drop(shop: Seller) -> tuple[int, int]:
             sold += 1
         except Refusal:
             refused += 1
+    _end(shop, sale_id)
+    return sold, refused
+
+
+def _end(shop: Seller, sale_id: UUID) -> None:
     sales.close_sale_early(seller_id=shop.id, sale_id=sale_id, now=clock.now())
     while Sale.objects.filter(id=sale_id).exclude(state=SaleState.SETTLED).exists():
         sales.settle_step(sale_id=sale_id, now=clock.now())
-    return sold, refused
 
 
 def _purchase(fan_id: UUID) -> rules.PlaceOrder:
@@ -164,3 +205,34 @@ def _purchase(fan_id: UUID) -> rules.PlaceOrder:
         order_id=uuid7(), transfer_id=uuid7(), fan_id=fan_id, idempotency_key=uuid7(), quantity=1, hold=False,
         received_at=clock.now(),
     )  # fmt: skip
+
+
+def _open_rally(shop: Seller, rally: DemoRally) -> UUID:
+    now = clock.now()
+    sale_id = uuid7()
+    rallies.open_rally(
+        sale_id=sale_id, seller_id=shop.id, title=rally.title, story=rally.story, currency="EUR", tiers=rally.tiers,
+        basis="joiners", minimum=rally.minimum, cap_units=rally.cap, limit_per_fan=rally.limit, audience="everyone",
+        late_joins=rally.late_joins, opens_at=now, closes_at=now + rally.open_for, now=now,
+    )  # fmt: skip
+    funds = Money(rally.tiers[0].price_minor * rally.limit, "EUR")
+    chunks = minting.mint_fans(count=rally.fans, funds=funds, now=clock.now())
+    invite = ""
+    for number, fan_id in enumerate(fan_id for chunk in chunks for fan_id in chunk):
+        joined = rallies.join_rally(sale_id, _join(rally, fan_id, number, invite))
+        # Every eighth fan brings the next ones.
+        invite = joined.invite_code if number % 8 == 0 else invite
+    return sale_id
+
+
+def _join(rally: DemoRally, fan_id: UUID, number: int, invite: str) -> rally_rules.JoinRally:
+    waits = number % 10 == 9
+    return rally_rules.JoinRally(
+        join_id=uuid7(), transfer_id=uuid7(), fan_id=fan_id, idempotency_key=uuid7(),
+        quantity=1 + number % rally.limit, only_at_or_below_minor=rally.tiers[-2].price_minor if waits else None,
+        invite=invite, invite_code=rallies.new_invite_code(), received_at=clock.now(),
+    )  # fmt: skip
+
+
+def _run_past_rally(shop: Seller) -> None:
+    _end(shop, _open_rally(shop, PAST_RALLY))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from starlette.routing import Route
@@ -12,6 +12,7 @@ from core.lean import Lean, Receive, SaleRoute, Scope, Send, over_asgi, path_uui
 from dropfront import operations
 from drops import hot as drops
 from live.sse import sse_app
+from rallies import hot as rallies
 from sales import hot as sales
 
 
@@ -31,6 +32,7 @@ class _App:
 
 ROUTES = [
     SaleRoute("/api/v1/drops/", "/orders", Lean(over_asgi(drops.PLACE_ORDER)), method="POST"),
+    SaleRoute("/api/v1/rallies/", "/joins", Lean(over_asgi(rallies.JOIN)), method="POST"),
     SaleRoute("/api/v1/sales/", "/frame", Lean(sales.frame), method="GET"),
     Route("/live/{sale_id:uuid}/", _App(_sse), methods=["GET"]),
     Route("/healthz", Lean(operations.healthz), methods=["GET"]),
@@ -40,7 +42,10 @@ ROUTES = [
 
 
 # The same endpoints for `dropfront.server`, which answers them without ASGI.
-FAST_ROUTES = [FastRoute("POST", "/api/v1/drops/", "/orders", drops.PLACE_ORDER)]
+FAST_ROUTES = [
+    FastRoute("POST", "/api/v1/drops/", "/orders", drops.PLACE_ORDER),
+    FastRoute("POST", "/api/v1/rallies/", "/joins", rallies.JOIN),
+]
 
 
 class RefusalOut(msgspec.Struct):
@@ -49,55 +54,89 @@ class RefusalOut(msgspec.Struct):
     data: dict[str, Any]
 
 
+class Purchase(NamedTuple):
+    """A hot route in the words of the OpenAPI document. `refused` names the codes behind a status."""
+
+    path: str
+    operation_id: str
+    summary: str
+    tag: str
+    body: type
+    outcome: type
+    thing: str  # what a success makes
+    refused: dict[str, str]
+
+
+PURCHASES = [
+    Purchase(
+        "/api/v1/drops/{sale_id}/orders", "drops_place_order", "Buy, or hold, units of a drop", "drops",
+        drops.PlaceOrderIn, drops.OrderOut, "order",
+        {
+            "403": "not_verified",
+            "409": "sold_out, limit_reached, insufficient_funds, not_open or idempotency_conflict",
+            "422": "invalid or hold_not_offered",
+        },
+    ),
+    Purchase(
+        "/api/v1/rallies/{sale_id}/joins", "rallies_join", "Join a rally", "rallies",
+        rallies.JoinIn, rallies.JoinOut, "join",
+        {
+            "403": "not_verified, invite_needed or removed",
+            "409": "full, already_joined, insufficient_funds, not_open or idempotency_conflict",
+            "422": "invalid, too_many_units or price_never_reached",
+        },
+    ),
+]  # fmt: skip
+
+_SALE_ID = {"name": "sale_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+
+
 def openapi() -> tuple[dict[str, Any], dict[str, Any]]:
     """(paths, component schemas) of the lean API routes, to be merged into Ninja's document."""
-    types = [drops.PlaceOrderIn, drops.OrderOut, RefusalOut]
-    (body, order, refusal), components = msgspec.json.schema_components(
-        types, ref_template="#/components/schemas/{name}"
-    )
+    types = [RefusalOut, *(purchase.body for purchase in PURCHASES), *(purchase.outcome for purchase in PURCHASES)]
+    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    schema = dict(zip(types, schemas, strict=True))
+    paths = {purchase.path: {"post": _described(purchase, schema)} for purchase in PURCHASES}
+    paths["/api/v1/sales/{sale_id}/frame"] = {
+        "get": {
+            "operationId": "sales_frame",
+            "summary": "The sale's newest frame: its small public state, with a version that only grows",
+            "tags": ["sales"],
+            "parameters": [_SALE_ID],
+            "responses": {
+                "200": _answer("The frame", {"type": "object"}),
+                "404": _answer("not_found", schema[RefusalOut]),
+            },
+        }
+    }
+    return paths, components
 
-    def answer(description: str, schema: dict[str, Any] = refusal) -> dict[str, Any]:
-        return {"description": description, "content": {"application/json": {"schema": schema}}}
 
-    sale_id = {"name": "sale_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+def _described(purchase: Purchase, schema: dict[type, dict[str, Any]]) -> dict[str, Any]:
     token = {"name": "X-Buy-Token", "in": "header", "required": True, "schema": {"type": "string"}}
     key = {
         "name": "Idempotency-Key",
         "in": "header",
         "required": True,
         "schema": {"type": "string", "format": "uuid"},
-        "description": "Made by the client, one per purchase. A repeat with the same key returns the first order.",
+        "description": f"Made by the client, one per purchase. A repeat with the same key returns the first {purchase.thing}.",
     }
-    busy = answer("Busy; see Retry-After") | {"headers": {"Retry-After": {"schema": {"type": "integer"}}}}
-    paths = {
-        "/api/v1/drops/{sale_id}/orders": {
-            "post": {
-                "operationId": "drops_place_order",
-                "summary": "Buy, or hold, units of a drop",
-                "tags": ["drops"],
-                "parameters": [sale_id, token, key],
-                "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-                "responses": {
-                    "201": answer("The order", order),
-                    "200": answer("The order made by an earlier request with this key", order),
-                    "401": answer("bad_token"),
-                    "403": answer("not_verified"),
-                    "404": answer("not_found"),
-                    "409": answer("sold_out, limit_reached, insufficient_funds, not_open or idempotency_conflict"),
-                    "413": answer("body_too_large"),
-                    "422": answer("invalid or hold_not_offered"),
-                    "503": busy,
-                },
-            }
-        },
-        "/api/v1/sales/{sale_id}/frame": {
-            "get": {
-                "operationId": "sales_frame",
-                "summary": "The sale's newest frame: its small public state, with a version that only grows",
-                "tags": ["sales"],
-                "parameters": [sale_id],
-                "responses": {"200": answer("The frame", {"type": "object"}), "404": answer("not_found")},
-            }
+    refused = {"401": "bad_token", "404": "not_found", "413": "body_too_large", **purchase.refused}
+    busy = _answer("Busy; see Retry-After", schema[RefusalOut])
+    return {
+        "operationId": purchase.operation_id,
+        "summary": purchase.summary,
+        "tags": [purchase.tag],
+        "parameters": [_SALE_ID, token, key],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema[purchase.body]}}},
+        "responses": {
+            "201": _answer(f"The {purchase.thing}", schema[purchase.outcome]),
+            "200": _answer(f"The {purchase.thing} made by an earlier request", schema[purchase.outcome]),
+            **{status: _answer(codes, schema[RefusalOut]) for status, codes in refused.items()},
+            "503": busy | {"headers": {"Retry-After": {"schema": {"type": "integer"}}}},
         },
     }
-    return paths, components
+
+
+def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}

@@ -107,6 +107,13 @@ def _from_url(url: str) -> dict[str, Any]:
     }
 
 
+def _nearest_first(endpoints: str) -> list[str]:
+    """The given endpoints; each web process of this machine calls another one its nearest, so that all are in use."""
+    listed = endpoints.split(",")
+    first = int(os.environ.get("DROPFRONT_SLOT", "0")) % len(listed)
+    return listed[first:] + listed[:first]
+
+
 _POOL = {"min_size": 1, "max_size": int(os.environ.get("DATABASE_POOL_MAX", "12")), "timeout": 1.0}
 
 DATABASES: dict[str, dict[str, Any]]
@@ -130,6 +137,9 @@ else:
             "OPTIONS": {"strict": True, "pool": _POOL},
         }
     }
+    if os.environ.get("DATABASE_ENDPOINTS"):
+        # Several doors to that one PostgreSQL, host:port each: `bin/up --regions 2`.
+        DATABASES["default"]["OPTIONS"]["endpoints"] = _nearest_first(os.environ["DATABASE_ENDPOINTS"])
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 

@@ -16,6 +16,7 @@ admin.site.site_title = "Dropfront staff"
 urlpatterns = [
     path("", include("sales.urls")),
     path("", include("drops.urls")),
+    path("", include("rallies.urls")),
     path("wallet/", include("ledger.urls")),
     path("pay/", include("payments.urls")),
     path("sell/", include("sellers.urls")),

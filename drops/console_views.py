@@ -19,11 +19,11 @@ from core.money import Money
 from drops import presenters, selectors, services
 from drops.forms import DropForm
 from drops.presenters import DropPresenter
-from drops.views import with_way_back
 from sales import presenters as sale_presenters
 from sales import selectors as sale_selectors
 from sales import services as sales
 from sales.models import SaleState
+from sales.views import with_way_back
 from sellers import selectors as sellers
 from sellers.models import MAY_EDIT_SALES
 

@@ -3,6 +3,8 @@
 from drops.invariants import CHECKS
 from drops.presenters import DropPresenter
 from drops.services import DropRules
-from sales.formats import Format
+from sales.formats import Count, Format
 
-DROP = Format(name="drop", label="Drop", rules=DropRules(), checks=CHECKS, presenter=DropPresenter())
+UNITS_LEFT = Count("units left", "SELECT coalesce(sum(units_left), 0) FROM drops_bucket WHERE drop_id = %(sale_id)s")
+
+DROP = Format(name="drop", label="Drop", count=UNITS_LEFT, rules=DropRules(), checks=CHECKS, presenter=DropPresenter())

@@ -9,17 +9,12 @@ from uuid import UUID
 import msgspec
 
 from core import clock
-from core.errors import NotAllowed
 from core.ids import uuid7
 from core.lean import Answer, Headers, header, parse_json, uuid_header
 from drops import rules, services
 from drops.models import LIMIT_MAX
+from sales.errors import NotVerified
 from sales.tokens import read_buy_token
-
-
-class NotVerified(NotAllowed):
-    code = "not_verified"
-    detail = "Please confirm your e-mail address before you buy."
 
 
 class PlaceOrderIn(msgspec.Struct, forbid_unknown_fields=True):

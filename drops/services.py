@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from accounts.services import Message
 from core import due_work, metrics
 from core.errors import Invalid, Refusal
 from core.ids import uuid7
@@ -288,6 +289,9 @@ class DropRules:
         due = selectors.orders_with_units(sale.id, limit=GIVE_BACK_CHUNK_ORDERS)
         _run_commands(sale.id, [rules.RefundOrder(order_id, now) for order_id in due])
         return now if due else None
+
+    def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
+        raise AssertionError(event)  # a drop has no events of its own
 
     def frame_facts(self, sale_id: UUID) -> tuple[int, dict[str, Any]]:
         return selectors.frame_facts(sale_id)

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from accounts import selectors as accounts
 from core import clock
@@ -17,14 +17,10 @@ from core.http import user_id
 from core.ids import uuid7
 from drops import presenters, rules, selectors, services
 from drops.forms import BuyForm
-from drops.hot import NotVerified
 from drops.models import Order, OrderState
 from sales import selectors as sales
-from sales.errors import IdempotencyConflict
-from sales.views import render_room
-
-# What a button sends may be met by a login page first, from which the browser comes back by GET.
-with_way_back = require_http_methods(["GET", "POST"])
+from sales.errors import IdempotencyConflict, NotVerified
+from sales.views import render_room, with_way_back
 
 
 @with_way_back

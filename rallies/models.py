@@ -10,6 +10,8 @@ from dsql.fields import UUIDv7Field
 CAP_MAX = 10_000_000
 LIMIT_MAX = 1_000
 BUCKETS = 128
+REPEATS_MAX = 52
+REPEAT_DAYS_MAX = 366
 
 
 class Basis(models.TextChoices):
@@ -35,6 +37,9 @@ class Rally(models.Model):
     audience = models.CharField(max_length=8, choices=Audience.choices, default=Audience.EVERYONE)
     late_joins = models.BooleanField(default=False)  # at the final price, while the cap leaves units
     seller_invite = models.CharField(max_length=16)  # the code of the seller's own invite link
+    # The same rally again so many days later, so many times more; published by itself when this one closes.
+    repeats_every_days = models.IntegerField(null=True, blank=True)
+    repeats_left = models.IntegerField(default=0)
     fee_bps = models.IntegerField()
 
     class Meta:
@@ -50,6 +55,11 @@ class Rally(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(late_joins=False) | Q(cap_units__isnull=False), name="rally_late_joins_need_a_cap"
+            ),
+            models.CheckConstraint(
+                condition=Q(repeats_every_days__isnull=True, repeats_left=0)
+                | Q(repeats_every_days__gt=0, repeats_left__gte=0),
+                name="rally_repeats_after_days",
             ),
             models.CheckConstraint(condition=Q(fee_bps__gte=0, fee_bps__lte=10_000), name="rally_fee_is_a_share"),
         ]

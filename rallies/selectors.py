@@ -5,7 +5,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.db import connection
+from django.db.models import Count, Sum
 
 from core.errors import NotFound
 from core.sql import Statement, array, execute_all
@@ -17,6 +19,7 @@ from rallies.errors import JoinNotFound
 from rallies.models import NOT_COUNTED, JoinState, Rally
 from rallies.pricing import Tier
 from sales import selectors as sales
+from sales.models import Sale
 from sales.stock import Stock, home_bucket
 
 # The columns of `rules.Join`, `rules.LateJoin` and `rules.Outcome`, in their order.
@@ -109,7 +112,8 @@ def load_counts(terms: rules.Terms) -> rules.State:
     buckets = Statement(
         "SELECT number, joiners, units, units_left, is_closed FROM rallies_bucket WHERE rally_id = %s", [terms.rally_id]
     )
-    return _with_counts(terms, *execute_all([buckets, _limited(terms.rally_id)]), slot=0)
+    found, limited = execute_all([buckets, _limited(terms.rally_id)])
+    return _with_counts(terms, found, limited, slot=0)
 
 
 def _limited(rally_id: UUID) -> Statement:
@@ -279,3 +283,118 @@ def last_change_at(rally_id: UUID) -> dt.datetime | None:
         .values_list("changed_at", flat=True)
         .first()
     )
+
+
+def find_join(fan_id: UUID, rally_id: UUID) -> models.Join | None:
+    return models.Join.objects.filter(rally_id=rally_id, fan_id=fan_id).first()
+
+
+def get_receipt(fan_id: UUID, join_id: UUID) -> models.Join:
+    """One of the fan's own joins by its id, with its sale. Somebody else's is missing."""
+    joins = models.Join.objects.select_related("rally__sale__seller")
+    join = joins.filter(id=join_id, fan_id=fan_id).first()
+    if join is None:
+        raise JoinNotFound
+    return join
+
+
+def get_join_for_seller(seller_id: UUID, join_id: UUID) -> models.Join:
+    joins = models.Join.objects.select_related("rally__sale__seller")
+    join = joins.filter(id=join_id, rally__sale__seller_id=seller_id).first()
+    if join is None:
+        raise JoinNotFound("This join does not exist.")
+    return join
+
+
+def find_late_join(fan_id: UUID, rally_id: UUID) -> models.LateJoin | None:
+    return models.LateJoin.objects.filter(rally_id=rally_id, fan_id=fan_id).first()
+
+
+def get_late_receipt(fan_id: UUID, join_id: UUID) -> models.LateJoin:
+    """One of the fan's own purchases after the end. Somebody else's is missing."""
+    late = models.LateJoin.objects.select_related("rally__sale__seller").filter(id=join_id, fan_id=fan_id).first()
+    if late is None:
+        raise JoinNotFound
+    return late
+
+
+def list_late_joins_of_fan(fan_id: UUID, *, limit: int = 100) -> list[models.LateJoin]:
+    late = models.LateJoin.objects.select_related("rally__sale__seller").filter(fan_id=fan_id)
+    return list(late.order_by("-joined_at")[:limit])
+
+
+def list_late_joins_of_rally(rally_id: UUID, *, limit: int = 500) -> list[models.LateJoin]:
+    """The newest purchases after the end. The caller has fetched the rally through its seller."""
+    return list(models.LateJoin.objects.filter(rally_id=rally_id).order_by("-joined_at")[:limit])
+
+
+def tiers_by_rally(rally_ids: Collection[UUID]) -> dict[UUID, list[Tier]]:
+    found: dict[UUID, list[Tier]] = {}
+    tiers = models.Tier.objects.filter(rally_id__in=rally_ids).order_by("rally_id", "level")
+    for rally_id, *tier in tiers.values_list("rally_id", "from_count", "price_minor"):
+        found.setdefault(rally_id, []).append(Tier(*tier))
+    return found
+
+
+def display_names(fan_ids: Collection[UUID]) -> dict[UUID, str]:
+    """The names that fans gave themselves, where they did."""
+    fans = get_user_model().objects.filter(id__in=fan_ids).exclude(display_name="")
+    return dict(fans.values_list("id", "display_name"))
+
+
+def top_inviters(rally_id: UUID, *, limit: int = 10) -> list[tuple[UUID, int]]:
+    """(fan, how many came through their link and are still in), the most first."""
+    brought = models.Join.objects.filter(rally_id=rally_id, invited_by__isnull=False).exclude(state__in=NOT_COUNTED)
+    counted = brought.values("invited_by_id").annotate(brought=Count("id")).order_by("-brought", "invited_by_id")
+    return [(row["invited_by_id"], row["brought"]) for row in counted[:limit]]
+
+
+def paid_quantities(rally_ids: Collection[UUID]) -> list[tuple[UUID, str, int, int]]:
+    """(rally, "paid" | "refunded" | "late", quantity, how many): few rows however many paid, and each fee can be worked out."""
+    ended = models.Join.objects.filter(rally_id__in=rally_ids, state__in=[JoinState.PAID, JoinState.REFUNDED])
+    late = models.LateJoin.objects.filter(rally_id__in=rally_ids)
+    counted = ended.values_list("rally_id", "state", "quantity").annotate(n=Count("id")).order_by()
+    late_counted = late.values_list("rally_id", "quantity").annotate(n=Count("id")).order_by()
+    return [*counted, *((rally_id, "late", quantity, n) for rally_id, quantity, n in late_counted)]
+
+
+def settlement_totals(rally_id: UUID) -> dict[str, int]:
+    """{"charged", "released", "gross_minor", "fee_minor"} of all chunks settled so far."""
+    names = ("charged", "released", "gross_minor", "fee_minor")
+    sums = models.Settlement.objects.filter(rally_id=rally_id).aggregate(**{f"sum_{name}": Sum(name) for name in names})
+    return {name: sums[f"sum_{name}"] or 0 for name in names}
+
+
+def changes_over_time(
+    rally_id: UUID, *, since: dt.datetime, until: dt.datetime, slots: int
+) -> list[tuple[int, int, int, int]]:
+    """(slot, level, joiners, units) by which the crowd changed in each of `slots` equal parts of the time. Earlier is slot 0.
+
+    From the joins as they stand: a fan who left and came again shows only from the second time on.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH moved AS (
+                SELECT joined_at AS at, level, 1 AS joiners, quantity AS units FROM rallies_join WHERE rally_id = %s
+                 UNION ALL
+                SELECT changed_at, level, -1, -quantity FROM rallies_join
+                 WHERE rally_id = %s AND state IN ('left', 'removed')
+            )
+            SELECT least(greatest(floor(extract(epoch FROM at - %s) / extract(epoch FROM %s - %s::timestamptz) * %s), 0),
+                         %s - 1)::int AS slot,
+                   level, sum(joiners)::int, sum(units)::int
+              FROM moved GROUP BY slot, level ORDER BY slot, level
+            """,
+            [rally_id, rally_id, since, until, since, slots, slots],
+        )
+        return cursor.fetchall()
+
+
+def rallies_of(sales_: Collection[Sale]) -> list[Rally]:
+    """The rallies of these sales, each with its sale as given."""
+    by_id = {sale.id: sale for sale in sales_}
+    found = list(Rally.objects.filter(sale_id__in=by_id))
+    for rally in found:
+        rally.sale = by_id[rally.sale_id]
+    return found

@@ -7,11 +7,12 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.db import connection
 
-from core import metrics
+from accounts.services import Message
+from core import due_work, metrics
 from core.errors import Invalid, Refusal
 from core.ids import uuid7
 from core.lanes import SLOT, Lane, Lanes
@@ -24,6 +25,8 @@ from rallies.models import (
     BUCKETS,
     CAP_MAX,
     LIMIT_MAX,
+    REPEAT_DAYS_MAX,
+    REPEATS_MAX,
     Audience,
     Basis,
     Bucket,
@@ -34,16 +37,19 @@ from rallies.models import (
 )
 from rallies.pricing import Tier as Step
 from rallies.pricing import check_tiers
+from rallies.telling import SETTLED, WATCH, messages
 from sales import frames
 from sales import services as sales
-from sales.models import Sale
+from sales.models import Sale, SaleState
 from sales.proceeds import proceeds_transfers
 from sales.stock import split_units
+from sales.telling import tell_later
 from sales.terms import TermValue
 
 # A settled join is three written rows (itself, the end of its hold, the wallet), and DSQL takes 3,000 a transaction.
 SETTLE_CHUNK_JOINS = 950
 RELEASE_CHUNK_JOINS = 700
+REPEAT = "rallies.repeat"
 
 
 class RallyLane(Lane[rules.Command, rules.Join | rules.LateJoin]):
@@ -281,20 +287,22 @@ def draft_rally(**terms: Any) -> Rally:
 def draft(
     *, sale_id: UUID, seller_id: UUID, title: str, story: str, currency: str, tiers: Sequence[Step], basis: str, minimum: int,
     cap_units: int | None, limit_per_fan: int, audience: str, late_joins: bool, opens_at: dt.datetime, closes_at: dt.datetime,
-    now: dt.datetime,
+    now: dt.datetime, repeats_every_days: int | None = None, repeats_left: int = 0,
 ) -> Rally:  # fmt: skip
     """`draft_rally` as a part of the caller's transaction. Prices are minor units of `currency` for one unit."""
     existing = Rally.objects.select_related("sale").filter(sale_id=sale_id, sale__seller_id=seller_id).first()
     if existing:
         return existing
     _check_numbers(tiers, basis, minimum, cap_units, limit_per_fan, audience, late_joins)
+    _check_repeats(repeats_every_days, repeats_left, closes_at - opens_at)
     sale = sales.draft_sale(
         sale_id=sale_id, seller_id=seller_id, format="rally", title=title, story=story, currency=currency,
         opens_at=opens_at, closes_at=closes_at, now=now,
     )  # fmt: skip
     rally = Rally(
         sale=sale, basis=basis, minimum=minimum, cap_units=cap_units, limit_per_fan=limit_per_fan, audience=audience,
-        late_joins=late_joins, seller_invite=new_invite_code(), fee_bps=sale.seller.fee_bps,
+        late_joins=late_joins, seller_invite=new_invite_code(), repeats_every_days=repeats_every_days,
+        repeats_left=repeats_left, fee_bps=sale.seller.fee_bps,
     )  # fmt: skip
     rally.save(force_insert=True)
     Tier.objects.bulk_create(
@@ -323,14 +331,14 @@ def _check_numbers(
 ) -> None:
     if mistake := check_tiers(tiers):
         raise Invalid(mistake, field="tiers")
-    if tiers[0].price_minor * LIMIT_MAX > MINOR_MAX:
-        raise Invalid("This price is too high.", field="tiers")
     if basis not in Basis.values:
         raise Invalid("Tiers count joiners or units.", field="basis")
     if audience not in Audience.values:
         raise Invalid("A rally is for everyone or for invited fans.", field="audience")
     if not 0 < limit_per_fan <= LIMIT_MAX:
         raise Invalid(f"The limit per fan is 1 to {LIMIT_MAX:,} units.", field="limit_per_fan")
+    if tiers[0].price_minor * limit_per_fan > MINOR_MAX:
+        raise Invalid("This price is too high.", field="tiers")
     if cap_units is not None and not 0 < cap_units <= CAP_MAX:
         raise Invalid(f"The cap is 1 to {CAP_MAX:,} units, or none.", field="cap_units")
     if minimum < 1 or (cap_units is not None and minimum > cap_units):
@@ -339,6 +347,41 @@ def _check_numbers(
         raise Invalid("The last tier asks for more than the cap lets join.", field="tiers")
     if late_joins and cap_units is None:
         raise Invalid("Late joins sell what the cap leaves over, so they need a cap.", field="late_joins")
+
+
+def _check_repeats(every_days: int | None, left: int, open_for: dt.timedelta) -> None:
+    if every_days is None and left == 0:
+        return
+    if every_days is None or not 1 <= every_days <= REPEAT_DAYS_MAX or not 0 <= left <= REPEATS_MAX:
+        raise Invalid(
+            f"A rally can be repeated up to {REPEATS_MAX} times, each 1 to {REPEAT_DAYS_MAX} days later.",
+            field="repeats_every_days",
+        )
+    if dt.timedelta(days=every_days) < open_for:
+        raise Invalid("The next rally would open before this one closes.", field="repeats_every_days")
+
+
+@retried_transaction(replayable=True)
+def repeat_rally(*, rally_id: UUID, now: dt.datetime) -> Rally | None:
+    """Publish the next of a series, with the same terms at later times. A repeat returns it; None when there is none to come."""
+    rally = Rally.objects.select_related("sale").get(sale_id=rally_id)
+    sale = rally.sale
+    if not rally.repeats_left or rally.repeats_every_days is None or sale.state == SaleState.CANCELLED:
+        return None
+    step = dt.timedelta(days=rally.repeats_every_days)
+    later = step
+    while sale.closes_at + later <= now:
+        later += step  # nobody looked for a while: the ones that would be over are left out
+    following = draft(
+        # The only id it can have, so that two workers make one.
+        sale_id=uuid5(rally_id, "next"), seller_id=sale.seller_id, title=sale.title, story=sale.story,
+        currency=sale.currency, tiers=selectors.tiers_of(rally_id), basis=rally.basis, minimum=rally.minimum,
+        cap_units=rally.cap_units, limit_per_fan=rally.limit_per_fan, audience=rally.audience,
+        late_joins=rally.late_joins, opens_at=sale.opens_at + later, closes_at=sale.closes_at + later, now=now,
+        repeats_every_days=rally.repeats_every_days, repeats_left=rally.repeats_left - 1,
+    )  # fmt: skip
+    following.sale = sales.publish(seller_id=sale.seller_id, sale_id=following.sale_id, now=now)
+    return following
 
 
 class RallyRules:
@@ -359,6 +402,8 @@ class RallyRules:
             "audience": rally.audience,
             "late_joins": "yes" if rally.late_joins else "no",
             "joins_with_a_limit": "count only toward the prices they accept",
+            "repeats_every_days": rally.repeats_every_days,
+            "repeats_left": rally.repeats_left,
             "fee_bps": rally.fee_bps,
         }
 
@@ -368,6 +413,9 @@ class RallyRules:
         Bucket.objects.bulk_create(
             Bucket(rally_id=sale.id, number=number, units_left=units) for number, units in enumerate(shares)
         )
+        due_work.schedule(WATCH, sale.id, due_at=sale.opens_at)
+        if sale.rally.repeats_left:
+            due_work.schedule(REPEAT, sale.id, due_at=sale.closes_at)
 
     def close(self, sale: Sale, now: dt.datetime) -> None:
         # Every join and leave writes a bucket, so one that is under way conflicts with this and is decided again: as too late.
@@ -377,7 +425,10 @@ class RallyRules:
             )
 
     def settle_step(self, sale: Sale, now: dt.datetime) -> dt.datetime | None:
-        return now if settle_chunk(sale, now, limit=SETTLE_CHUNK_JOINS) else None
+        if settle_chunk(sale, now, limit=SETTLE_CHUNK_JOINS):
+            return now
+        tell_later(sale.id, SETTLED, now=now)
+        return None
 
     def unwind_step(self, sale: Sale, now: dt.datetime) -> dt.datetime | None:
         fans = selectors.joined_fans(sale.id, limit=RELEASE_CHUNK_JOINS)
@@ -390,6 +441,9 @@ class RallyRules:
             raise Conflict40001("the sale's terms moved since they were read")
         write_decision(state, rules.decide(state, [rules.ReleaseJoin(fan_id, now) for fan_id in fans]))
         return now
+
+    def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
+        return messages(sale, event, after=after, limit=limit)
 
     def frame_facts(self, sale_id: UUID) -> tuple[int, dict[str, Any]]:
         return selectors.frame_facts(sale_id)

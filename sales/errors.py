@@ -1,4 +1,4 @@
-from core.errors import Conflict, NotAuthenticated
+from core.errors import Conflict, NotAllowed, NotAuthenticated
 
 
 class NotOpen(Conflict):
@@ -24,6 +24,11 @@ class NotEditable(Conflict):
 class WrongState(Conflict):
     code = "wrong_state"
     detail = "The sale's state does not allow this."
+
+
+class NotVerified(NotAllowed):
+    code = "not_verified"
+    detail = "Please confirm your e-mail address before you buy."
 
 
 class BadBuyToken(NotAuthenticated):

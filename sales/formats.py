@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
+from accounts.services import Message
 from core.errors import NotFound
 from core.invariants import Check
 from core.money import Money
@@ -38,6 +39,9 @@ class Rules(Protocol):
     def unwind_step(self, sale: Sale, now: dt.datetime) -> dt.datetime | None:
         """Give the next chunk of buyers of a cancelled sale their money back. Answers like `settle_step`."""
 
+    def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
+        """What to tell the next fans, in the order of their ids, of an event that the format named (`sales.telling`)."""
+
     def frame_facts(self, sale_id: UUID) -> tuple[int, dict[str, Any]]:
         """The version of the format's rows and what viewers are shown of them, from one statement."""
 
@@ -47,7 +51,7 @@ class Sums:
     """What a sale has sold so far, for its seller."""
 
     units: int
-    units_total: int
+    units_total: int | None  # None: as many as want it
     gross: Money
 
 
@@ -72,9 +76,18 @@ class Presenter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Count:
+    """The number that a sale is about, read by one statement: the proof reads it through every endpoint of the database."""
+
+    name: str
+    sql: str  # `%(sale_id)s` stands for the sale
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
     name: str  # as in Sale.format and in URLs
     label: str
+    count: Count
     rules: Rules
     checks: Sequence[Check]
     presenter: Presenter

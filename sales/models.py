@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -75,3 +76,29 @@ class SealedTerms(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sale_id} v{self.version} {self.sha256[:12]}"
+
+
+class Reminder(models.Model):
+    """A fan asked to be told when a sale opens."""
+
+    pk = models.CompositePrimaryKey("sale_id", "fan_id")
+    sale = models.ForeignKey(Sale, models.PROTECT, related_name="reminders", db_index=False)
+    fan = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
+    made_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.fan_id} of {self.sale_id}"
+
+
+class Telling(models.Model):
+    """Fans are being told of an event of a sale, a chunk at a time in the order of fans; `told_up_to` is how far it has come."""
+
+    pk = models.CompositePrimaryKey("sale_id", "event")
+    sale = models.ForeignKey(Sale, models.PROTECT, related_name="+", db_index=False)
+    event = models.CharField(max_length=20)
+    told_up_to = models.UUIDField(null=True)
+    made_at = models.DateTimeField()
+    done_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.event} of {self.sale_id}"

@@ -134,9 +134,14 @@ def _mark_key(sale: Sale) -> str:
     return f"proof-mark:{sale.id}"
 
 
+def is_live() -> bool:
+    """Whether the database is Aurora DSQL itself."""
+    return bool(getattr(connection, "is_live", False))
+
+
 def database_name() -> str:
     """Which database a proof ran on, in words for its reader."""
-    if getattr(connection, "is_live", False):
+    if is_live():
         return "Amazon Aurora DSQL"
     connection.ensure_connection()
     major, minor = divmod(getattr(connection, "pg_version", 0), 10_000)

@@ -16,6 +16,7 @@ from django.db import connection, transaction
 
 from core import clock, invariants
 from core.invariants import Check, Finding
+from dsql.readings import Reading, read_at_each_endpoint
 from ledger.invariants import CHECKS as BOOKS
 from sales.formats import get_format
 from sales.models import Sale
@@ -43,6 +44,39 @@ def prove_sale(sale: Sale, *, books: bool = True) -> Proof:
 
 def prove_books() -> Proof:
     return _run(BOOKS, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """A sale's count as every endpoint of the database gave it, asked at the same moment."""
+
+    name: str
+    sql: str
+    readings: list[Reading]
+
+    @property
+    def difference(self) -> int | None:
+        """How far the answers are apart; None when not all endpoints answered."""
+        answers = [reading.answer for reading in self.readings]
+        known = [answer for answer in answers if answer is not None]
+        return max(known) - min(known) if known and len(known) == len(answers) else None
+
+    @property
+    def apart_ms(self) -> float:
+        times = [reading.asked_at for reading in self.readings]
+        return (max(times) - min(times)).total_seconds() * 1000
+
+
+def shared_readings(sale: Sale) -> Readings | None:
+    """The sale's count through each endpoint, at most once in SHARED_S. None when the database has but one door."""
+    return cache.get_or_set(f"readings:{sale.id}", lambda: _read_everywhere(sale), timeout=SHARED_S)  # type: ignore[return-value]
+
+
+def _read_everywhere(sale: Sale) -> Readings | None:
+    count = get_format(sale.format).count
+    readings = read_at_each_endpoint(count.sql, {"sale_id": sale.id})
+    sql = Check(count.name, "", count.sql).printable({"sale_id": sale.id})
+    return Readings(count.name, sql, readings) if len(readings) > 1 else None
 
 
 def shared_proof(sale: Sale) -> Proof:

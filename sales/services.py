@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from core.errors import Invalid
 from core.transactions import DEADLINE_S, Conflict40001, joins_transaction, retried_transaction
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
-from sales import frames, selectors, terms, tokens
+from sales import frames, selectors, telling, terms, tokens
 from sales.errors import IdTaken, NotEditable, WrongState
 from sales.formats import get_format
 from sales.models import RUNNING_STATES, Sale, SaleState, SealedTerms
@@ -63,8 +64,8 @@ def check_times(opens_at: dt.datetime, closes_at: dt.datetime, now: dt.datetime)
 
 
 def _slug(title: str, sale_id: UUID) -> str:
-    # The end of the id keeps two drops of one title apart without asking the database.
-    return f"{slugify(title)[:70] or 'sale'}-{sale_id.hex[-6:]}"
+    # A few digits made of the id keep two sales of one title apart without asking the database.
+    return f"{slugify(title)[:70] or 'sale'}-{hashlib.sha256(sale_id.bytes).hexdigest()[:6]}"
 
 
 @retried_transaction(replayable=True)
@@ -121,6 +122,7 @@ def announce_sale(*, sale_id: UUID, now: dt.datetime) -> None:
     frames.send_after_commit(sale.id)
     if sale.state == SaleState.SCHEDULED and sale.opens_at <= now:
         _move(sale, SaleState.LIVE)
+        telling.tell_later(sale.id, telling.OPENING, now=now)
 
 
 @retried_transaction(replayable=True)

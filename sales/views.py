@@ -5,19 +5,22 @@ from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
 
 from core import clock, rate_limit
 from core.errors import NotFound, Refusal
 from core.http import user_id
-from sales import presenters, selectors
+from sales import presenters, selectors, telling
 from sales import proof as proofs
 from sales.formats import get_format
 from sales.models import Sale
 from sales.presenters import Phase
 from sellers import selectors as sellers
 from sellers.models import MAY_EDIT_SALES, Seller
+
+# For a view behind a login: what a button sends may be met by the login page first, from which the browser comes back by GET.
+with_way_back = require_http_methods(["GET", "POST"])
 
 
 @require_safe
@@ -58,10 +61,29 @@ def render_room(request: HttpRequest, sale: Sale, *, refusal: Refusal | None = N
         "phase": presenters.phase_of(sale, now),
         "frame": presenters.newest_frames([sale.id])[sale.id],
         "refusal": refusal,
+        "is_reminded": request.user.is_authenticated and telling.is_reminded(sale.id, user_id(request)),
         **format.presenter.room(request, sale, now),
         **more,
     }
     return render(request, format.presenter.room_template, context, status=refusal.status if refusal else 200)
+
+
+@with_way_back
+@login_required
+def remind(request: HttpRequest, sale_id: UUID) -> HttpResponse:
+    """Ask to be told when the sale opens."""
+    if request.method == "POST":
+        telling.remind(sale_id=sale_id, fan_id=user_id(request), now=clock.now())
+    return redirect("sales:room", sale_id)
+
+
+@with_way_back
+@login_required
+def forget_reminder(request: HttpRequest, sale_id: UUID) -> HttpResponse:
+    """Take that wish back."""
+    if request.method == "POST":
+        telling.forget_reminder(sale_id=sale_id, fan_id=user_id(request))
+    return redirect("sales:room", sale_id)
 
 
 @require_safe
@@ -93,6 +115,8 @@ def proof(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     context = {
         "sale": sale,
         "proof": proofs.shared_proof(sale),
+        "readings": proofs.shared_readings(sale),
+        "is_one_database": not presenters.is_live(),
         "terms": selectors.find_terms(sale.id, sale.terms_version),
         "database": presenters.database_name(),
         "presenter": presenter,

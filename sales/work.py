@@ -6,7 +6,7 @@ import datetime as dt
 from uuid import UUID
 
 from core.due_work import handles
-from sales import services
+from sales import services, telling
 
 
 @handles(services.ANNOUNCE)
@@ -29,3 +29,8 @@ def settle(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
 @handles(services.UNWIND)
 def unwind(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     return services.unwind_step(sale_id=sale_id, now=now)
+
+
+@handles(telling.TELL)
+def tell(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
+    return telling.tell_step(sale_id=sale_id, now=now)

@@ -28,6 +28,9 @@ from core.money import Money
 from drops import services as drops
 from live.hub import hub
 from payments import services as payments
+from rallies import rules as rally_rules
+from rallies import services as rallies
+from sales import services as sales
 from sales.hot import read_frame_for_hub
 from sellers import services as sellers
 from sellers.models import Role
@@ -81,7 +84,7 @@ class World:
         return client
 
 
-def build_world() -> World:
+def build_world(*, with_rallies: bool = True) -> World:
     now = clock.now()
     world = World()
     world.users = {role: shop.make_fan() for role in ROLES if role not in ("stranger", "buyer", "staff")}
@@ -100,7 +103,25 @@ def build_world() -> World:
         "order_id": shop.buy(world.drop, buyer, at=now).id, "held_id": shop.buy(world.drop, buyer, hold=True, at=now).id,
         "top_up_id": top_up.id,
     }  # fmt: skip
+    if with_rallies:
+        world.things |= build_rallies(seller, buyer, now)
     return world
+
+
+def build_rallies(seller: Any, buyer: UUID, now: dt.datetime) -> dict[str, Any]:
+    """A rally that the buyer is in, one that the buyer has paid in and bought of after its end, and a draft."""
+    running = shop.make_rally(seller=seller, now=now)
+    ended = shop.make_rally(seller=seller, cap_units=100, late_joins=True, now=now)
+    paid = shop.join(ended, buyer, at=now)
+    sales.close_sale_early(seller_id=seller.id, sale_id=ended.sale_id, now=now)
+    while sales.settle_step(sale_id=ended.sale_id, now=now):
+        pass  # ends: there is one join
+    late = rallies.join_late(ended.sale_id, rally_rules.JoinLate(uuid7(), uuid7(), buyer, uuid7(), 1, now))
+    return {
+        "rally_id": running.sale_id, "join_id": shop.join(running, buyer, at=now).id, "ended_id": ended.sale_id,
+        "paid_join_id": paid.id, "late_id": late.id,
+        "rally_draft_id": rallies.draft_rally(**shop.rally_terms(seller=seller, now=now)).sale_id,
+    }  # fmt: skip
 
 
 # The table
@@ -119,8 +140,9 @@ def api_of_buyer(method: str, path: str, **things: str) -> Row:
     return Row(method, path, who={"buyer": 200}, stranger=401, other=404, things=things)
 
 
-def api_of_members(method: str, path: str) -> Row:
-    return Row(method, path, who=dict.fromkeys(["viewer", "manager", "owner"], 200), stranger=401, other=404)
+def api_of_members(method: str, path: str, **things: str) -> Row:
+    who = dict.fromkeys(["viewer", "manager", "owner"], 200)
+    return Row(method, path, who=who, stranger=401, other=404, things=things)
 
 
 def api_of_editors(method: str, path: str, status: int = 200, body: Any = None, **things: str) -> Row:
@@ -128,16 +150,17 @@ def api_of_editors(method: str, path: str, status: int = 200, body: Any = None, 
     return Row(method, path, who=who, stranger=401, other=404, body=body, things=things)
 
 
-def page_of_user(method: str, path: str, status: Any = 200, body: Any = None) -> Row:
-    return Row(method, path, who={}, stranger=LOGIN, other=status, body=body)
+def page_of_user(method: str, path: str, status: Any = 200, body: Any = None, **things: str) -> Row:
+    return Row(method, path, who={}, stranger=LOGIN, other=status, body=body, things=things)
 
 
 def page_of_buyer(method: str, path: str, status: Any = 200, body: Any = None, **things: str) -> Row:
     return Row(method, path, who={"buyer": status}, stranger=LOGIN, other=404, body=body, things=things)
 
 
-def page_of_members(method: str, path: str) -> Row:
-    return Row(method, path, who=dict.fromkeys(["viewer", "manager", "owner"], 200), stranger=LOGIN, other=404)
+def page_of_members(method: str, path: str, **things: str) -> Row:
+    who = dict.fromkeys(["viewer", "manager", "owner"], 200)
+    return Row(method, path, who=who, stranger=LOGIN, other=404, things=things)
 
 
 def page_of_editors(method: str, path: str, status: Any = 200, body: Any = None, **things: str) -> Row:
@@ -159,6 +182,27 @@ def drop_form(world: World) -> dict[str, Any]:
         "sale_id": str(uuid7()), "title": "A print", "price": "1.00", "currency": "EUR", "units_total": "1",
         "hold_minutes": "0", "give_back_minutes": "0", "opens": "now", "closes_at": closes_at,
     }  # fmt: skip
+
+
+def rally_body(world: World) -> dict[str, Any]:
+    now = clock.now()
+    return {
+        "sale_id": str(uuid7()), "title": "A lamp", "tiers": [{"from_count": 1, "price_minor": 100}],
+        "opens_at": now.isoformat(), "closes_at": (now + shop.HOUR).isoformat(),
+    }  # fmt: skip
+
+
+def rally_form(world: World) -> dict[str, Any]:
+    closes_at = (clock.now() + dt.timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M")
+    return {
+        "sale_id": str(uuid7()), "title": "A lamp", "currency": "EUR", "rows": "2", "tier_price_0": "2.00",
+        "tier_count_1": "3", "tier_price_1": "1.00", "basis": "joiners", "minimum": "1", "limit_per_fan": "1",
+        "audience": "everyone", "repeats_left": "0", "opens": "now", "closes_at": closes_at,
+    }  # fmt: skip
+
+
+def purchase_form(world: World) -> dict[str, Any]:
+    return {"key": str(uuid7()), "quantity": "1"}
 
 
 def shop_form(world: World) -> dict[str, Any]:
@@ -193,8 +237,27 @@ ROWS = [
     api_of_editors("POST", "/api/v1/sellers/{handle}/drops/{sale_id}/close"),
     api_of_editors("POST", "/api/v1/sellers/{handle}/drops/{sale_id}/cancel"),
     api_of_editors("POST", "/api/v1/sellers/{handle}/orders/{order_id}/refund"),
+    # a fan's own in rallies, by API. Everybody but the buyer has no money to buy late.
+    api_of_user("GET", "/api/v1/rallies/joins"),
+    api_of_buyer("GET", "/api/v1/rallies/{sale_id}/join", sale_id="rally_id"),
+    api_of_buyer("GET", "/api/v1/rallies/{sale_id}/invited", sale_id="rally_id"),
+    api_of_buyer("POST", "/api/v1/rallies/{sale_id}/leave", sale_id="rally_id"),
+    Row(
+        "POST", "/api/v1/rallies/{sale_id}/late-joins", who={"buyer": 200}, stranger=401, other=409,
+        body=lambda world: {"id": str(uuid7())}, things={"sale_id": "ended_id"},
+    ),
+    # a seller's rallies, by API
+    api_of_editors("POST", "/api/v1/sellers/{handle}/rallies", 201, rally_body),
+    api_of_members("GET", "/api/v1/sellers/{handle}/rallies/{sale_id}", sale_id="rally_id"),
+    api_of_members("GET", "/api/v1/sellers/{handle}/rallies/{sale_id}/joins", sale_id="rally_id"),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/rallies/{sale_id}/publish", sale_id="rally_draft_id"),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/rallies/{sale_id}/close", sale_id="rally_id"),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/rallies/{sale_id}/cancel", sale_id="rally_id"),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/joins/{join_id}/remove"),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/joins/{join_id}/refund", join_id="paid_join_id"),
     # the lean layer. It knows no sessions: who buys shows a token, and a cookie counts for nothing.
     Row("POST", "/api/v1/drops/{sale_id}/orders", who={}, stranger=401, other=401),
+    Row("POST", "/api/v1/rallies/{sale_id}/joins", who={}, stranger=401, other=401, things={"sale_id": "rally_id"}),
     public("GET", "/api/v1/sales/{sale_id}/frame"),
     public("GET", "/live/{sale_id}/"),
     public("GET", "/healthz"),
@@ -221,6 +284,21 @@ ROWS = [
     page_of_buyer("POST", "/orders/{order_id}/confirm/", MOVED, order_id="held_id"),
     page_of_user("GET", "/orders/{order_id}/give-back/", MOVED),
     page_of_buyer("POST", "/orders/{order_id}/give-back/", MOVED),
+    page_of_user("GET", "/sales/{sale_id}/join/", MOVED, sale_id="rally_id"),
+    Row(
+        "POST", "/sales/{sale_id}/join/", who={"buyer": MOVED}, stranger=LOGIN, other=409, body=purchase_form,
+        things={"sale_id": "rally_id"},
+    ),
+    page_of_user("GET", "/sales/{sale_id}/leave/", MOVED, sale_id="rally_id"),
+    page_of_buyer("POST", "/sales/{sale_id}/leave/", MOVED, sale_id="rally_id"),
+    page_of_user("GET", "/sales/{sale_id}/join-late/", MOVED, sale_id="ended_id"),
+    Row(
+        "POST", "/sales/{sale_id}/join-late/", who={"buyer": MOVED}, stranger=LOGIN, other=409, body=purchase_form,
+        things={"sale_id": "ended_id"},
+    ),
+    page_of_user("GET", "/rallies/"),
+    page_of_buyer("GET", "/rallies/joins/{join_id}/"),
+    page_of_buyer("GET", "/rallies/late-joins/{join_id}/", join_id="late_id"),
     page_of_user("GET", "/wallet/"),
     page_of_user("GET", "/pay/"),
     page_of_user("POST", "/pay/", MOVED, top_up_form),
@@ -241,6 +319,19 @@ ROWS = [
     page_of_editors("POST", "/sell/{handle}/drops/{sale_id}/close/", MOVED),
     page_of_editors("GET", "/sell/{handle}/drops/{sale_id}/cancel/"),
     page_of_editors("POST", "/sell/{handle}/drops/{sale_id}/cancel/", MOVED),
+    page_of_members("GET", "/sell/{handle}/rallies/{sale_id}/", sale_id="rally_id"),
+    page_of_editors("GET", "/sell/{handle}/rallies/new/"),
+    page_of_editors("POST", "/sell/{handle}/rallies/new/", MOVED, rally_form),
+    page_of_user("GET", "/sell/{handle}/rallies/{sale_id}/publish/", MOVED, sale_id="rally_draft_id"),
+    page_of_editors("POST", "/sell/{handle}/rallies/{sale_id}/publish/", MOVED, sale_id="rally_draft_id"),
+    page_of_editors("GET", "/sell/{handle}/rallies/{sale_id}/close/", sale_id="rally_id"),
+    page_of_editors("POST", "/sell/{handle}/rallies/{sale_id}/close/", MOVED, sale_id="rally_id"),
+    page_of_editors("GET", "/sell/{handle}/rallies/{sale_id}/cancel/", sale_id="rally_id"),
+    page_of_editors("POST", "/sell/{handle}/rallies/{sale_id}/cancel/", MOVED, sale_id="rally_id"),
+    page_of_editors("GET", "/sell/{handle}/joins/{join_id}/remove/"),
+    page_of_editors("POST", "/sell/{handle}/joins/{join_id}/remove/", MOVED),
+    page_of_editors("GET", "/sell/{handle}/joins/{join_id}/refund/", join_id="paid_join_id"),
+    page_of_editors("POST", "/sell/{handle}/joins/{join_id}/refund/", MOVED, join_id="paid_join_id"),
     page_of_editors("GET", "/sell/{handle}/orders/{order_id}/refund/"),
     page_of_editors("POST", "/sell/{handle}/orders/{order_id}/refund/", MOVED),
 ]  # fmt: skip
@@ -294,26 +385,29 @@ def test_what_is_mounted_is_known():
 
 # Every cell is as tabled
 
+SALES = ["sale_id", "draft_id", "rally_id", "ended_id", "rally_draft_id"]
+
 
 def test_reading():
     """All rows that change nothing, in one world."""
     world = build_world()
-    before = picture(world.drop.sale_id)
+    before = [picture(world.things[name]) for name in SALES]
     rows = [row for row in ROWS if row.method in ("GET", "SOCKET")]
 
     assert mismatches(rows, world) == []
-    assert picture(world.drop.sale_id) == before
+    assert [picture(world.things[name]) for name in SALES] == before
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.method == "POST"], ids=lambda row: row.path)
 def test_writing(row):
     """Those who may not come first, and must have moved nothing; those who may come after them, and repeat each other."""
-    world = build_world()
-    before = picture(world.drop.sale_id), picture(world.things["draft_id"])
+    world = build_world(with_rallies="rall" in row.path or "join" in row.path)
+    things = [world.things[name] for name in SALES if name in world.things]
+    before = [picture(sale_id) for sale_id in things]
     allowed = [role for role in ROLES if row.expected(role) in (200, 201, MOVED)]
 
     assert mismatches([row], world, [role for role in ROLES if role not in allowed]) == []
-    assert (picture(world.drop.sale_id), picture(world.things["draft_id"])) == before
+    assert [picture(sale_id) for sale_id in things] == before
     assert mismatches([row], world, allowed) == []
 
 
@@ -341,15 +435,15 @@ def difference_from_missing(row: Row, role: str, world: World, answer: Answer) -
 
 
 def leaks(row: Row, role: str, world: World, answer: Answer) -> list[str]:
-    """The buyer's orders, and drafts, are named to nobody else but the shop's members."""
-    secrets = {"order_id", "held_id", "draft_id"}
+    """The buyer's orders and joins, and drafts, are named to nobody else but the shop's members."""
+    secrets = {"order_id", "held_id", "draft_id", "join_id", "paid_join_id", "late_id", "rally_draft_id"}
     if role == "buyer":
-        secrets = {"draft_id"}
+        secrets = {"draft_id", "rally_draft_id"}
     elif role in ("viewer", "manager", "owner"):
         secrets = set()
     return [
         f"{row.method} {row.path} as {role} shows {name}"
-        for name in secrets
+        for name in secrets & world.things.keys()
         if str(world.things[name]) in answer.raw and f"{{{name}}}" not in row.path
     ]
 
@@ -390,8 +484,8 @@ def _without_what_always_differs(body: str, things: dict[str, Any]) -> str:
     """Without the ids that were asked for, tokens against forgery, and times."""
     body = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", body)
     body = re.sub(r'(content|value|data-now|datetime)="[^"]*\d{4}-\d\d-\d\dT[^"]*"', "", body)
-    for name in ("handle", "sale_id", "order_id", "top_up_id"):
-        body = body.replace(f"/{things[name]}/", "/…/")
+    for name in ("handle", "sale_id", "order_id", "top_up_id", "join_id"):
+        body = body.replace(f"/{things.get(name)}/", "/…/")
     return body
 
 
@@ -440,6 +534,7 @@ def ask_lean(method: str, path: str, client: Client) -> Answer:
 
 STAFF_PAGES = [
     "", "accounts/user/", "auth/group/", "sales/sale/", "ledger/transfer/", "ledger/account/", "drops/order/", "drops/drop/",
+    "rallies/rally/", "rallies/outcome/", "rallies/settlement/",
     "payments/topup/", "sellers/seller/", "core/duework/", "password_change/", "jsi18n/", "autocomplete/",
 ]  # fmt: skip
 

@@ -47,19 +47,6 @@ def make_drop(seller) -> Callable[..., Drop]:
     return lambda **terms: shop.make_drop(seller=seller, **terms)
 
 
-@pytest.fixture
-def explored(capsys: pytest.CaptureFixture[str]) -> Callable[..., set[str]]:
-    """Explores a scene, says how many schedules there were, and gives the outcomes that came up."""
-
-    def run(name: str, scene: Callable[[], Scene], **options: Any) -> set[str]:
-        found = explore(name, scene, **options)
-        with capsys.disabled():
-            print(f"\n  {name}: {found}", end="")
-        return set(found.outcomes)
-
-    return run
-
-
 def code(result: Any) -> str:
     return getattr(result, "code", None) or str(getattr(result, "state", result))
 
@@ -400,7 +387,8 @@ def test_two_workers_that_look_for_due_work(make_drop, explored):
         actors = {"a": lambda: due_work.run_due(now=NOW), "b": lambda: due_work.run_due(now=NOW)}
 
         def check(results: Results) -> None:
-            assert results["a"] + results["b"] == 1
+            # One announces; the other finds nothing, or by then the telling of those who asked to be reminded.
+            assert results["a"] + results["b"] in (1, 2)
             assert Sale.objects.get(id=drop.sale_id).state == SaleState.LIVE
             announced = due_work.DueWork.objects.get(kind=sales.ANNOUNCE, subject_id=drop.sale_id)
             assert announced.done_at == NOW

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from core.embedded import env
 from core.embedded.errors import StartError
 from core.embedded.ports import is_loopback, reserved_port
+from core.embedded.relays import relays
 from core.embedded.servers import Servers, locked
 from core.embedded.service import Program, Service
 from core.embedded.supervisor import Supervisor
@@ -32,7 +33,7 @@ READY_WITHIN_S = 60.0
 PREPARED_WITHIN_S = 300.0  # the demo plays whole sales
 INTERRUPTED_EXIT = 130  # as a shell has it for Ctrl-C
 NOT_OUR_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
-ADDRESSES = ("DATABASE_URL", "DSQL_ENDPOINTS", "REDIS_URL", "SECRET_KEY", "ALLOWED_HOSTS")
+ADDRESSES = ("DATABASE_URL", "DATABASE_ENDPOINTS", "DSQL_ENDPOINTS", "REDIS_URL", "SECRET_KEY", "ALLOWED_HOSTS")
 
 
 def main() -> int:
@@ -62,6 +63,13 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=port_number, default=8000)
     parser.add_argument("--processes", type=int, default=default_processes(), metavar="N", help="web processes")
+    parser.add_argument(
+        "--regions",
+        type=int,
+        default=1,
+        choices=(1, 2),
+        help="2: two relays before the one PostgreSQL, as two endpoints",
+    )
     parser.add_argument("--data", type=Path, default=ROOT / env.DATA_DIR_NAME, metavar="DIR", help="default: .data")
     parser.add_argument("--fresh", action="store_true", help="delete the data first")
     parser.add_argument("--check", action="store_true", help="start all, print one JSON line, stop")
@@ -116,6 +124,8 @@ class Site:
         with self.step("PostgreSQL and Valkey" if servers.services else "Servers named by the environment"):
             self.supervisor.start(servers.services)
         os.environ.update(self.variables(servers))
+        if self.options.regions > 1:
+            self.start_relays(servers)
         env.write(self.data, {name: os.environ[name] for name in ADDRESSES if os.environ.get(name)})
         self.start_programs()
         self.is_ready = True
@@ -123,6 +133,14 @@ class Site:
             print(json.dumps(self.report()), flush=True)
         else:
             self.welcome()
+
+    def start_relays(self, servers: Servers) -> None:
+        if servers.postgres is None:
+            raise StartError("--regions stands relays before the embedded PostgreSQL; the environment names another.")
+        doors = relays(self.options.regions, servers.postgres, self.data)
+        with self.step("Relays that stand in for regions"):
+            self.supervisor.start(doors)
+        os.environ["DATABASE_ENDPOINTS"] = ",".join(door.address for door in doors)
 
     def variables(self, servers: Servers) -> dict[str, str]:
         metrics = self.data / "metrics"

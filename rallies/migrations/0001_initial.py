@@ -46,6 +46,8 @@ class Migration(migrations.Migration):
                 ),
                 ("late_joins", models.BooleanField(default=False)),
                 ("seller_invite", models.CharField(max_length=16)),
+                ("repeats_every_days", models.IntegerField(blank=True, null=True)),
+                ("repeats_left", models.IntegerField(default=0)),
                 ("fee_bps", models.IntegerField()),
             ],
             options={
@@ -67,6 +69,14 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(("late_joins", False), ("cap_units__isnull", False), _connector="OR"),
                         name="rally_late_joins_need_a_cap",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("repeats_every_days__isnull", True), ("repeats_left", 0)),
+                            models.Q(("repeats_every_days__gt", 0), ("repeats_left__gte", 0)),
+                            _connector="OR",
+                        ),
+                        name="rally_repeats_after_days",
                     ),
                     models.CheckConstraint(
                         condition=models.Q(("fee_bps__gte", 0), ("fee_bps__lte", 10000)), name="rally_fee_is_a_share"

@@ -5,8 +5,13 @@ const ANSWER_MS = 10_000;
 const TRIES_MAX = 8;
 const REFRESH_BEFORE_MS = 60_000;
 
-/** Wire the form up. `setOpen` says whether buying is possible now; `onBought` is called after each order. */
-export function startBuying(saleId, form, result, { onBought }) {
+/**
+ * Wire the form up. `setOpen` of what it returns says whether buying is possible now.
+ *
+ * `purchase` is what differs between the kinds of sales: `url` to post to, `read(form, submitter)` for the request's body,
+ * `tell(outcome)` for a success in words, with a link, and `onBought`, called after each.
+ */
+export function startBuying(saleId, form, result, purchase) {
   if (!form) return { setOpen() {} };
   const page = new ResultBox(result);
   const token = new BuyToken(saleId, form);
@@ -28,9 +33,8 @@ export function startBuying(saleId, form, result, { onBought }) {
     if (isBusy) return;
     isBusy = true;
     showButtons();
-    const wanted = { quantity: Number(new FormData(form).get("quantity")), hold: event.submitter?.name === "hold" };
     try {
-      await buy(saleId, wanted, token, page, form, onBought);
+      await buy(saleId, purchase, purchase.read(new FormData(form), event.submitter), token, page, form);
     } finally {
       isBusy = false;
       showButtons();
@@ -45,15 +49,16 @@ export function startBuying(saleId, form, result, { onBought }) {
   };
 }
 
-async function buy(saleId, wanted, token, page, form, onBought) {
+async function buy(saleId, purchase, wanted, token, page, form) {
   const attempt = currentAttempt(saleId, wanted);
-  page.working("Ordering…", "");
+  page.working("One moment…", "");
   for (let number = 1; number <= TRIES_MAX; number++) {
-    const answer = await send(saleId, attempt, token);
-    if (answer.order) {
+    const answer = await send(purchase.url, attempt, token);
+    if (answer.outcome) {
       endAttempt(saleId);
-      page.bought(answer.order, form.dataset.ordersUrl);
-      onBought();
+      const { title, link } = purchase.tell(answer.outcome);
+      page.bought(title, link);
+      purchase.onBought();
       return;
     }
     if (answer.refusal) {
@@ -61,25 +66,25 @@ async function buy(saleId, wanted, token, page, form, onBought) {
       page.refused(answer.refusal, answer.link || linkFor(answer.refusal, form));
       return;
     }
-    page.working("Many people at once", "We keep asking for you. It is still one order.");
+    page.working("Many people at once", "We keep asking for you. It still counts once.");
     await pause(answer.waitMs * (0.75 + Math.random() / 2));
   }
-  // The attempt is kept: pressing again asks about the same order.
-  page.refused({ message: "We could not get an answer", detail: "Press the button again: it is the same order, and counts once." });
+  // The attempt is kept: pressing again asks about the same purchase.
+  page.refused({ message: "We could not get an answer", detail: "Press the button again: it is the same request, and counts once." });
 }
 
-/** One request. `{order}`, `{refusal, link}`, or `{waitMs}` when it should be sent again. */
-async function send(saleId, attempt, token) {
+/** One request. `{outcome}`, `{refusal, link}`, or `{waitMs}` when it should be sent again. */
+async function send(url, attempt, token) {
   let answer;
   try {
     const buyToken = await token.fresh();
-    answer = await post(`/api/v1/drops/${saleId}/orders`, {
+    answer = await post(url, {
       headers: { "X-Buy-Token": buyToken, "Idempotency-Key": attempt.key },
-      body: { quantity: attempt.quantity, hold: attempt.hold },
+      body: attempt.wanted,
     });
   } catch (error) {
     if (error instanceof LoggedOut) return { refusal: { message: "Please log in again" }, link: LOGIN };
-    return { waitMs: 1000 }; // no network, or no answer in time: the order may exist, so ask again with the same key
+    return { waitMs: 1000 }; // no network, or no answer in time: it may have gone through, so ask again with the same key
   }
   if (answer.status === 401) {
     token.drop();
@@ -89,7 +94,7 @@ async function send(saleId, attempt, token) {
     return { waitMs: (Number(answer.headers.get("Retry-After")) || 1) * 1000 };
   }
   const body = await answer.json().catch(() => ({}));
-  if (answer.ok) return { order: body };
+  if (answer.ok) return { outcome: body };
   return { refusal: { code: body.code, message: body.detail || "That was not done", data: body.data || {} } };
 }
 
@@ -148,8 +153,8 @@ class BuyToken {
 
 function currentAttempt(saleId, wanted) {
   const kept = JSON.parse(sessionStorage.getItem(`attempt:${saleId}`) || "null");
-  if (kept && kept.quantity === wanted.quantity && kept.hold === wanted.hold) return kept;
-  const attempt = { ...wanted, key: newKey() };
+  if (kept && JSON.stringify(kept.wanted) === JSON.stringify(wanted)) return kept;
+  const attempt = { wanted, key: newKey() };
   sessionStorage.setItem(`attempt:${saleId}`, JSON.stringify(attempt));
   return attempt;
 }
@@ -168,14 +173,15 @@ function newKey() {
   return hex.replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, "$1-$2-$3-$4-$5");
 }
 
-const LOGIN = { url: `/accounts/login/?next=${encodeURIComponent(location.pathname)}`, words: "Log in" };
+const HERE = location.pathname + location.search; // an invite link must not get lost on the way
+const LOGIN = { url: `/accounts/login/?next=${encodeURIComponent(HERE)}`, words: "Log in" };
 
 /** What helps against a refusal, if something does. */
 function linkFor(refusal, form) {
   if (refusal.code === "not_verified") return { url: "/accounts/email/", words: "Confirm your e-mail address" };
   if (refusal.code !== "insufficient_funds") return null;
   const { needed_minor: needed, available_minor: available, currency } = refusal.data;
-  const query = new URLSearchParams({ amount: amountText(needed - available, currency), currency, next: location.pathname });
+  const query = new URLSearchParams({ amount: amountText(needed - available, currency), currency, next: HERE });
   return { url: `${form.dataset.topUpUrl}?${query}`, words: "Add the missing money" };
 }
 
@@ -194,9 +200,8 @@ class ResultBox {
     this.#show("working", { title, detail });
   }
 
-  bought(order, ordersUrl) {
-    const title = order.is_hold ? `${order.quantity} on hold for you` : order.quantity === 1 ? "It is yours" : `${order.quantity} are yours`;
-    this.#show("bought", { title }, { url: `${ordersUrl}${order.id}/`, words: "See the receipt" });
+  bought(title, link) {
+    this.#show("bought", { title }, link);
   }
 
   refused(refusal, link) {

@@ -30,7 +30,15 @@ let shownPhase = null;
 let saidAtMs = -Infinity;
 let sayTimer = null;
 
-const buying = startBuying(sale.id, find("data-buy"), find("data-result"), { onBought: refreshOrders });
+const buying = startBuying(sale.id, find("data-buy"), find("data-result"), {
+  url: `/api/v1/drops/${sale.id}/orders`,
+  read: (form, submitter) => ({ quantity: Number(form.get("quantity")), hold: submitter?.name === "hold" }),
+  tell: (order) => ({
+    title: order.is_hold ? `${order.quantity} on hold for you` : order.quantity === 1 ? "It is yours" : `${order.quantity} are yours`,
+    link: { url: `${find("data-buy").dataset.ordersUrl}${order.id}/`, words: "See the receipt" },
+  }),
+  onBought: refreshOrders,
+});
 
 function takeFrame(frame) {
   if (frame.version < sale.version) return;

@@ -81,12 +81,16 @@ def pages(world: World) -> dict[str, list[tuple[str, str]]]:
     upcoming = one("SELECT id FROM sales_sale WHERE title LIKE 'Moon%%'")
     settled = one("SELECT id FROM sales_sale WHERE title LIKE 'Harbour%%'")
     with_hold = one("SELECT id FROM sales_sale WHERE title LIKE 'Tide%%'")
+    rally, past_rally = world.demo_rally(), world.past_rally()
     public = [
         ("home", "/"),
         ("storefront", "/s/northlight/"),
         ("room-live", f"/sales/{live}/"),
         ("room-upcoming", f"/sales/{upcoming}/"),
         ("room-settled", f"/sales/{settled}/"),
+        ("rally-live", f"/sales/{rally}/"),
+        ("rally-settled", f"/sales/{past_rally}/"),
+        ("rally-proof", f"/proof/{past_rally}/"),
         ("terms", f"/sales/{settled}/terms/"),
         ("proof-list", "/proof/"),
         ("proof", f"/proof/{settled}/"),
@@ -98,6 +102,9 @@ def pages(world: World) -> dict[str, list[tuple[str, str]]]:
     own = [
         ("room-live-fan", f"/sales/{live}/"),
         ("room-hold-fan", f"/sales/{with_hold}/"),
+        ("rally-live-fan", f"/sales/{rally}/"),
+        ("rally-late-fan", f"/sales/{past_rally}/"),
+        ("rallies", "/rallies/"),
         ("wallet", "/wallet/"),
         ("top-up", "/pay/"),
         ("orders", "/orders/"),
@@ -113,6 +120,9 @@ def pages(world: World) -> dict[str, list[tuple[str, str]]]:
         ("console-live", f"/sell/northlight/drops/{live}/"),
         ("console-settled", f"/sell/northlight/drops/{settled}/"),
         ("close", f"/sell/northlight/drops/{live}/close/"),
+        ("new-rally", "/sell/northlight/rallies/new/"),
+        ("console-rally", f"/sell/kiln-nine/rallies/{rally}/"),
+        ("console-rally-settled", f"/sell/northlight/rallies/{past_rally}/"),
     ]
     return {"": public, world.fan: own, world.seller: shop}
 

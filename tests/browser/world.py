@@ -40,7 +40,7 @@ TITLES = [
     "Rope work, a manual", "Harbour at four", "Salt, woodcut", "Fog signal, letterpress",
 ]  # fmt: skip
 UNITS = 5
-FANS = 8
+FANS = 10
 FUNDS_MINOR = 20_000
 POOR_MINOR = 400
 
@@ -70,6 +70,14 @@ class World:
     def next_fan(self) -> str:
         """The e-mail address of a verified fan with 200 euro who has bought nothing yet."""
         return next(self.fans)
+
+    def demo_rally(self) -> str:
+        """The id of the demo's running rally: 100.00 at first, with some fans in it."""
+        return str(self.one_value("SELECT id FROM sales_sale WHERE title LIKE 'Storm lantern%%'"))
+
+    def past_rally(self) -> str:
+        """The id of the demo's settled rally, which sells what is left over."""
+        return str(self.one_value("SELECT id FROM sales_sale WHERE title LIKE 'Field notebook%%'"))
 
     def confirmation_link(self, email: str) -> str:
         """The link in the mail to that address, once it has come."""

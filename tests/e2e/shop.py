@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 HANDLE = "northlight"  # the demo has it too
 # Would lead to somebody's real servers. Empty, not missing: settings fill in what is missing from a running `bin/up`.
-CLEARED = ("DATABASE_URL", "DSQL_ENDPOINTS", "REDIS_URL", "DYNAMODB_TABLE", "DEBUG", "PRODUCTION")
+CLEARED = ("DATABASE_URL", "DATABASE_ENDPOINTS", "DSQL_ENDPOINTS", "REDIS_URL", "DYNAMODB_TABLE", "DEBUG", "PRODUCTION")
 
 
 def wait_until(condition: Callable[[], bool], what: str, within_s: float = 60.0) -> None:

@@ -15,6 +15,10 @@ from drops import services as drops
 from drops.models import Drop
 from ledger import selectors as ledger
 from ledger.rules import Balance
+from rallies import rules as rally_rules
+from rallies import services as rallies
+from rallies.models import Rally
+from rallies.pricing import Tier
 from sales import minting
 from sellers import services as sellers
 from sellers.models import Seller
@@ -23,6 +27,7 @@ from sellers.models import Seller
 NOW = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
 PRICE_MINOR = 1_000
+TIERS = [Tier(1, 10_000), Tier(3, 8_000), Tier(5, 5_200)]
 
 
 def make_seller(*, handle: str | None = None, owner_id: UUID | None = None, fee_bps: int = 500) -> Seller:
@@ -106,6 +111,72 @@ class Process:
         return outcome
 
     def do_batch(self, *commands: rules.Command) -> list[Any]:
+        return list(in_transaction(lambda: self.lane.run(commands), name=self.lane.name, replayable=True))
+
+
+def make_rally(*, seller: Seller | None = None, now: dt.datetime = NOW, **terms: Any) -> Rally:
+    """A published rally with `TIERS` that opened a minute before `now` and closes an hour after; at most 5 units a fan."""
+    return rallies.open_rally(**rally_terms(seller=seller, now=now, **terms))
+
+
+def rally_terms(*, seller: Seller | None = None, now: dt.datetime = NOW, **terms: Any) -> dict[str, Any]:
+    """What `open_rally` and `draft_rally` take, with defaults."""
+    defaults = {
+        "sale_id": uuid7(),
+        "seller_id": (seller or make_seller()).id,
+        "title": "A lamp",
+        "story": "",
+        "currency": "EUR",
+        "tiers": TIERS,
+        "basis": "joiners",
+        "minimum": 1,
+        "cap_units": None,
+        "limit_per_fan": 5,
+        "audience": "everyone",
+        "late_joins": False,
+        "opens_at": now - dt.timedelta(minutes=1),
+        "closes_at": now + HOUR,
+        "now": now,
+    }
+    return defaults | terms
+
+
+def join_request(
+    fan_id: UUID,
+    quantity: int = 1,
+    *,
+    only: int | None = None,
+    invite: str = "",
+    key: UUID | None = None,
+    at: dt.datetime = NOW,
+) -> rally_rules.JoinRally:
+    """One request to join, with ids of its own; `only` is the limit on the price of a unit, in minor units."""
+    return rally_rules.JoinRally(
+        join_id=uuid7(), transfer_id=uuid7(), fan_id=fan_id, idempotency_key=key or uuid7(), quantity=quantity,
+        only_at_or_below_minor=only, invite=invite, invite_code=rallies.new_invite_code(), received_at=at,
+    )  # fmt: skip
+
+
+def join(rally: Rally, fan_id: UUID, quantity: int = 1, **request: Any) -> rally_rules.Join:
+    """Join through this process' lane. Raises the refusals."""
+    return rallies.join_rally(rally.sale_id, join_request(fan_id, quantity, **request))
+
+
+class RallyProcess:
+    """The lane of one web process, without its queue; see `Process`."""
+
+    def __init__(self, rally: Rally, *, home: int = 0) -> None:
+        self.lane = rallies.RallyLane(rally.sale_id)
+        self.lane.slot = home
+
+    def do(self, command: rally_rules.Command) -> rally_rules.Join | rally_rules.LateJoin:
+        """One command in a batch of its own. Raises its refusal."""
+        (outcome,) = self.do_batch(command)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def do_batch(self, *commands: rally_rules.Command) -> list[Any]:
         return list(in_transaction(lambda: self.lane.run(commands), name=self.lane.name, replayable=True))
 
 

@@ -25,7 +25,7 @@ def _sentence(where: str, finding: Finding) -> str:
 
 
 def picture(sale_id: UUID) -> dict[str, Any]:
-    """All that is stored of a drop, its money and its due work, without the ids and times that differ from run to run."""
+    """All that is stored of a sale, its money and its due work, without the ids and times that differ from run to run."""
     return {
         "sale": rows("SELECT state, version, terms_version FROM sales_sale WHERE id = %s", sale_id),
         "terms": rows("SELECT count(*) FROM sales_sealedterms WHERE sale_id = %s", sale_id),
@@ -39,6 +39,21 @@ def picture(sale_id: UUID) -> dict[str, Any]:
         ),
         "settlements": rows(
             "SELECT number, orders, gross_minor, fee_minor FROM drops_settlement WHERE drop_id = %s", sale_id
+        ),
+        "rally_buckets": rows(
+            "SELECT number, joiners, units, units_left, is_closed, version FROM rallies_bucket WHERE rally_id = %s",
+            sale_id,
+        ),
+        "rally_limited": rows("SELECT level, joiners, units FROM rallies_limitedcount WHERE rally_id = %s", sale_id),
+        "joins": rows(
+            """SELECT quantity, only_at_or_below_minor, level, state, invited_by_id, joined_at, changed_at
+                 FROM rallies_join WHERE rally_id = %s""",
+            sale_id,
+        ),
+        "late_joins": rows("SELECT quantity, joined_at FROM rallies_latejoin WHERE rally_id = %s", sale_id),
+        "outcome": rows(
+            "SELECT joiners, units, price_minor, did_run, settled_up_to FROM rallies_outcome WHERE rally_id = %s",
+            sale_id,
         ),
         "transfers": rows("SELECT kind, code, amount_minor, held_minor, currency, at FROM ledger_transfer"),
         "accounts": rows("SELECT kind, currency, available_minor, held_minor FROM ledger_account"),

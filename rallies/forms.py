@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest
+
+from core.money import MINOR_MAX, MoneyError, parse_money
+from ledger.forms import CURRENCIES, AmountField
+from rallies.hot import INVITE_LENGTH_MAX, INVITE_PATTERN
+from rallies.models import CAP_MAX, LIMIT_MAX, REPEAT_DAYS_MAX, REPEATS_MAX, Audience, Basis
+from rallies.pricing import TIERS_MAX, Tier, check_tiers
+from sales.forms import SaleForm, WholeNumberField
+
+TIER_ROWS = 4  # on a fresh form
+
+
+def read_invite(request: HttpRequest) -> str:
+    """The code of the link that the fan came by, or "" when there is none that could be one."""
+    code = request.POST.get("invite") or request.GET.get("invite") or ""
+    is_one = len(code) <= INVITE_LENGTH_MAX and re.fullmatch(INVITE_PATTERN, code, re.ASCII)
+    return code if is_one else ""
+
+
+class JoinForm(forms.Form):
+    """Joining from a browser without scripts."""
+
+    key = forms.UUIDField()
+    quantity = WholeNumberField(min_value=1, max_value=LIMIT_MAX)
+    # Minor units: one of the tiers' prices, which the page offers. Empty: any price.
+    only_at_or_below = forms.RegexField(r"^[1-9][0-9]{0,12}$", required=False)
+
+    def clean_only_at_or_below(self) -> int | None:
+        text = self.cleaned_data["only_at_or_below"]
+        return min(int(text), MINOR_MAX) if text else None
+
+
+class LateJoinForm(forms.Form):
+    key = forms.UUIDField()
+    quantity = WholeNumberField(min_value=1, max_value=LIMIT_MAX)
+
+
+class RallyForm(SaleForm):
+    """The wizard. It has `rows` lines for tiers, "from so many, so much"; empty lines are no tiers."""
+
+    currency = forms.ChoiceField(choices=CURRENCIES, initial="EUR")
+    rows = forms.IntegerField(widget=forms.HiddenInput, min_value=1, max_value=TIERS_MAX, required=False)
+    basis = forms.ChoiceField(
+        label="The price falls with",
+        choices=[(Basis.JOINERS, "the number of people"), (Basis.UNITS, "the number of units they want")],
+        initial=Basis.JOINERS,
+        widget=forms.RadioSelect,
+    )
+    minimum = WholeNumberField(
+        label="Minimum", initial=1, min_value=1, max_value=CAP_MAX, help_text="With fewer at the end, nobody pays."
+    )
+    cap_units = WholeNumberField(
+        label="Cap, units", required=False, min_value=1, max_value=CAP_MAX, help_text="Empty: as many as want it."
+    )
+    limit_per_fan = WholeNumberField(label="Units per fan", initial=1, min_value=1, max_value=LIMIT_MAX)
+    audience = forms.ChoiceField(
+        label="Who may join", choices=Audience.choices, initial=Audience.EVERYONE, widget=forms.RadioSelect
+    )
+    late_joins = forms.BooleanField(label="Sell what the cap leaves over at the final price afterwards", required=False)
+
+    repeats_left = WholeNumberField(
+        label="Repeat, times", initial=0, min_value=0, max_value=REPEATS_MAX,
+        help_text="The same rally again, published by itself when one closes. 0: only once.",
+    )  # fmt: skip
+    repeats_every_days = WholeNumberField(
+        label="Every so many days", required=False, min_value=1, max_value=REPEAT_DAYS_MAX,
+    )  # fmt: skip
+
+    def __init__(self, data: dict[str, Any] | None = None, *, initial: dict[str, Any], rows: int = 0) -> None:
+        super().__init__(data, initial=initial)
+        self.row_count = rows or row_count(data or initial)
+        self.initial["rows"] = self.row_count
+        self.tier_mistake = ""
+        self.tiers: list[Tier] = []
+        for row in range(self.row_count):
+            # Optional for the browser: a line may stay empty. The first tier always starts with the first one who comes.
+            if row:
+                self.fields[f"tier_count_{row}"] = WholeNumberField(
+                    label=f"Tier {row + 1}, from", required=False, min_value=1, max_value=CAP_MAX
+                )
+            self.fields[f"tier_price_{row}"] = AmountField(label=f"Tier {row + 1}, price of a unit", required=False)
+
+    @property
+    def tier_rows(self) -> list[tuple[int, Any, Any]]:
+        """(number, the field for how many or None in the first line, the field for the price)."""
+        return [
+            (row, self[f"tier_count_{row}"] if row else None, self[f"tier_price_{row}"])
+            for row in range(self.row_count)
+        ]
+
+    @property
+    def may_add_tier(self) -> bool:
+        return self.row_count < TIERS_MAX
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        for row in range(self.row_count):
+            self._clean_row(row, cleaned)
+        if (
+            cleaned.get("repeats_left")
+            and not cleaned.get("repeats_every_days")
+            and "repeats_every_days" not in self.errors
+        ):
+            self.add_error("repeats_every_days", "Say after how many days.")
+        if not any(name.startswith("tier_") for name in self.errors):
+            self.tier_mistake = check_tiers(self.tiers) or ""
+            if self.tier_mistake:
+                self.add_error(None, self.tier_mistake)
+        return cleaned
+
+    def _clean_row(self, row: int, cleaned: Mapping[str, Any]) -> None:
+        count = cleaned.get(f"tier_count_{row}") if row else 1
+        text = cleaned.get(f"tier_price_{row}")
+        if not text and (count is None or not row):
+            return
+        if not text:
+            self.add_error(f"tier_price_{row}", "Say what a unit costs from here on.")
+        elif count is None:
+            if f"tier_count_{row}" not in self.errors:
+                self.add_error(f"tier_count_{row}", "Say from how many on.")
+        elif "currency" in cleaned:
+            try:
+                self.tiers.append(Tier(count, parse_money(text, cleaned["currency"]).minor))
+            except MoneyError as error:
+                self.add_error(f"tier_price_{row}", str(error))
+
+    def as_draft(self, now: dt.datetime) -> dict[str, Any]:
+        """The arguments of `services.draft_rally`. Only after `is_valid`."""
+        cleaned = self.cleaned_data
+        same = ("currency", "basis", "minimum", "cap_units", "limit_per_fan", "audience", "late_joins", "repeats_left")
+        # Without repeats the days say nothing.
+        days = cleaned["repeats_every_days"] if cleaned["repeats_left"] else None
+        return {
+            **self.sale_terms(now),
+            "tiers": self.tiers,
+            "repeats_every_days": days,
+            **{name: cleaned[name] for name in same},
+        }
+
+    def add_refusal(self, field: str, message: str) -> None:
+        """Show what the service refused beside the field it is about."""
+        if field == "tiers":
+            self.tier_mistake = message
+        self.add_error(field if field in self.fields else None, message)
+
+
+def row_count(values: Mapping[str, Any]) -> int:
+    """How many lines for tiers a form that was sent has."""
+    text = str(values.get("rows") or "")
+    return min(int(text), TIERS_MAX) if re.fullmatch(r"[1-9][0-9]?", text, re.ASCII) else TIER_ROWS
+
+
+def with_one_row_more(values: dict[str, Any]) -> RallyForm:
+    """The form as it was sent, unchecked, with another line."""
+    return RallyForm(initial=values, rows=min(row_count(values) + 1, TIERS_MAX))
+
+
+def without_row(values: dict[str, Any], row: int) -> RallyForm:
+    """The form as it was sent, unchecked, without one of its lines. The first stays: every rally starts somewhere."""
+    count = row_count(values)
+    if not 0 < row < count:
+        return RallyForm(initial=values)
+    kept = dict(values)
+    for at in range(row, count):
+        for name in ("tier_count", "tier_price"):
+            kept[f"{name}_{at}"] = values.get(f"{name}_{at + 1}", "")
+    return RallyForm(initial=kept, rows=max(count - 1, 1))
+
+
+def tiers_so_far(values: Mapping[str, Any]) -> tuple[list[Tier], str]:
+    """The tiers that a form says while it is being filled in, and its currency: up to the first that does not fit."""
+    currency = str(values.get("currency") or "")
+    currency = currency if currency in dict(CURRENCIES) else "EUR"
+    tiers: list[Tier] = []
+    for row in range(row_count(values)):
+        count = "1" if not row else str(values.get(f"tier_count_{row}") or "").strip()
+        text = str(values.get(f"tier_price_{row}") or "").strip()
+        if not (re.fullmatch(r"[1-9][0-9]{0,7}", count, re.ASCII) and text):
+            continue
+        try:
+            more = [*tiers, Tier(int(count), parse_money(text, currency).minor)]
+        except MoneyError:
+            break
+        if check_tiers(more):
+            break
+        tiers = more
+    return tiers, currency

@@ -1,0 +1,325 @@
+"""What pages show of a rally and of its joins."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from accounts import selectors as accounts
+from core.http import user_id
+from core.ids import uuid7
+from core.money import EXPONENTS, Money, share_bps
+from rallies import selectors, stairs
+from rallies.forms import read_invite
+from rallies.models import Join, JoinState, LateJoin, Outcome, Rally
+from rallies.pricing import Tier
+from rallies.sums import JoinSums, sums_of
+from sales import frames
+from sales import presenters as sales
+from sales.formats import Sums
+from sales.models import RUNNING_STATES, Sale, SaleState
+from sales.proof import pseudonym
+from sales.services import issue_buy_token
+
+# More than this at once is joined with through the API.
+QUANTITY_MAX = 10
+NEWEST_JOINS = 50
+HISTORY_SLOTS = 96
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRow:
+    """A join with what it comes to, and what its seller may do about it."""
+
+    join: Join
+    sale: Sale
+    sums: JoinSums
+    end: str = ""  # why nothing was taken
+    fan: str = ""  # a pseudonym, for other eyes than the owner's
+    may_remove: bool = False
+    may_refund: bool = False
+
+    @property
+    def limit(self) -> Money | None:
+        limit = self.join.only_at_or_below_minor
+        return None if limit is None else Money(limit, self.sale.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class LateRow:
+    """A purchase at the final price after the end."""
+
+    join: LateJoin
+    sale: Sale
+    price: Money
+
+    @property
+    def total(self) -> Money:
+        return self.price * self.join.quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """Somebody who came through a fan's invite link, by the name that the fan may see."""
+
+    name: str
+    quantity: int
+
+
+def join_row(join: Join, sale: Sale, tiers: Sequence[Tier], frame: Mapping[str, Any], *, fan: str = "") -> JoinRow:
+    """`frame` says where the rally stands, as `standings` does. Buttons offer what `rules.decide` would allow."""
+    sums = sums_of(
+        tiers,
+        sale.currency,
+        quantity=join.quantity,
+        level=join.level,
+        state=join.state,
+        crowd_level=frame["level"],
+    )
+    return JoinRow(
+        join, sale, sums, _why_nothing_was_taken(join, sale, frame), fan,
+        may_remove=join.state == JoinState.JOINED and sale.state in RUNNING_STATES, may_refund=join.state == JoinState.PAID,
+    )  # fmt: skip
+
+
+def _why_nothing_was_taken(join: Join, sale: Sale, frame: Mapping[str, Any]) -> str:
+    if join.state == JoinState.LEFT:
+        return "You left before the end, so nothing was taken."
+    if join.state == JoinState.REMOVED:
+        return "The seller took you out of this rally, so nothing was taken."
+    if join.state != JoinState.RELEASED:
+        return ""
+    if sale.state == SaleState.CANCELLED:
+        return "The seller called the rally off, so nobody pays."
+    if frame["did_run"] is None:
+        return ""  # the newest frame is still on its way
+    if not frame["did_run"]:
+        return "Fewer came together than it needed, so nobody pays."
+    limit = Money(join.only_at_or_below_minor or 0, sale.currency)
+    return f"It ended at {Money(frame['price_minor'], sale.currency)}, above your limit of {limit}, so you do not pay."
+
+
+def join_rows(joins: Sequence[Join]) -> list[JoinRow]:
+    """Rows of one fan's joins in many rallies; each join was read with its sale."""
+    rally_ids = {join.rally_id for join in joins}
+    tiers, standing = selectors.tiers_by_rally(rally_ids), standings(rally_ids)
+    return [join_row(join, join.rally.sale, tiers[join.rally_id], standing[join.rally_id]) for join in joins]
+
+
+def standings(rally_ids: Collection[UUID]) -> dict[UUID, Mapping[str, Any]]:
+    """Each rally's "level", "price_minor" and "did_run": as it ended, from the row that fixed it, or as viewers see it now."""
+    ended = {
+        rally_id: {"level": outcome.level, "price_minor": outcome.price_minor, "did_run": outcome.did_run}
+        for rally_id, outcome in selectors.outcomes_of(rally_ids).items()
+    }
+    return {**sales.newest_frames(rally_id for rally_id in rally_ids if rally_id not in ended), **ended}
+
+
+def frame_of(sale: Sale) -> dict[str, Any]:
+    """The rally's frame: as viewers have it while it runs. After that from the rows themselves, for amounts depend on it."""
+    if sale.state in RUNNING_STATES:
+        return sales.newest_frames([sale.id])[sale.id]
+    return frames.read_frame(sale.id)
+
+
+def late_rows(late: Sequence[LateJoin]) -> list[LateRow]:
+    outcomes = selectors.outcomes_of([join.rally_id for join in late])
+    return [
+        LateRow(join, sale, Money(outcomes[join.rally_id].price_minor, sale.currency))
+        for join in late
+        for sale in [join.rally.sale]
+    ]
+
+
+def pseudonymous_rows(sale: Sale, frame: Mapping[str, Any], *, limit: int = NEWEST_JOINS) -> list[JoinRow]:
+    """The rally's newest joins, each fan by the name that this sale's proof gives them."""
+    tiers = selectors.tiers_of(sale.id)
+    newest = selectors.list_joins_of_rally(sale.id, limit=limit)
+    return [join_row(join, sale, tiers, frame, fan=pseudonym(sale.id, join.fan_id)) for join in newest]
+
+
+def names_between_friends(sale_id: UUID, fan_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """The first of the names that fans gave themselves: who invited somebody, or was invited, knows whom. Else a pseudonym."""
+    fan_ids = list(fan_ids)
+    chosen = selectors.display_names(fan_ids)
+    return {fan_id: (chosen.get(fan_id, "").split() or [pseudonym(sale_id, fan_id)])[0] for fan_id in fan_ids}
+
+
+def brought_by(sale_id: UUID, fan_id: UUID) -> list[Brought]:
+    joins = selectors.invited_by(sale_id, fan_id)
+    names = names_between_friends(sale_id, [join.fan_id for join in joins])
+    return [Brought(names[join.fan_id], join.quantity) for join in joins]
+
+
+def room_url(sale_id: UUID, code: str) -> str:
+    """The rally's room, by somebody's link if there is a code."""
+    path = reverse("sales:room", args=[sale_id])
+    return f"{path}?{urlencode({'invite': code})}" if code else path
+
+
+def invite_url(request: HttpRequest, sale_id: UUID, code: str) -> str:
+    return request.build_absolute_uri(room_url(sale_id, code))
+
+
+class RallyPresenter:
+    room_template = "rallies/room.html"
+    card_template = "rallies/_card.html"
+    totals_template = "rallies/_totals.html"
+    orders_template = "rallies/_newest_orders.html"
+
+    def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
+        rally = selectors.get_rally(sale.id)
+        tiers = selectors.tiers_of(sale.id)
+        frame = frame_of(sale)
+        first, price = (Money(minor, sale.currency) for minor in (tiers[0].price_minor, frame["price_minor"]))
+        invite = read_invite(request)
+        context = {
+            "rally": rally,
+            "frame": frame,
+            "stairs": stairs.draw(tiers, sale.currency, frame),
+            "first_price": first,
+            "price": price,
+            "saved": first - price,
+            "exponent": EXPONENTS[sale.currency],
+            "missing": max(rally.minimum - frame["count"], 0),
+            "more": (frame["next_count"] or 0) - frame["count"],
+            "invite": invite,
+            "room_url": room_url(sale.id, invite),
+            "quantities": range(1, min(rally.limit_per_fan, QUANTITY_MAX, rally.cap_units or QUANTITY_MAX) + 1),
+        }
+        if request.user.is_authenticated:
+            context |= self._own(request, rally, tiers, frame)
+        return context
+
+    def _own(
+        self, request: HttpRequest, rally: Rally, tiers: Sequence[Tier], frame: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What only the fan who is logged in sees."""
+        sale, fan_id = rally.sale, user_id(request)
+        own: dict[str, Any] = {"is_verified": accounts.is_verified(fan_id)}
+        join = selectors.find_join(fan_id, sale.id)
+        if join is not None:
+            own["mine"] = join_row(join, sale, tiers, frame)
+            own["brought"] = brought_by(sale.id, fan_id)
+            own["invite_url"] = invite_url(request, sale.id, join.invite_code)
+            if join.invited_by_id:
+                own["inviter"] = names_between_friends(sale.id, [join.invited_by_id])[join.invited_by_id]
+        if own["is_verified"]:
+            # The key is for forms without scripts; a script makes its own, one per purchase.
+            own["key"] = uuid7()
+            if sale.state in RUNNING_STATES:
+                own |= issue_buy_token(user_id=fan_id, sale_id=sale.id)
+        if frame["did_run"] is not None:
+            own |= self._after_the_end(fan_id, rally, frame, join)
+        return own
+
+    def _after_the_end(self, fan_id: UUID, rally: Rally, frame: Mapping[str, Any], join: Join | None) -> dict[str, Any]:
+        outcome = selectors.outcomes_of([rally.sale_id]).get(rally.sale_id)
+        late = selectors.find_late_join(fan_id, rally.sale_id)
+        after: dict[str, Any] = {"late_quantities": late_quantities(rally, outcome, frame["units_left"], join)}
+        if late is not None and outcome is not None:
+            after["late"] = LateRow(late, rally.sale, Money(outcome.price_minor, rally.sale.currency))
+        return after
+
+    def proof(self, sale: Sale) -> dict[str, Any]:
+        rally = selectors.get_rally(sale.id)
+        frame = frame_of(sale)
+        return {
+            "rally": rally,
+            "frame": frame,
+            "price": Money(frame["price_minor"], sale.currency),
+            "settled": selectors.settlement_totals(sale.id),
+            "totals": ended_totals([rally], {sale.id: frame["price_minor"]})[sale.id],
+            "rows": pseudonymous_rows(sale, frame),
+        }
+
+    def sums(self, sales_: Collection[Sale]) -> dict[UUID, Sums]:
+        rallies = selectors.rallies_of(sales_)
+        outcomes = selectors.outcomes_of([rally.sale_id for rally in rallies])
+        prices = {rally_id: outcome.price_minor for rally_id, outcome in outcomes.items()}
+        ended = ended_totals([rally for rally in rallies if rally.sale_id in outcomes], prices)
+        running = sales.newest_frames(rally.sale_id for rally in rallies if rally.sale.state in RUNNING_STATES)
+        sums = {}
+        for rally in rallies:
+            units, gross = 0, Money(0, rally.sale.currency)
+            if total := ended.get(rally.sale_id):
+                units, gross = total.units, total.gross
+            elif frame := running.get(rally.sale_id):
+                units = frame["units"]
+                gross = Money(frame["price_minor"] * units, rally.sale.currency)
+            sums[rally.sale_id] = Sums(units, rally.cap_units, gross)
+        return sums
+
+    def console_url(self, sale: Sale) -> str:
+        return reverse("rallies:console", args=[sale.seller.handle, sale.id])
+
+
+@dataclass(frozen=True, slots=True)
+class EndedTotals:
+    """What a rally that ended came to, refunds taken off."""
+
+    units: int
+    gross: Money
+    fee: Money
+    refunded: Money
+
+    @property
+    def rest(self) -> Money:
+        return self.gross - self.fee
+
+
+def ended_totals(rallies: Sequence[Rally], prices: Mapping[UUID, int]) -> dict[UUID, EndedTotals]:
+    counted: dict[UUID, list[tuple[str, int, int]]] = {rally.sale_id: [] for rally in rallies}
+    for rally_id, state, quantity, count in selectors.paid_quantities(list(counted)):
+        counted[rally_id].append((state, quantity, count))
+    return {rally.sale_id: _ended_totals(rally, prices[rally.sale_id], counted[rally.sale_id]) for rally in rallies}
+
+
+def _ended_totals(rally: Rally, price_minor: int, counted: Sequence[tuple[str, int, int]]) -> EndedTotals:
+    kept = [(quantity, count) for state, quantity, count in counted if state != JoinState.REFUNDED]
+    refunded = sum(quantity * count for state, quantity, count in counted if state == JoinState.REFUNDED)
+    units = sum(quantity * count for quantity, count in kept)
+    # As settling does it: rounded down for each join.
+    fee = sum(share_bps(price_minor * quantity, rally.fee_bps) * count for quantity, count in kept)
+    currency = rally.sale.currency
+    return EndedTotals(
+        units, Money(price_minor * units, currency), Money(fee, currency), Money(price_minor * refunded, currency)
+    )
+
+
+def late_quantities(rally: Rally, outcome: Outcome | None, units_left: int | None, join: Join | None) -> range:
+    """How many the fan may still buy at the final price. Only `rules.decide` decides; one too many is refused there."""
+    if not rally.late_joins or outcome is None or not outcome.did_run:
+        return range(0)
+    has = join.quantity if join is not None and join.state == JoinState.PAID else 0
+    return range(1, min(rally.limit_per_fan - has, units_left or 0, QUANTITY_MAX) + 1)
+
+
+# The seller's pages
+
+
+@dataclass(frozen=True, slots=True)
+class Inviter:
+    fan: str
+    brought: int
+
+
+def top_inviters(sale_id: UUID) -> list[Inviter]:
+    return [Inviter(pseudonym(sale_id, fan_id), brought) for fan_id, brought in selectors.top_inviters(sale_id)]
+
+
+def history_of(rally: Rally, tiers: Sequence[Tier], now: dt.datetime) -> stairs.History | None:
+    """The crowd and the price from the opening until now or the end."""
+    sale = rally.sale
+    since, until = sale.opens_at, min(now, sale.closed_at or sale.closes_at)
+    if until <= since:
+        return None
+    changes = selectors.changes_over_time(sale.id, since=since, until=until, slots=HISTORY_SLOTS)
+    return stairs.history(tiers, sale.currency, changes, slots=HISTORY_SLOTS, counts_units=rally.basis == "units")

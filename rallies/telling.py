@@ -1,0 +1,86 @@
+"""What fans of a rally are told: a price was reached, it closes soon, it is settled. Sent by `sales.telling`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.urls import reverse
+
+from accounts.services import Message
+from core.money import Money
+from core.transactions import retried_transaction
+from rallies import selectors
+from rallies.models import Join, JoinState, Outcome
+from rallies.pricing import Tier
+from sales.models import RUNNING_STATES, Sale
+from sales.telling import tell_later
+
+CLOSING = "closing"
+SETTLED = "settled"
+_TIER = "tier-"
+WATCH = "rallies.watch"
+WATCHED_EVERY = dt.timedelta(seconds=3)
+# "Closes soon" is said this long before, or for a short rally in its last fifth.
+CLOSING_SOON = dt.timedelta(minutes=15)
+
+
+def tier_event(level: int) -> str:
+    return f"{_TIER}{level}"
+
+
+@retried_transaction(replayable=True)
+def watch(*, rally_id: UUID, now: dt.datetime) -> dt.datetime | None:
+    """Have fans told of the tiers that are reached and of the end that is near. When to look again; None after the close."""
+    sale = Sale.objects.get(id=rally_id)
+    if sale.state not in RUNNING_STATES:
+        return None
+    reached = selectors.load_counts(selectors.load_terms(rally_id)).crowd.level
+    for level in range(1, reached + 1):
+        tell_later(rally_id, tier_event(level), now=now)
+    if closing_soon_at(sale) <= now < sale.closes_at:
+        tell_later(rally_id, CLOSING, now=now)
+    return now + WATCHED_EVERY
+
+
+def closing_soon_at(sale: Sale) -> dt.datetime:
+    return sale.closes_at - min(CLOSING_SOON, (sale.closes_at - sale.opens_at) / 5)
+
+
+def messages(sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
+    """The next fans' messages, in the order of fans."""
+    joins = Join.objects.filter(rally_id=sale.id)
+    if after is not None:
+        joins = joins.filter(fan_id__gt=after)
+    wanted = [JoinState.PAID, JoinState.RELEASED] if event == SETTLED else [JoinState.JOINED]
+    found = list(joins.filter(state__in=wanted).order_by("fan_id")[:limit])
+    path = reverse("sales:room", args=[sale.id])
+    tiers = selectors.tiers_of(sale.id)
+    if event == SETTLED:
+        outcome = Outcome.objects.get(rally_id=sale.id)
+        return [Message(join.fan_id, *_settled_words(sale, tiers, join, outcome), path) for join in found]
+    title, text = _closing_words(sale) if event == CLOSING else _tier_words(sale, tiers, int(event.removeprefix(_TIER)))
+    return [Message(join.fan_id, title, text, path) for join in found]
+
+
+def _tier_words(sale: Sale, tiers: Sequence[Tier], level: int) -> tuple[str, str]:
+    price = Money(tiers[level].price_minor, sale.currency)
+    return (
+        f"{sale.title} is down to {price}",
+        f"The crowd reached {tiers[level].from_count:,}. Everybody pays what it ends at.",
+    )
+
+
+def _closing_words(sale: Sale) -> tuple[str, str]:
+    return f"{sale.title} closes soon", "Bring somebody with your invite link: the price falls for all."
+
+
+def _settled_words(sale: Sale, tiers: Sequence[Tier], join: Join, outcome: Outcome) -> tuple[str, str]:
+    if join.state == JoinState.PAID:
+        paid = Money(outcome.price_minor * join.quantity, sale.currency)
+        saved = Money((tiers[0].price_minor - outcome.price_minor) * join.quantity, sale.currency)
+        return f"{sale.title}: you paid {paid}", f"You saved {saved} on the first price. The rest of your hold is free."
+    if not outcome.did_run:
+        return f"{sale.title} did not run", "Fewer joined than it needed, so nobody pays. Your money is free."
+    return f"{sale.title}: you were not charged", "The price did not fall to your limit. Your money is free."

@@ -1,0 +1,117 @@
+"""Each check of a rally is seen to fail when the rows it watches are tampered with."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from core.ids import uuid7
+from rallies import rules, services
+from rallies.invariants import CHECKS
+from sales import proof
+from sales import services as sales
+from tests.tools.shop import NOW, RallyProcess, join, make_fans, make_rally, make_seller
+from tests.tools.tamper import tamper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# (what is tampered with, the statements): "open" is a rally in the middle of its life, "settled" one at its end.
+TAMPERINGS = {
+    "one_price": (
+        "settled",
+        "UPDATE ledger_transfer SET amount_minor = amount_minor + 1 WHERE id = (SELECT id FROM ledger_transfer "
+        "WHERE kind = 'posted' LIMIT 1)",
+    ),
+    "joiners": ("open", "UPDATE rallies_bucket SET joiners = joiners + 1 WHERE number = 5"),
+    "units": ("open", "UPDATE rallies_bucket SET units = units + 1 WHERE number = 5"),
+    "joins_with_a_limit": ("open", "UPDATE rallies_limitedcount SET joiners = joiners + 1"),
+    "double_joins": (
+        "open",
+        "ALTER TABLE rallies_join DROP CONSTRAINT rallies_join_pkey",
+        "UPDATE rallies_join SET fan_id = rally_id",
+    ),
+    "price_of_the_tier": ("settled", "UPDATE rallies_outcome SET price_minor = 10000"),
+    "tiers_sealed": ("open", "UPDATE rallies_tier SET price_minor = price_minor - 1 WHERE level = 2"),
+    "terms_hash": ("open", "UPDATE sales_sealedterms SET text = text || ' '"),
+    "double_charges": (
+        "settled",
+        "INSERT INTO ledger_transfer (id, journal_id, kind, debit_account_id, credit_account_id, amount_minor, held_minor, "
+        "currency, code, subject_id, pending_id, expires_at, at, recorded_at) "
+        "SELECT gen_random_uuid(), journal_id, kind, debit_account_id, credit_account_id, amount_minor, held_minor, "
+        "currency, code, subject_id, pending_id, expires_at, at, recorded_at "
+        "FROM ledger_transfer WHERE kind = 'posted' LIMIT 1",
+    ),
+    "held_captured_released": (
+        "settled",
+        "UPDATE ledger_transfer SET held_minor = held_minor + 1 WHERE kind = 'voided'",
+    ),
+    "limit_kept": ("settled", "UPDATE rallies_join SET state = 'paid' WHERE state = 'released'"),
+    "limit_per_fan": ("open", "UPDATE rallies_rally SET limit_per_fan = 1"),
+    "cap": ("open", "UPDATE rallies_bucket SET units_left = units_left + 1 WHERE number = 5"),
+    "seller_credited": (
+        "settled",
+        "UPDATE ledger_transfer SET amount_minor = amount_minor + 1 WHERE code = 'proceeds'",
+    ),
+    "nothing_stays_behind": (
+        "settled",
+        "UPDATE ledger_transfer SET amount_minor = amount_minor - 1 WHERE code = 'capture'",
+    ),
+    "nothing_unsettled": ("open", "UPDATE sales_sale SET state = 'settled'"),
+    "orphans": ("open", "DELETE FROM accounts_user WHERE email LIKE 'fan-%'"),
+}
+
+
+@pytest.fixture
+def rallies():
+    """ "open": joined, with a limit, left, invited. "settled": at 80.00 with one who went free, a refund and a late join."""
+    seller = make_seller()
+    terms = {"seller": seller, "cap_units": 200, "late_joins": True}
+    opened, settled = make_rally(**terms), make_rally(**terms)
+    one, two, three, four, five = make_fans(5, funds=90_000)
+    first = join(opened, one, 2)
+    join(opened, two, only=5_200, invite=first.invite_code)
+    join(opened, three)
+    RallyProcess(opened).do(rules.LeaveRally(three, NOW))
+
+    for fan in (one, two, three):
+        join(settled, fan)
+    join(settled, four, 2, only=5_200)
+    sales.close_sale_early(seller_id=seller.id, sale_id=settled.sale_id, now=NOW)
+    while sales.settle_step(sale_id=settled.sale_id, now=NOW):
+        pass
+    services.refund_join(rally_id=settled.sale_id, fan_id=one, now=NOW)
+    services.join_late(settled.sale_id, rules.JoinLate(uuid7(), uuid7(), five, uuid7(), 2, NOW))
+    return {"open": opened, "settled": settled}
+
+
+def broken(rally) -> set[str]:
+    found = proof.prove_sale(rally.sale, books=False).findings
+    assert len(found) == len(CHECKS)
+    return {finding.check.name for finding in found if not finding.holds}
+
+
+def test_every_check_has_its_tampering():
+    assert set(TAMPERINGS) == {check.name for check in CHECKS}
+
+
+def test_rallies_that_are_right_hold(rallies):
+    assert [broken(rally) for rally in rallies.values()] == [set(), set()]
+
+
+@pytest.mark.tampers
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_a_check_fails_when_its_rows_are_tampered_with(rallies, name):
+    which, *statements = TAMPERINGS[name]
+
+    with tamper(*statements):
+        assert name in broken(rallies[which])
+    assert broken(rallies[which]) == set()
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_the_printed_sql_can_be_pasted(rallies, check):
+    rally = rallies["settled"]
+    (finding,) = [f for f in proof.prove_sale(rally.sale, books=False).findings if f.check is check]
+    with connection.cursor() as cursor:
+        cursor.execute(finding.sql)
+        assert tuple(map(int, cursor.fetchone())) == (finding.expected, finding.found)

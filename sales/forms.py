@@ -1,0 +1,71 @@
+"""What the forms of several formats share."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+NOW, LATER = "now", "at"
+
+
+class WholeNumberField(forms.IntegerField):
+    """Plain ASCII digits. Django's own field, like Python, also takes "1_0", "10.0" and other scripts' digits."""
+
+    _DIGITS = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
+
+    def to_python(self, value: Any) -> int | None:
+        if isinstance(value, str) and value.strip() and not self._DIGITS.fullmatch(value.strip()):
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return super().to_python(value)
+
+
+class UtcField(forms.DateTimeField):
+    """A browser's date and time, which carries no zone: read as UTC, and said so beside it."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.DateTimeInput(attrs={"type": "datetime-local", "data-utc": ""}, format="%Y-%m-%dT%H:%M")
+        super().__init__(widget=widget, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"], **options)
+
+
+class SaleForm(forms.Form):
+    """The part of a new sale's form that is the same for all."""
+
+    # Made when the page is rendered, so that sending the form twice drafts one sale.
+    sale_id = forms.UUIDField(widget=forms.HiddenInput)
+    title = forms.CharField(max_length=120, help_text="Sealed when you publish.")
+    story = forms.CharField(
+        max_length=5_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 5}),
+        help_text="What it is, how it was made, how it ships. Plain text.",
+    )
+    opens = forms.ChoiceField(
+        label="Opens",
+        choices=[(NOW, "As soon as it is published"), (LATER, "At a time")],
+        initial=NOW,
+        widget=forms.RadioSelect,
+    )
+    opens_at = UtcField(label="Opening time (UTC)", required=False)
+    closes_at = UtcField(label="Closing time (UTC)")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("opens") == LATER and not cleaned.get("opens_at") and "opens_at" not in self.errors:
+            self.add_error("opens_at", "Say when it opens.")
+        return cleaned
+
+    def sale_terms(self, now: dt.datetime) -> dict[str, Any]:
+        """The arguments that drafting takes for every format. Only after `is_valid`."""
+        cleaned = self.cleaned_data
+        return {
+            "sale_id": cleaned["sale_id"],
+            "title": cleaned["title"],
+            "story": cleaned["story"],
+            "opens_at": now if cleaned["opens"] == NOW else cleaned["opens_at"],
+            "closes_at": cleaned["closes_at"],
+            "now": now,
+        }

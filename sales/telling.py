@@ -1,0 +1,86 @@
+"""Telling fans what happened to a sale, in their list of notifications: as due work, a chunk of fans to a step.
+
+The spine tells of the opening, to those who asked to be reminded; a format names its own events (`Rules.messages`). Each event of
+a sale is told to a fan once, however often a step runs.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.urls import reverse
+
+from accounts import services as accounts
+from accounts.services import Message
+from core import due_work
+from core.transactions import Conflict40001, joins_transaction, retried_transaction
+from sales import selectors
+from sales.errors import WrongState
+from sales.formats import get_format
+from sales.models import RUNNING_STATES, Reminder, Sale, Telling
+
+TELL = "sales.tell"
+OPENING = "opening"
+CHUNK_FANS = 1_000  # a notification is one written row
+
+
+@joins_transaction
+def tell_later(sale_id: UUID, event: str, *, now: dt.datetime) -> None:
+    """Have everybody concerned told of `event` soon. A repeat tells nobody twice."""
+    if Telling.objects.filter(sale_id=sale_id, event=event).exists():
+        return
+    Telling.objects.bulk_create([Telling(sale_id=sale_id, event=event, made_at=now)], ignore_conflicts=True)
+    due_work.schedule(TELL, sale_id, due_at=now)
+
+
+@retried_transaction(replayable=True)
+def tell_step(*, sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
+    """Tell the next chunk of fans of the oldest event that is not done. The time of the next step, or None at the end."""
+    telling = Telling.objects.filter(sale_id=sale_id, done_at=None).order_by("made_at", "event").first()
+    if telling is None:
+        return None
+    sale = Sale.objects.select_related("seller").get(id=sale_id)
+    messages = _messages(sale, telling.event, after=telling.told_up_to)
+    accounts.notify(messages, key=f"{sale_id}:{telling.event}", now=now)
+    is_done = len(messages) < CHUNK_FANS
+    moved = Telling.objects.filter(
+        sale_id=sale_id, event=telling.event, told_up_to=telling.told_up_to, done_at=None
+    ).update(told_up_to=messages[-1].user_id if messages else telling.told_up_to, done_at=now if is_done else None)
+    if not moved:
+        raise Conflict40001("another worker told this chunk")
+    return now
+
+
+def _messages(sale: Sale, event: str, *, after: UUID | None) -> Sequence[Message]:
+    if event != OPENING:
+        return get_format(sale.format).rules.messages(sale, event, after=after, limit=CHUNK_FANS)
+    reminders = Reminder.objects.filter(sale_id=sale.id)
+    if after is not None:
+        reminders = reminders.filter(fan_id__gt=after)
+    fans = reminders.order_by("fan_id").values_list("fan_id", flat=True)[:CHUNK_FANS]
+    path = reverse("sales:room", args=[sale.id])
+    return [
+        Message(fan_id, f"{sale.title} is open", f"At {sale.seller.name}. You asked to be reminded.", path)
+        for fan_id in fans
+    ]
+
+
+@retried_transaction(replayable=True)
+def remind(*, sale_id: UUID, fan_id: UUID, now: dt.datetime) -> None:
+    """Remind the fan when the sale opens. A repeat changes nothing. Raises WrongState when it has opened."""
+    sale = selectors.get_public_sale(sale_id)
+    if sale.state not in RUNNING_STATES or sale.opens_at <= now:
+        raise WrongState("This sale is open already, or over.", state=sale.state)
+    Reminder.objects.bulk_create([Reminder(sale_id=sale_id, fan_id=fan_id, made_at=now)], ignore_conflicts=True)
+
+
+@retried_transaction(replayable=True)
+def forget_reminder(*, sale_id: UUID, fan_id: UUID) -> None:
+    """Take the wish back. A repeat changes nothing."""
+    Reminder.objects.filter(sale_id=sale_id, fan_id=fan_id).delete()
+
+
+def is_reminded(sale_id: UUID, fan_id: UUID) -> bool:
+    return Reminder.objects.filter(sale_id=sale_id, fan_id=fan_id).exists()
