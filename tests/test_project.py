@@ -81,13 +81,16 @@ def test_the_document_is_served():
 
 
 def test_the_document_describes_the_hot_routes_too(document):
-    order = document["paths"]["/api/v1/drops/{sale_id}/orders"]["post"]
+    purchases = {"/api/v1/drops/{sale_id}/orders", "/api/v1/rallies/{sale_id}/joins"}
 
-    assert set(order["responses"]) == {"200", "201", "401", "403", "404", "409", "413", "422", "503"}
-    assert {parameter["name"] for parameter in order["parameters"]} == {"sale_id", "X-Buy-Token", "Idempotency-Key"}
+    for path in purchases:
+        purchase = document["paths"][path]["post"]
+        assert set(purchase["responses"]) == {"200", "201", "401", "403", "404", "409", "413", "422", "503"}
+        named = {parameter["name"] for parameter in purchase["parameters"]}
+        assert named == {"sale_id", "X-Buy-Token", "Idempotency-Key"}
     assert "/api/v1/sales/{sale_id}/frame" in document["paths"]
     in_api = {route for route in map(_path, lean_routes.ROUTES) if route.startswith("/api/")}
-    assert in_api == {"/api/v1/drops/{sale_id}/orders", "/api/v1/sales/{sale_id}/frame"}
+    assert in_api == {*purchases, "/api/v1/sales/{sale_id}/frame"}
 
 
 def _path(route: Any) -> str:
