@@ -6,8 +6,10 @@ get as far as saying which Python is needed.
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
@@ -146,6 +148,17 @@ def read(path):
 def write(path, text):
     with open(path, "w") as file:
         file.write(text)
+
+
+def call_beside_servers(python, command):
+    """Run a command beside a PostgreSQL and a Valkey of its own, which are gone afterwards. Its exit code."""
+    folder = tempfile.mkdtemp(prefix="dropfront-test-")
+    os.chmod(folder, 0o711)  # root's PostgreSQL runs as nobody, who must be able to pass
+    data = os.path.join(folder, "data")
+    try:
+        return subprocess.call([python, "-m", "core.embedded", "run", "--fast", "--data", data, "--"] + command)
+    finally:
+        shutil.rmtree(folder, True)
 
 
 def become(python, *arguments):

@@ -21,7 +21,6 @@ class DatabaseFeatures(features.DatabaseFeatures):
     can_release_savepoints = False
     # Columns that refer to another row are indexed, whether a constraint stands behind them or not.
     indexes_foreign_keys = True
-    can_create_inline_fk = False  # a column is added without a constraint
     # Nothing ever waits for a lock, so there is nothing to skip or to refuse to wait for.
     has_select_for_update_nowait = False
     has_select_for_update_skip_locked = False
@@ -71,6 +70,6 @@ class DatabaseFeatures(features.DatabaseFeatures):
 
     @cached_property
     def django_test_skips(self) -> dict[str, set[str]]:
-        from dsql.suite.skips import SKIPS  # not at the top: only a run of Django's suite needs it
+        from dsql.suite.skips import skips  # not at the top: only a run of Django's suite needs it
 
-        return {**super().django_test_skips, **SKIPS}
+        return {**super().django_test_skips, **skips(has_foreign_keys=self.supports_foreign_keys)}

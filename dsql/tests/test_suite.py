@@ -13,7 +13,7 @@ from django.test.utils import isolate_apps, override_settings
 
 from dsql.remade import altered_model
 from dsql.suite.report import Outcome, root_error
-from dsql.suite.skips import SKIPS
+from dsql.suite.skips import skips
 from dsql.suite.source import pinned_requirement
 
 TRACEBACK = """Traceback (most recent call last):
@@ -48,8 +48,9 @@ def test_the_download_is_pinned_to_this_django_by_its_hashes() -> None:
     assert len([line for line in lines if "--hash=sha256:" in line]) == len(lines) - 1 >= 1
 
 
-def test_no_test_is_skipped_for_two_reasons() -> None:
-    names = [name for tests in SKIPS.values() for name in tests]
+@pytest.mark.parametrize("has_foreign_keys", [True, False])
+def test_no_test_is_skipped_for_two_reasons(has_foreign_keys: bool) -> None:
+    names = [name for tests in skips(has_foreign_keys=has_foreign_keys).values() for name in tests]
     assert len(names) == len(set(names))
 
 

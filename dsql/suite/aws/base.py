@@ -15,13 +15,13 @@ from django.utils.functional import cached_property
 
 from dsql.strict.connection import StrictConnection
 from dsql.strict.cursor import StrictCursor
-from dsql.suite.skips import SKIPS
+from dsql.suite.skips import skips
 
 
 class DatabaseFeatures(features.DatabaseFeatures):
     @cached_property
     def django_test_skips(self) -> dict[str, set[str]]:
-        return {**super().django_test_skips, **SKIPS}
+        return {**super().django_test_skips, **skips(has_foreign_keys=True)}
 
 
 class DatabaseOperations(operations.DatabaseOperations):
