@@ -125,7 +125,7 @@ def comparison_as_text(runs: Sequence[tuple[DoubleTaps, Naive]]) -> str:
 def comparison_as_json(runs: Sequence[tuple[DoubleTaps, Naive]]) -> str:
     return json.dumps(
         {
-            "product": [asdict(product) for product, _ in runs],
+            "product": [vars(product) for product, _ in runs],  # `asdict` cannot copy a Counter
             "naive": [asdict(other) for _, other in runs],
             "holds": not any(product.problems for product, _ in runs),
         }
@@ -136,7 +136,7 @@ def as_json(findings: Findings) -> str:
     return json.dumps(
         stampede.head_as_json(findings.joins)
         | {"rallies": stampede.scenarios_as_json(findings.joins, FIGURES)}
-        | {"double_taps": [asdict(run) for run in findings.taps]}
+        | {"double_taps": [vars(run) for run in findings.taps]}
         | {"settling": [settling_as_json(each) for each in findings.settlings]}
         | stampede.verdict_as_json(findings.joins, aims(findings))
         | {"problems": findings.problems, "holds": not findings.problems}

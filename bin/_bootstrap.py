@@ -150,13 +150,17 @@ def write(path, text):
         file.write(text)
 
 
-def call_beside_servers(python, command):
-    """Run a command beside a PostgreSQL and a Valkey of its own, which are gone afterwards. Its exit code."""
+def call_beside_servers(python, command, output=None):
+    """Run a command beside a PostgreSQL and a Valkey of its own, which are gone afterwards. Its exit code.
+
+    With `output`, a file, what it prints goes there.
+    """
     folder = tempfile.mkdtemp(prefix="dropfront-test-")
     os.chmod(folder, 0o711)  # root's PostgreSQL runs as nobody, who must be able to pass
     data = os.path.join(folder, "data")
     try:
-        return subprocess.call([python, "-m", "core.embedded", "run", "--fast", "--data", data, "--"] + command)
+        beside = [python, "-m", "core.embedded", "run", "--fast", "--data", data, "--"]
+        return subprocess.call(beside + command, stdout=output, stderr=output and subprocess.STDOUT)
     finally:
         shutil.rmtree(folder, True)
 

@@ -189,7 +189,7 @@ class RallyPresenter:
             "saved": first - price,
             "exponent": EXPONENTS[sale.currency],
             "missing": max(rally.minimum - frame["count"], 0),
-            "more": (frame["next_count"] or 0) - frame["count"],
+            "more": frame["next_missing"],
             "invite": invite,
             "room_url": room_url(sale.id, invite),
             "quantities": range(1, min(rally.limit_per_fan, QUANTITY_MAX, rally.cap_units or QUANTITY_MAX) + 1),

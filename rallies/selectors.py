@@ -17,7 +17,7 @@ from ledger.rules import Transfer
 from rallies import models, rules
 from rallies.errors import JoinNotFound
 from rallies.models import NOT_COUNTED, JoinState, Rally
-from rallies.pricing import Tier
+from rallies.pricing import Tier, crowds
 from sales import selectors as sales
 from sales.models import Sale
 from sales.stock import Stock, home_bucket
@@ -207,6 +207,7 @@ def frame_of(
         counts.add(0, -limited_joiners, -limited_units)
     now = rules.crowd_at(tiers, counts, counts_units=counts_units)
     following = tiers[now.level + 1] if now.level + 1 < len(tiers) else None
+    accept_next = crowds(counts.units if counts_units else counts.joiners)[now.level + 1] if following else 0
     return {
         "joiners": now.joiners,
         "units": now.units,
@@ -217,6 +218,7 @@ def frame_of(
         "price_minor": now.price_minor,
         "next_count": following.from_count if following else None,
         "next_price_minor": following.price_minor if following else None,
+        "next_missing": following.from_count - accept_next if following else None,
         "units_left": units_left,
         "did_run": did_run,
     }

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from bench import double_taps, rally_report, settling
+from bench import double_taps, rally, rally_report, settling, stampede
 from bench.double_taps import FANS, SECOND_TAPS, DoubleTaps, taps
+from bench.floors import HotRow
 from bench.naive import Naive
 from bench.rally import Settling
-from bench.stampede import SELLER, unknown_to_buyers
+from bench.servers import Cpu
+from bench.stampede import SELLER, Latency, Measured, unknown_to_buyers
 from ledger.models import Account
 from rallies.models import Join, JoinState
 from sales.models import Sale, SaleState
@@ -62,12 +65,35 @@ def test_answers_are_held_against_the_database(stored, told, unclear, problem):
     assert problems == ([problem] if problem else [])
 
 
-def test_ratios_of_settling():
-    settling = Settling(2_000, 100_000, row_by_row_s=20, small_s=0.2, small_floor_s=0.1, large_s=12, large_floor_s=3)
+SETTLING = Settling(2_000, 100_000, row_by_row_s=20, small_s=0.2, small_floor_s=0.1, large_s=12, large_floor_s=3)
 
-    assert settling.times_row_by_row == pytest.approx(100)
-    assert settling.share_of_floor == pytest.approx(25)
-    assert settling.linearity == pytest.approx(1.2)
+
+def test_ratios_of_settling():
+    assert SETTLING.times_row_by_row == pytest.approx(100)
+    assert SETTLING.share_of_floor == pytest.approx(25)
+    assert SETTLING.linearity == pytest.approx(1.2)
+
+
+def test_a_run_that_broke_a_promise_says_so_in_both_reports():
+    two, one = rally.format_of(20_000).scenarios
+    nothing = Latency(0, 0, 0)
+    measured = Measured(
+        5_000, 0, nothing, nothing, Counter({"201": 20_000}), 7, 60, 200, Cpu(1, 1, 0, 3), elapsed_s=4,
+    )  # fmt: skip
+    joins = stampede.Findings(
+        {two: [measured], one: [measured]}, [HotRow(100, 10, 40)], {2: [20_000.0], 1: [10_000.0]}, checks=175
+    )
+    findings = rally.Findings(joins, [replace(GOOD, problems=["double taps: one too many"])], [SETTLING])
+
+    text, report = rally_report.as_text(findings), json.loads(rally_report.as_json(findings))
+
+    assert text.endswith("BROKEN PROMISES\ndouble taps: one too many")
+    assert (report["holds"], report["problems"]) == (False, ["double taps: one too many"])
+    assert report["double_taps"][0]["answers"] == {"201": 2_000, "200": 500}
+    assert report["rallies"][0]["conflicts"]["median"] == 7
+    met = {aim["sentence"]: aim["is_met"] for aim in report["aims"]}
+    assert met["joins, 2 processes: times the one hot row"] is True  # 50 of 20
+    assert met["joins, 2 processes: share of the empty endpoint, %"] is False  # 25 of 60
 
 
 def test_the_naive_rally_is_shown_beside_the_product():
@@ -76,17 +102,19 @@ def test_the_naive_rally_is_shown_beside_the_product():
     shown = [line.split() for line in text.splitlines()]
     assert ["double", "joins", "0", "462"] in shown
     assert ["different", "prices", "1", "4"] in shown
+    report = json.loads(rally_report.comparison_as_json([(GOOD, Naive(2_500, 2_462, 462, 4, 0))]))
+    assert (report["holds"], report["naive"][0]["double_joins"]) == (True, 462)
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("settle", [settling.as_the_product, settling.row_by_row])
 def test_both_ways_of_settling_end_with_true_books(settle):
     make_seller(handle=SELLER)
-    rally = settling.crowd(3)
+    crowd = settling.crowd(3)
 
-    settle(rally)
+    settle(crowd)
 
-    assert Sale.objects.get(id=rally.sale_id).state == SaleState.SETTLED
+    assert Sale.objects.get(id=crowd.sale_id).state == SaleState.SETTLED
     assert Counter(Join.objects.values_list("state", flat=True)) == {JoinState.PAID: 3}
     wallets = Account.objects.filter(kind="wallet").values_list("available_minor", "held_minor")
     assert list(wallets) == [(0, 0)] * 3  # three joiners do not get below the first price, all they had
@@ -96,10 +124,10 @@ def test_both_ways_of_settling_end_with_true_books(settle):
 @pytest.mark.django_db(transaction=True)
 def test_the_floor_leaves_nothing_behind():
     make_seller(handle=SELLER)
-    rally = settling.crowd(3)
-    settling.as_the_product(rally)
+    crowd = settling.crowd(3)
+    settling.as_the_product(crowd)
 
-    assert settling.floor_s(rally.sale_id) > 0
+    assert settling.floor_s(crowd.sale_id) > 0
     with settling.database() as beside:
         left = beside.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [settling.FLOOR_SCHEMA]).fetchone()
     assert left is None

@@ -15,9 +15,7 @@ import pytest
 from django.conf import settings as own_settings
 
 if own_settings.ROOT_URLCONF != "dsql.tests.urls":
-    pytest.skip(
-        "Wants the apps of the package's own settings; test_package runs it with them.", allow_module_level=True
-    )
+    pytest.skip("Wants the apps of the package's own settings (dsql.tests.settings).", allow_module_level=True)
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator

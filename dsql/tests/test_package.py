@@ -1,31 +1,12 @@
-"""The package as a whole: what loading it does, and its tests that want settings of their own."""
+"""The package as a whole: what loading it does."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from django.conf import settings
-
 ROOT = Path(__file__).parents[2]
-NEED_OWN_SETTINGS = ("test_apps.py",)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(settings.ROOT_URLCONF == "dsql.tests.urls", reason="They run by themselves with these settings.")
-def test_the_tests_that_want_their_own_settings() -> None:
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "dsql.tests.settings", "DSQL_TEST_NAME": "test_package"}
-    files = [f"dsql/tests/{name}" for name in NEED_OWN_SETTINGS]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--create-db", *files]
-    run = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=600)
-
-    assert run.returncode == 0, run.stdout
-    assert " passed" in run.stdout
-    assert "skipped" not in run.stdout
-
 
 LOAD_ALL = """
 import sys

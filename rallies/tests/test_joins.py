@@ -139,6 +139,17 @@ def test_the_frame_and_the_lane_say_the_same_of_joins_with_limits(make_fans):
     assert (crowd.joiners, crowd.waiting, crowd.price_minor) == (6, 0, 5_200)
 
 
+def test_the_frame_says_how_many_are_missing_for_the_next_price(make_fans):
+    rally = make_rally()
+    for fan, only in zip(make_fans(3, funds=50_000), [None, 8_000, 5_200], strict=True):
+        join(rally, fan, only=only)
+    facts = selectors.frame_facts(rally.sale_id)[1]
+
+    # One pays 100.00; 80.00 is accepted by two of the three that it asks for.
+    assert (facts["price_minor"], facts["joiners"], facts["waiting"]) == (10_000, 1, 2)
+    assert (facts["next_price_minor"], facts["next_missing"]) == (8_000, 1)
+
+
 def test_every_join_makes_the_frames_version_grow(make_fans):
     rally = make_rally()
     versions = [selectors.frame_facts(rally.sale_id)[0]]

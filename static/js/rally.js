@@ -100,10 +100,9 @@ function showCrowd(frame) {
   text("data-units", frame.units);
   text("data-waiting", frame.waiting);
   show("data-waiting-box", frame.waiting > 0);
-  show("data-at-most", frame.waiting > 0);
   show("data-next-box", frame.next_count !== null);
   if (frame.next_count !== null) {
-    text("data-next", frame.next_count - frame.count);
+    text("data-next", frame.next_missing);
     text("data-next-price", money(frame.next_price_minor));
   }
   const missing = Math.max(minimum - frame.count, 0);
