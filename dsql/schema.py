@@ -282,6 +282,7 @@ class DatabaseSchemaEditor(StepRunner):
             target
             and target != self._enforced_target(old_field)
             and target not in [actual_target for _, *actual_target in self._foreign_keys(model, new_field)]
+            and not self._is_still_to_come(model, new_field)
         ):
             self.execute(self._create_fk_sql(model, new_field, FOREIGN_KEY_SUFFIX), None)
         if old_field.db_comment != new_field.db_comment:
@@ -369,6 +370,15 @@ class DatabaseSchemaEditor(StepRunner):
     def _foreign_keys(self, model: type[Model], field: Any) -> list[list[str]]:
         """The constraints on the column as they are now: name, table and column referred to."""
         return self.answer(f"foreign keys of {field}", lambda: self._read_foreign_keys(model, field.column))
+
+    def _is_still_to_come(self, model: type[Model], field: Any) -> bool:
+        """Whether the column's constraint waits among the deferred statements, which follow the renames by themselves."""
+        return any(
+            isinstance(sql, Statement)
+            and sql.template == self.sql_create_fk
+            and sql.references_column(model._meta.db_table, field.column)
+            for sql in self.deferred_sql
+        )
 
     def _read_foreign_keys(self, model: type[Model], column: str) -> list[list[str]]:
         with self.connection.cursor() as cursor:
