@@ -7,6 +7,7 @@ one join lost, or one counted twice, shows in the price or in the count.
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ FANS = 2_000
 SECOND_TAPS = 500
 PROCESSES = 2
 FINAL_MINOR = 5_200
+
+SHOWN_WITHIN_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,14 @@ def run(stack: Stack, client: Client) -> DoubleTaps:
 
 
 def shown_minor(web: Web, sale_id: str) -> int:
-    status, text = web.get(f"/api/v1/sales/{sale_id}/frame")
-    return int(json.loads(text)["price_minor"]) if status == HTTPStatus.OK else 0
+    """The price that viewers have once the last frame is there: frames come a moment after the answers, 20 a second at most."""
+    deadline = time.monotonic() + SHOWN_WITHIN_S
+    while True:
+        status, text = web.get(f"/api/v1/sales/{sale_id}/frame")
+        price_minor = int(json.loads(text)["price_minor"]) if status == HTTPStatus.OK else 0
+        if price_minor == FINAL_MINOR or time.monotonic() > deadline:
+            return price_minor
+        time.sleep(0.05)
 
 
 def count(stack: Stack, sale_id: str, done: DoubleTaps) -> None:

@@ -8,6 +8,7 @@ buyer, and arrival order is kept. Correctness never depends on a lane; any numbe
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import random
 import threading
@@ -35,13 +36,20 @@ log = structlog.get_logger(__name__)
 # Lanes mostly wait for the database. More threads than this would only add connections and lock contention.
 THREADS = 4
 _executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="lane")
-# This process' number, which says what bucket of a sale it keeps to. Web processes are counted; others take any.
-SLOT = int(os.environ.get("DROPFRONT_SLOT") or random.randrange(1_000))
 LINGER_FROM = 16
 LINGER_S = 0.012
 LINGER_STEP_S = 0.002
 _lanes_waiting = 0  # that have no thread yet; a lane with endless work gives its thread to one of them after each batch
 _waiting_lock = threading.Lock()
+
+
+@functools.cache
+def process_slot() -> int:
+    """This process' number, which says what bucket of a sale it keeps to. Web processes are counted; others take any.
+
+    Read at first use: a web process names its number after this module is imported.
+    """
+    return int(os.environ.get("DROPFRONT_SLOT") or random.randrange(1_000))
 
 
 class _Ticket(Generic[C, O]):

@@ -14,7 +14,7 @@ from accounts.services import Message
 from core import due_work, metrics
 from core.errors import Invalid, Refusal
 from core.ids import uuid7
-from core.lanes import SLOT, Lane, Lanes
+from core.lanes import Lane, Lanes, process_slot
 from core.money import MINOR_MAX, share_bps
 from core.sql import Statement, array, execute_all
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
@@ -48,7 +48,7 @@ class OrderLane(Lane[rules.Command, rules.Order]):
     def __init__(self, drop_id: UUID) -> None:
         super().__init__()
         self.drop_id = drop_id
-        self.slot = SLOT
+        self.slot = process_slot()
 
     def run(self, batch: Sequence[rules.Command]) -> Sequence[rules.Order | Refusal]:
         state = selectors.load_state(self.drop_id, batch, self.slot)
@@ -342,5 +342,5 @@ def _run_commands(drop_id: UUID, commands: Sequence[rules.Command]) -> None:
     """Decide and write commands inside the open transaction: for chunks of due work, which are batches already."""
     if not commands:
         return
-    state = selectors.load_state(drop_id, commands, SLOT)
+    state = selectors.load_state(drop_id, commands, process_slot())
     write_decision(state.terms, rules.decide(state, commands))

@@ -15,7 +15,7 @@ from accounts.services import Message
 from core import due_work, metrics
 from core.errors import Invalid, Refusal
 from core.ids import uuid7
-from core.lanes import SLOT, Lane, Lanes
+from core.lanes import Lane, Lanes, process_slot
 from core.money import MINOR_MAX
 from core.sql import Statement, array, execute_all
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
@@ -61,7 +61,7 @@ class RallyLane(Lane[rules.Command, rules.Join | rules.LateJoin]):
     def __init__(self, rally_id: UUID) -> None:
         super().__init__()
         self.rally_id = rally_id
-        self.slot = SLOT
+        self.slot = process_slot()
         self.crowd: rules.Crowd | None = None  # as of the last committed batch, for its answers
         self._decided: rules.Crowd | None = None
         self._terms: rules.Terms | None = None
@@ -435,7 +435,7 @@ class RallyRules:
         if not fans:
             return None
         state = selectors.load_state(
-            selectors.load_terms(sale.id), [rules.ReleaseJoin(fan_id, now) for fan_id in fans], SLOT
+            selectors.load_terms(sale.id), [rules.ReleaseJoin(fan_id, now) for fan_id in fans], process_slot()
         )
         if state is None:
             raise Conflict40001("the sale's terms moved since they were read")

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -229,3 +232,16 @@ def test_a_committed_batch_is_answered_even_if_telling_viewers_fails(lane, monke
     monkeypatch.setattr(lane, "told", fail)
 
     assert [lane.call("one"), lane.call("two")] == ["one", "two"]
+
+
+def test_a_web_process_that_names_its_number_late_keeps_to_it():
+    """It does so after the server's imports: with a number drawn by lot two processes would often share a bucket."""
+    lines = [
+        "import os, dropfront.server",
+        "os.environ['DROPFRONT_SLOT'] = '7'",
+        "from core.lanes import process_slot",
+        "print(process_slot())",
+    ]
+    environment = {name: value for name, value in os.environ.items() if name != "DROPFRONT_SLOT"}
+    command = [sys.executable, "-c", "; ".join(lines)]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip() == "7"
