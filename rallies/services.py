@@ -40,6 +40,7 @@ from rallies.pricing import check_tiers
 from rallies.telling import SETTLED, WATCH, messages
 from sales import frames
 from sales import services as sales
+from sales.formats import BaseRules
 from sales.models import Sale, SaleState
 from sales.proceeds import proceeds_transfers
 from sales.stock import split_units
@@ -384,7 +385,7 @@ def repeat_rally(*, rally_id: UUID, now: dt.datetime) -> Rally | None:
     return following
 
 
-class RallyRules:
+class RallyRules(BaseRules):
     """What the spine asks of a format (`sales.formats.Rules`)."""
 
     def terms(self, sale: Sale) -> Mapping[str, TermValue]:
