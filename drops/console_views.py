@@ -17,12 +17,14 @@ from core.http import user_id
 from core.ids import uuid7
 from core.money import Money
 from drops import presenters, selectors, services
+from drops.format import DROP
 from drops.forms import DropForm
 from drops.presenters import DropPresenter
 from sales import presenters as sale_presenters
 from sales import selectors as sale_selectors
 from sales import services as sales
 from sales.models import SaleState
+from sales.phases import standing
 from sales.views import with_way_back
 from sellers import selectors as sellers
 from sellers.models import MAY_EDIT_SALES
@@ -41,7 +43,7 @@ def new(request: HttpRequest, handle: str) -> HttpResponse:
             form.add_refusal(str(refusal.data.get("field", "")), refusal.message)
         else:
             return redirect("drops:console", handle, drop.sale_id)
-    context = {"shop": member.seller, "form": form, "now": clock.now()}
+    context = {"format": DROP, "shop": member.seller, "form": form}
     return render(request, "drops/new.html", context, status=422 if form.errors else 200)
 
 
@@ -57,7 +59,7 @@ def drop(request: HttpRequest, handle: str, sale_id: UUID) -> HttpResponse:
         "sale": drop.sale,
         "drop": drop,
         "price": Money(drop.price_minor, drop.sale.currency),
-        "phase": sale_presenters.phase_of(drop.sale, now),
+        **standing(drop.sale, now),
         "may_edit": member.role in MAY_EDIT_SALES,
     }
     if drop.sale.state == SaleState.DRAFT:

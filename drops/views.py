@@ -16,6 +16,7 @@ from core.errors import Busy, Invalid, Refusal
 from core.http import user_id
 from core.ids import uuid7
 from drops import presenters, rules, selectors, services
+from drops.format import DROP
 from drops.forms import BuyForm
 from drops.models import Order, OrderState
 from sales import selectors as sales
@@ -67,7 +68,7 @@ def orders(request: HttpRequest) -> HttpResponse:
     now = clock.now()
     mine = selectors.list_orders_of_fan(user_id(request))
     rows = [presenters.order_row(order, order.drop, now) for order in mine]
-    return render(request, "drops/orders.html", {"rows": rows})
+    return render(request, "drops/orders.html", {"format": DROP, "rows": rows})
 
 
 @require_safe
@@ -75,7 +76,8 @@ def orders(request: HttpRequest) -> HttpResponse:
 def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """The receipt."""
     order = selectors.get_order_of_fan(user_id(request), order_id)
-    context = {"row": presenters.order_row(order, order.drop, clock.now()), "sale": order.drop.sale}
+    row = presenters.order_row(order, order.drop, clock.now())
+    context = {"format": DROP, "record": order, "row": row, "sale": order.drop.sale}
     return render(request, "drops/order.html", context)
 
 

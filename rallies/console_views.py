@@ -17,12 +17,14 @@ from core.http import user_id
 from core.ids import uuid7
 from core.money import Money
 from rallies import forms, presenters, selectors, services, stairs
+from rallies.format import RALLY
 from rallies.forms import RallyForm
 from rallies.models import Join, Rally
 from sales import presenters as sale_presenters
 from sales import selectors as sale_selectors
 from sales import services as sales
 from sales.models import SaleState
+from sales.phases import standing
 from sales.proof import pseudonym
 from sales.views import with_way_back
 from sellers import selectors as sellers
@@ -63,9 +65,9 @@ def _form_page(
     tiers, currency = forms.tiers_so_far(values)
     drawn = stairs.draw(tiers, currency) if tiers else None
     context = {
+        "format": RALLY,
         "shop": shop,
         "form": form,
-        "now": clock.now(),
         "stairs": drawn,
         "tier_sums": stairs.tier_sums(drawn, fee_bps=shop.fee_bps) if drawn else [],
         "fee_percent": f"{shop.fee_bps / 100:g}",
@@ -90,7 +92,7 @@ def rally(request: HttpRequest, handle: str, sale_id: UUID) -> HttpResponse:
         "rally": rally,
         "stairs": drawn,
         "tier_sums": stairs.tier_sums(drawn, fee_bps=rally.fee_bps),
-        "phase": sale_presenters.phase_of(rally.sale, now),
+        **standing(rally.sale, now, frame["units_left"]),
         "may_edit": member.role in MAY_EDIT_SALES,
         "fee_percent": f"{rally.fee_bps / 100:g}",
     }

@@ -278,15 +278,6 @@ def outcomes_of(rally_ids: Collection[UUID]) -> dict[UUID, models.Outcome]:
     return {outcome.rally_id: outcome for outcome in models.Outcome.objects.filter(rally_id__in=rally_ids)}
 
 
-def last_change_at(rally_id: UUID) -> dt.datetime | None:
-    return (
-        models.Join.objects.filter(rally_id=rally_id)
-        .order_by("-changed_at")
-        .values_list("changed_at", flat=True)
-        .first()
-    )
-
-
 def find_join(fan_id: UUID, rally_id: UUID) -> models.Join | None:
     return models.Join.objects.filter(rally_id=rally_id, fan_id=fan_id).first()
 

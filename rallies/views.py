@@ -18,6 +18,7 @@ from core.http import user_id
 from core.ids import uuid7
 from core.money import Money
 from rallies import presenters, rules, selectors, services
+from rallies.format import RALLY
 from rallies.forms import JoinForm, LateJoinForm, read_invite
 from sales import selectors as sales
 from sales.errors import IdempotencyConflict, NotVerified
@@ -116,6 +117,7 @@ def joins(request: HttpRequest) -> HttpResponse:
     """The rallies that the fan is or was in."""
     fan_id = user_id(request)
     context = {
+        "format": RALLY,
         "rows": presenters.join_rows(selectors.list_joins_of_fan(fan_id)),
         "late_rows": presenters.late_rows(selectors.list_late_joins_of_fan(fan_id)),
     }
@@ -130,6 +132,8 @@ def receipt(request: HttpRequest, join_id: UUID) -> HttpResponse:
     (row,) = presenters.join_rows([join])
     price_minor = presenters.standings([sale.id])[sale.id]["price_minor"]
     context = {
+        "format": RALLY,
+        "record": join,
         "row": row,
         "sale": sale,
         "price": Money(price_minor, sale.currency),
@@ -143,4 +147,5 @@ def receipt(request: HttpRequest, join_id: UUID) -> HttpResponse:
 def late_receipt(request: HttpRequest, join_id: UUID) -> HttpResponse:
     late = selectors.get_late_receipt(user_id(request), join_id)
     (row,) = presenters.late_rows([late])
-    return render(request, "rallies/late_receipt.html", {"row": row, "sale": late.rally.sale})
+    context = {"format": RALLY, "record": late, "row": row, "sale": late.rally.sale}
+    return render(request, "rallies/late_receipt.html", context)

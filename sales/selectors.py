@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Collection
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -57,7 +56,3 @@ def list_settled_sales(*, limit: int = 100) -> list[Sale]:
 
 def find_terms(sale_id: UUID, version: int) -> SealedTerms | None:
     return SealedTerms.objects.filter(sale_id=sale_id, version=version).first()
-
-
-def sales_by_id(ids: Collection[UUID]) -> dict[UUID, Sale]:
-    return {sale.id: sale for sale in Sale.objects.select_related("seller").filter(id__in=ids)}

@@ -181,13 +181,13 @@ function linkFor(refusal, form) {
   if (refusal.code === "not_verified") return { url: "/accounts/email/", words: "Confirm your e-mail address" };
   if (refusal.code !== "insufficient_funds") return null;
   const { needed_minor: needed, available_minor: available, currency } = refusal.data;
-  const query = new URLSearchParams({ amount: amountText(needed - available, currency), currency, next: HERE });
+  const query = new URLSearchParams({ amount: amountText(needed - available, Number(form.dataset.exponent)), currency, next: HERE });
   return { url: `${form.dataset.topUpUrl}?${query}`, words: "Add the missing money" };
 }
 
-function amountText(minor, currency) {
-  const { maximumFractionDigits: digits } = new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions();
-  return (Math.max(minor, 10 ** digits) / 10 ** digits).toFixed(digits);
+/** `exponent` is how many digits the currency has after the point. A top-up is of one whole unit at least. */
+function amountText(minor, exponent) {
+  return (Math.max(minor, 10 ** exponent) / 10 ** exponent).toFixed(exponent);
 }
 
 /** The place below the price that says how it went, made from the page's templates. */
