@@ -21,7 +21,7 @@ class Phase(StrEnum):
     word: str
     badge: str
 
-    def __new__(cls, value: str, word: str, badge: str) -> Phase:
+    def __new__(cls, value: str, word: str = "", badge: str = "") -> Phase:  # with the value alone, one is looked up
         phase = str.__new__(cls, value)
         phase._value_ = value
         phase.word = word
