@@ -30,6 +30,7 @@ from dsql.orphans import find_orphans
 from dsql.schema import DatabaseSchemaEditor
 from dsql.strict.cursor import StrictCursor, StrictServerBindingCursor
 from dsql.strict.session import CONFLICT_PLACES
+from dsql.together import WAYS
 from dsql.transactions import CommitState, is_unavailable
 from dsql.types import DATA_TYPE_CHECKS, DATA_TYPE_SUFFIXES, DATA_TYPES
 
@@ -46,6 +47,7 @@ OWN_OPTIONS = (
     "age_cap_s",
     "lock_timeout_ms",
     "conflicts_at",
+    "together",
     "slow_builds",
     "foreign_keys",
     "pool",
@@ -90,6 +92,8 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         self.commit_state = CommitState.NONE
         self.commit_hook_error: BaseException | None = None
         self.journal: Any = None  # of the migration that `migrate` is running
+        # How several statements travel in one round trip: the way that a cluster is known to take is the default there.
+        self.together: str = options.get("together", "pipeline" if self.is_live else "text")
         self.execute_wrappers.append(faults.around_statement)
         _check_options(options, is_live=self.is_live)
 
@@ -268,6 +272,8 @@ def _check_options(options: dict[str, Any], *, is_live: bool) -> None:
         raise ImproperlyConfigured("OPTIONS['foreign_keys'] must be 'skip' or 'enforce'.")
     if options.get("conflicts_at", "commit") not in CONFLICT_PLACES:
         raise ImproperlyConfigured("OPTIONS['conflicts_at'] must be 'commit' or 'statement'.")
+    if options.get("together", "text") not in WAYS:
+        raise ImproperlyConfigured("OPTIONS['together'] must be 'text' or 'pipeline'.")
     for name in ("options", "assume_role"):
         if options.get(name):
             raise ImproperlyConfigured(f"OPTIONS['{name}'] is refused by DSQL.")

@@ -58,30 +58,13 @@ def transfer_statements(transfers: Sequence[Transfer]) -> list[Statement]:
     """What `write_transfers` runs, for a caller that has more to write in the same round trip."""
     if not transfers:
         return []
-    columns = zip(
-        *[
-            (
-                t.id, t.journal_id, t.kind, t.debit_account_id, t.credit_account_id, t.amount_minor, t.held_minor,
-                t.currency, t.code, t.subject_id, t.pending_id, t.expires_at, t.at,
-            )
-            for t in transfers
-        ],
-        strict=True,
-    )  # fmt: skip
-    statements = [Statement(_INSERT_TRANSFERS, [array(column) for column in columns], rows=len(transfers))]
+    statements = selectors.TRANSFERS.insert(transfers)
     changes = [(account_id, *change) for account_id, change in rules.changes(transfers).items() if any(change)]
     if changes:
         statements.append(Statement(_CHANGE_BALANCES, [array(column) for column in zip(*changes, strict=True)]))
     return statements
 
 
-_INSERT_TRANSFERS = """
-    INSERT INTO ledger_transfer (id, journal_id, kind, debit_account_id, credit_account_id, amount_minor,
-                                 held_minor, currency, code, subject_id, pending_id, expires_at, at, recorded_at)
-    SELECT *, now() FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::uuid[], %s::uuid[], %s::bigint[],
-                                %s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::uuid[],
-                                %s::timestamptz[], %s::timestamptz[])
-"""
 _CHANGE_BALANCES = """
     UPDATE ledger_account AS account
        SET available_minor = account.available_minor + change.available, held_minor = account.held_minor + change.held

@@ -11,6 +11,7 @@ import psycopg
 from django.db.backends.postgresql import base as postgresql
 from psycopg.pq import TransactionStatus
 
+from dsql.beginning import BeginsTogetherMixin
 from dsql.strict import cascades, catalog, jobs, locks, shadows, sizes
 from dsql.strict.connection import CONFLICT_ERRORS
 from dsql.strict.refusals import CONFLICT_MESSAGE, Refusal
@@ -30,7 +31,7 @@ _TRUE_ON_COPIES = ("22", "23")
 _MAY_DOOM = (*CONFLICT_ERRORS, psycopg.errors.UniqueViolation)
 
 if TYPE_CHECKING:
-    _Cursor = psycopg.Cursor[Any]
+    _Cursor = BeginsTogetherMixin
 else:
     _Cursor = object
 
@@ -50,7 +51,7 @@ _GUARD = _Envelope(_OPEN_SAVEPOINT, _CLOSE_SAVEPOINT, 1)
 
 
 class StrictCursorMixin(_Cursor):
-    """Goes in front of a psycopg cursor class, on a StrictConnection."""
+    """Goes in front of `BeginsTogetherMixin` and a psycopg cursor class, on a StrictConnection."""
 
     _binds_on_client = False
     _envelope: _Envelope | None = None
@@ -289,20 +290,21 @@ class StrictCursorMixin(_Cursor):
             return
         # Here the parameters are in the text already: no template is made, parsed or kept for the longer text.
         self._query = query
-        self._pgconn.send_query(envelope.before + query.query + envelope.after)
+        self._send_text(envelope.before + query.query + envelope.after)
 
     def _set_results(self, results: list[Any]) -> None:
         if self._envelope is not None:
-            position = self._envelope.position
-            results = results[position : position + 1]
+            first = bool(self._begin)  # the answer to BEGIN, which goes on to be taken off
+            position = self._envelope.position + first
+            results = [*results[:first], *results[position : position + 1]]
         super()._set_results(results)  # type: ignore[misc]
 
 
-class StrictCursor(StrictCursorMixin, postgresql.Cursor):
+class StrictCursor(StrictCursorMixin, BeginsTogetherMixin, postgresql.Cursor):
     _binds_on_client = True
 
 
-class StrictServerBindingCursor(StrictCursorMixin, postgresql.ServerBindingCursor):
+class StrictServerBindingCursor(StrictCursorMixin, BeginsTogetherMixin, postgresql.ServerBindingCursor):
     pass
 
 
