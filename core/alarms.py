@@ -49,13 +49,9 @@ def refresh() -> None:
 def measure_due_work() -> None:
     now = clock.now()
     is_parked = Q(parked_at__isnull=False)
-    open_work = DueWork.objects.filter(done_at=None).values_list("kind")
-    found = {
-        kind: (parked, oldest)
-        for kind, parked, oldest in open_work.annotate(
-            Count("id", filter=is_parked), Min("due_at", filter=~is_parked)
-        ).order_by()
-    }
+    open_work = DueWork.objects.filter(done_at=None).values_list("kind").order_by()
+    counted = open_work.annotate(parked=Count("id", filter=is_parked), oldest=Min("due_at", filter=~is_parked))
+    found = {kind: (parked, oldest) for kind, parked, oldest in counted}
     for kind in {*due_work.kinds(), *found}:
         parked, oldest = found.get(kind, (0, None))
         metrics.DUE_WORK_PARKED.labels(kind).set(parked)
