@@ -7,6 +7,6 @@ from core.due_work import handles
 from drops import services
 
 
-@handles(services.EXPIRE_HOLDS)
+@handles(services.EXPIRE_HOLDS, urgent=True)
 def expire_holds(drop_id: UUID, now: dt.datetime) -> dt.datetime | None:
     return services.expire_holds(drop_id=drop_id, now=now)

@@ -15,18 +15,18 @@ def announce(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     return None
 
 
-@handles(services.CLOSE)
+@handles(services.CLOSE, urgent=True)
 def close(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     services.close_sale(sale_id=sale_id, now=now)
     return None
 
 
-@handles(services.SETTLE)
+@handles(services.SETTLE, urgent=True)
 def settle(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     return services.settle_step(sale_id=sale_id, now=now)
 
 
-@handles(services.UNWIND)
+@handles(services.UNWIND, urgent=True)
 def unwind(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     return services.unwind_step(sale_id=sale_id, now=now)
 
