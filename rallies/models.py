@@ -40,6 +40,7 @@ class Rally(models.Model):
     # The same rally again so many days later, so many times more; published by itself when this one closes.
     repeats_every_days = models.IntegerField(null=True, blank=True)
     repeats_left = models.IntegerField(default=0)
+    next_id = models.UUIDField(null=True, editable=False)  # the sale that repeats this one
     fee_bps = models.IntegerField()
 
     class Meta:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from core.errors import Refusal
-from core.ids import follow_up_id
+from core.ids import named_id
 from core.money import share_bps
 from ledger import rules as ledger
 from ledger.errors import InsufficientFunds
@@ -45,10 +45,6 @@ REFUNDED = "refunded"
 
 # A hold that nobody ended by then may be voided by whoever looks; settling is done within minutes of the close.
 HOLD_OUTLIVES_CLOSE = dt.timedelta(days=7)
-
-# The steps after a hold that are neither its end nor a reversal (`ledger.rules` has those at 0 and 1).
-_REFUND = 2
-_FEE_BACK = 3
 
 
 class Terms(Struct, frozen=True, gc=False):
@@ -450,7 +446,7 @@ def _refund_transfers(terms: Terms, outcome: Outcome, join: Join, wallet_id: UUI
     """From the seller, who has the money by now, and the fee from the house to the seller. Ids admit each once."""
     paid_minor = outcome.price_minor * join.quantity
     fee_minor = share_bps(paid_minor, terms.fee_bps)
-    journal_id = follow_up_id(join.transfer_id, _REFUND)
+    journal_id = named_id("refund", join.transfer_id)
     made = [
         ledger.pay(
             id=journal_id, debit=terms.proceeds_account_id, credit=wallet_id, amount_minor=paid_minor,
@@ -460,7 +456,7 @@ def _refund_transfers(terms: Terms, outcome: Outcome, join: Join, wallet_id: UUI
     if fee_minor:
         made.append(
             ledger.pay(
-                id=follow_up_id(join.transfer_id, _FEE_BACK), journal_id=journal_id, debit=terms.fees_account_id,
+                id=named_id("fee_back", join.transfer_id), journal_id=journal_id, debit=terms.fees_account_id,
                 credit=terms.proceeds_account_id, amount_minor=fee_minor, currency=terms.currency, code="fee_back",
                 subject_id=join.id, at=at,
             )
@@ -509,7 +505,7 @@ def _late_transfers(terms: Terms, late: LateJoin, wallet_id: UUID, price_minor: 
     if fee_minor := share_bps(price_minor, terms.fee_bps):
         made.append(
             ledger.pay(
-                id=follow_up_id(late.transfer_id, _FEE_BACK), journal_id=late.transfer_id,
+                id=named_id("late_fee", late.transfer_id), journal_id=late.transfer_id,
                 debit=terms.proceeds_account_id, credit=terms.fees_account_id, amount_minor=fee_minor,
                 currency=terms.currency, code="late_fee", subject_id=late.id, at=late.joined_at,
             )

@@ -7,7 +7,7 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from django.db import connection
 
@@ -373,8 +373,7 @@ def repeat_rally(*, rally_id: UUID, now: dt.datetime) -> Rally | None:
     while sale.closes_at + later <= now:
         later += step  # nobody looked for a while: the ones that would be over are left out
     following = draft(
-        # The only id it can have, so that two workers make one.
-        sale_id=uuid5(rally_id, "next"), seller_id=sale.seller_id, title=sale.title, story=sale.story,
+        sale_id=_next_id(rally), seller_id=sale.seller_id, title=sale.title, story=sale.story,
         currency=sale.currency, tiers=selectors.tiers_of(rally_id), basis=rally.basis, minimum=rally.minimum,
         cap_units=rally.cap_units, limit_per_fan=rally.limit_per_fan, audience=rally.audience,
         late_joins=rally.late_joins, opens_at=sale.opens_at + later, closes_at=sale.closes_at + later, now=now,
@@ -382,6 +381,15 @@ def repeat_rally(*, rally_id: UUID, now: dt.datetime) -> Rally | None:
     )  # fmt: skip
     following.sale = sales.publish(seller_id=sale.seller_id, sale_id=following.sale_id, now=now)
     return following
+
+
+def _next_id(rally: Rally) -> UUID:
+    """The id of the next in the series, made once: two workers meet on the row, and nobody outside can take it first."""
+    if rally.next_id is None:
+        rally.next_id = uuid7()
+        if not Rally.objects.filter(sale_id=rally.sale_id, next_id=None).update(next_id=rally.next_id):
+            raise Conflict40001("the next of the series was named meanwhile")
+    return rally.next_id
 
 
 class RallyRules:

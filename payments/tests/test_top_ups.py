@@ -39,7 +39,17 @@ def test_paid_money_is_in_the_wallet_once(fan):
     assert complete(top_up).state == "paid"
 
     assert wallet(fan) == Balance(2_500, 0)
-    assert Transfer.objects.get().id == top_up.id
+    transfer = Transfer.objects.get()
+    assert transfer.subject_id == top_up.id
+    assert transfer.id == TopUp.objects.get().transfer_id
+
+
+def test_the_ledgers_key_is_not_the_id_that_the_fan_chose(fan):
+    top_up = start(fan)
+
+    complete(top_up)
+
+    assert not Transfer.objects.filter(id=top_up.id).exists()
 
 
 def test_a_provider_that_tells_it_many_times_at_once_pays_once(fan, race):
