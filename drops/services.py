@@ -15,7 +15,7 @@ from core import due_work, metrics
 from core.errors import Invalid, Refusal
 from core.ids import uuid7
 from core.lanes import Lane, Lanes, process_slot
-from core.money import MINOR_MAX, share_bps
+from core.money import share_bps
 from core.sql import Statement, array, execute_all
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
 from drops import rules, selectors
@@ -238,10 +238,13 @@ def open_drop(**terms: Any) -> Drop:
 def _check_numbers(price_minor: int, units_total: int, limit_per_fan: int | None, hold_s: int, cancel_s: int) -> None:
     if not 0 < units_total <= UNITS_MAX:
         raise Invalid(f"A drop has 1 to {UNITS_MAX:,} units.", field="units_total")
-    if price_minor <= 0 or price_minor * units_total > MINOR_MAX * 1_000:
-        raise Invalid("The price must be above zero and the whole drop's worth within reason.", field="price_minor")
+    if price_minor <= 0:
+        raise Invalid("The price must be above zero.", field="price_minor")
     if limit_per_fan is not None and not 0 < limit_per_fan <= LIMIT_MAX:
         raise Invalid(f"The limit per fan is 1 to {LIMIT_MAX:,} units, or none.", field="limit_per_fan")
+    # Without a limit an order still asks for no more than LIMIT_MAX.
+    units_an_order = min(units_total, limit_per_fan or LIMIT_MAX)
+    sales.check_worth(price_minor, units_an_order=units_an_order, units=units_total, field="price_minor")
     if not 0 <= hold_s <= HOLD_S_MAX:
         raise Invalid("Units can be held for up to an hour.", field="hold_s")
     if not 0 <= cancel_s <= CANCEL_S_MAX:

@@ -33,6 +33,8 @@ PENDING = "pending"
 POSTED = "posted"
 VOIDED = "voided"
 
+_BIGINT_MAX = 2**63 - 1
+
 
 class Transfer(Struct, frozen=True, gc=False):
     """One ledger row. `id` is made by the caller, never taken from a request, and kept across retries."""
@@ -90,8 +92,8 @@ def pay(
     at: dt.datetime,
     journal_id: UUID | None = None,
 ) -> Transfer:
-    """Money moves at once."""
-    assert 0 < amount_minor <= MINOR_MAX, amount_minor
+    """Money moves at once. It may be a sum over many orders, so only the column bounds it."""
+    assert 0 < amount_minor <= _BIGINT_MAX, amount_minor
     assert debit != credit, debit
     return Transfer(id, journal_id or id, PLAIN, debit, credit, amount_minor, 0, currency, code, subject_id, at)
 

@@ -7,28 +7,26 @@ from uuid import UUID
 
 from core.errors import Refusal
 from core.ids import uuid7
-from core.money import Money
+from core.money import Money, sold_in
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
 from ledger import rules as transfers
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
 from payments import providers
 from payments.errors import AmountOutOfRange, TopUpConflict, TopUpNotFound
+from payments.limits import LIMITS
 from payments.models import TopUp, TopUpState
 from payments.providers import PaymentEvent
-
-TOP_UP_MIN_MINOR = 100
-TOP_UP_MAX_MINOR = 100_000
 
 
 @retried_transaction(replayable=True)
 def start_top_up(*, top_up_id: UUID, user_id: UUID, amount: Money, now: dt.datetime) -> TopUp:
     """Write the intent down; the caller then sends the fan to `providers.current().checkout_url`.
 
-    A repeat with the same id returns it. Raises AmountOutOfRange, TopUpConflict, NoProvider.
+    A repeat with the same id returns it. Raises Invalid, AmountOutOfRange, TopUpConflict, NoProvider.
     """
-    if not TOP_UP_MIN_MINOR <= amount.minor <= TOP_UP_MAX_MINOR:
-        lowest, highest = Money(TOP_UP_MIN_MINOR, amount.currency), Money(TOP_UP_MAX_MINOR, amount.currency)
+    lowest, highest = (Money(minor, amount.currency) for minor in LIMITS[sold_in(amount.currency)])
+    if not lowest.minor <= amount.minor <= highest.minor:
         raise AmountOutOfRange(f"You can top up by {lowest} to {highest} at a time.", field="amount")
     existing = TopUp.objects.filter(id=top_up_id).first()
     if existing is not None:

@@ -16,7 +16,6 @@ from core import due_work, metrics
 from core.errors import Invalid, Refusal
 from core.ids import uuid7
 from core.lanes import Lane, Lanes, process_slot
-from core.money import MINOR_MAX
 from core.sql import Statement, array, execute_all
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
 from ledger import services as ledger
@@ -337,10 +336,9 @@ def _check_numbers(
         raise Invalid("A rally is for everyone or for invited fans.", field="audience")
     if not 0 < limit_per_fan <= LIMIT_MAX:
         raise Invalid(f"The limit per fan is 1 to {LIMIT_MAX:,} units.", field="limit_per_fan")
-    if tiers[0].price_minor * limit_per_fan > MINOR_MAX:
-        raise Invalid("This price is too high.", field="tiers")
     if cap_units is not None and not 0 < cap_units <= CAP_MAX:
         raise Invalid(f"The cap is 1 to {CAP_MAX:,} units, or none.", field="cap_units")
+    sales.check_worth(tiers[0].price_minor, units_an_order=limit_per_fan, units=cap_units, field="tiers")
     if minimum < 1 or (cap_units is not None and minimum > cap_units):
         raise Invalid("The minimum is at least 1, and no more than the cap lets join.", field="minimum")
     if cap_units is not None and tiers[-1].from_count > cap_units:

@@ -14,6 +14,7 @@ from django.utils.text import slugify
 from accounts import selectors as accounts
 from core import clock, due_work, nudge
 from core.errors import Invalid
+from core.money import MINOR_MAX, WORTH_MAX, sold_in
 from core.transactions import DEADLINE_S, Conflict40001, joins_transaction, retried_transaction
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
@@ -41,6 +42,7 @@ def draft_sale(
     opens_at: dt.datetime, closes_at: dt.datetime, now: dt.datetime,
 ) -> Sale:  # fmt: skip
     """The common part of a new draft; the format's own service has looked for a repeat, calls this and adds its row."""
+    sold_in(currency)
     check_times(opens_at, closes_at, now)
     if Sale.objects.filter(id=sale_id).exists():
         raise IdTaken
@@ -61,6 +63,16 @@ def check_times(opens_at: dt.datetime, closes_at: dt.datetime, now: dt.datetime)
         raise Invalid("A sale can be open for at most 92 days.", field="closes_at")
     if opens_at - now > ANNOUNCED_LONGEST:
         raise Invalid("A sale can be announced at most two years ahead.", field="opens_at")
+
+
+def check_worth(price_minor: int, *, units_an_order: int, units: int | None, field: str) -> None:
+    """What may be sold must also be possible to pay for: each order in one payment, and all of them in sums we can hold."""
+    if price_minor * units_an_order > MINOR_MAX:
+        raise Invalid(
+            "One order could cost more than one payment can be. Lower the price, or the units one fan may buy.", field=field
+        )
+    if units is not None and price_minor * units > WORTH_MAX:
+        raise Invalid("All units together would be worth more than a sale can be. Lower the price or the units.", field=field)
 
 
 def _slug(title: str, sale_id: UUID) -> str:

@@ -203,7 +203,7 @@ BAD_RALLIES = [
     {"tiers": [tier(1, 100, level=0)]}, {"tiers": [tier(1 + at, 100 - at) for at in range(13)]}, {"tiers": {"1": 100}},
     {"tiers": [tier(1, 100), tier(41, 90)]}, {"basis": "money"}, {"minimum": 0}, {"minimum": 41}, {"minimum": "2"},
     {"cap_units": 0}, {"cap_units": 10**9}, {"cap_units": None}, {"limit_per_fan": 0}, {"limit_per_fan": 1_001},
-    {"limit_per_fan": None}, {"audience": "friends"}, {"late_joins": 1}, {"currency": "XXX"}, {"currency": "eur"},
+    {"limit_per_fan": None}, {"audience": "friends"}, {"late_joins": 1}, {"currency": "XXX"}, {"currency": "PLAY"}, {"currency": "eur"},
     {"title": ""}, {"title": "a\x00b"}, {"title": "x" * 121}, {"story": "x" * 5_001}, {"sale_id": 7},
     {"opens_at": "2026-03-02T12:00:00"}, {"closes_at": "2020-01-01T00:00:00Z"}, {"fee_bps": 0}, {"seller_invite": "x"},
     {"repeats_left": 53, "repeats_every_days": 1}, {"repeats_left": 1}, {"repeats_every_days": 0}, {"state": "live"},
