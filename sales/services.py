@@ -69,10 +69,13 @@ def check_worth(price_minor: int, *, units_an_order: int, units: int | None, fie
     """What may be sold must also be possible to pay for: each order in one payment, and all of them in sums we can hold."""
     if price_minor * units_an_order > MINOR_MAX:
         raise Invalid(
-            "One order could cost more than one payment can be. Lower the price, or the units one fan may buy.", field=field
+            "One order could cost more than one payment can be. Lower the price, or the units one fan may buy.",
+            field=field,
         )
     if units is not None and price_minor * units > WORTH_MAX:
-        raise Invalid("All units together would be worth more than a sale can be. Lower the price or the units.", field=field)
+        raise Invalid(
+            "All units together would be worth more than a sale can be. Lower the price or the units.", field=field
+        )
 
 
 def _slug(title: str, sale_id: UUID) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -23,7 +24,18 @@ from rallies import services as rallies
 from rallies.models import Join, Rally
 from sales import services as sales
 from sales.models import Sale, SaleState
-from tests.tools.shop import HOUR, buy, drop_terms, join, make_drop, make_fan, make_fans, make_rally, make_seller, wallet
+from tests.tools.shop import (
+    HOUR,
+    buy,
+    drop_terms,
+    join,
+    make_drop,
+    make_fan,
+    make_fans,
+    make_rally,
+    make_seller,
+    wallet,
+)
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sent_frames")]
 
@@ -152,4 +164,15 @@ def test_the_next_rally_of_a_series_comes_whatever_ids_another_shop_has_drafted(
     assert again is not None
     assert first.sale_id == again.sale_id
     assert Sale.objects.get(id=first.sale_id).state == SaleState.SCHEDULED
+    assert Rally.objects.count() == 2
+
+
+def test_workers_that_race_make_one_next_rally(race):
+    now = clock.now()
+    rally = make_rally(now=now, repeats_every_days=7, repeats_left=1)
+
+    made = race(*[partial(rallies.repeat_rally, rally_id=rally.sale_id, now=now + HOUR)] * 4)
+
+    rally.refresh_from_db()
+    assert {following.sale_id for following in made} == {rally.next_id}
     assert Rally.objects.count() == 2

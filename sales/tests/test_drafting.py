@@ -17,8 +17,17 @@ from rallies.pricing import Tier
 from sales import services as sales
 from sales.models import Sale, SaleState
 from tests.tools.shop import (
-    NOW, buy, drop_terms, join, make_drop, make_fans, make_rally, make_seller, rally_terms, wallet,
-)  # fmt: skip
+    NOW,
+    buy,
+    drop_terms,
+    join,
+    make_drop,
+    make_fans,
+    make_rally,
+    make_seller,
+    rally_terms,
+    wallet,
+)
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sent_frames")]
 
