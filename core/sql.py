@@ -45,6 +45,6 @@ def execute_all(statements: Sequence[Statement]) -> list[list[tuple[Any, ...]]]:
         return []
     results = execute_together([(statement.sql, statement.params) for statement in statements])
     for statement, result in zip(statements, results, strict=True):
-        if statement.rows is not None and result.count != statement.rows:
+        if statement.rows is not None and result.written != statement.rows:
             raise Conflict40001("rows moved since they were read")
     return [result.rows for result in results]

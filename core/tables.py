@@ -100,10 +100,8 @@ def _update_sql(table: HotTable[Any], changed: tuple[str, ...], guard: tuple[str
     wheres = [f"held.{columns[field]} = given.{field}" for field in each_key]
     wheres += [f"held.{columns[field]} = given.was_{field}" for field in guard]
     wheres += [f"held.{columns[field]} = %s" for field in table.key if field in table.same]
-    return (  # names of our own tables and columns
-        f"UPDATE {table.name} AS held SET {sets} FROM unnest({arrays}) AS given ({', '.join(named)})"
-        f" WHERE {' AND '.join(wheres)}"  # noqa: S608
-    )
+    given = f"unnest({arrays}) AS given ({', '.join(named)})"
+    return f"UPDATE {table.name} AS held SET {sets} FROM {given} WHERE {' AND '.join(wheres)}"  # noqa: S608  # our own names
 
 
 def _arrays(rows: Sequence[Any], fields: Iterable[str]) -> list[Any]:

@@ -129,7 +129,7 @@ def _run_out(drop_id: UUID) -> Statement:
           JOIN ledger_transfer ON ledger_transfer.id = drops_order.transfer_id
           JOIN ledger_account AS wallet ON wallet.id = ledger_transfer.debit_account_id
          WHERE drop_id = %s AND drops_order.state = 'held'
-           AND expires_at + (sales_sale.frozen_ms - drops_order.frozen_ms) * interval '1 millisecond' <= clock_timestamp()
+           AND drops_order.expires_at + (sales_sale.frozen_ms - drops_order.frozen_ms) * interval '1 millisecond' <= clock_timestamp()
          ORDER BY drops_order.id LIMIT {RUN_OUT_MAX}
     """  # noqa: S608  # constant lists of columns
     return Statement(sql, [drop_id])
@@ -139,7 +139,9 @@ def _money(terms: DropTerms, fans: set[UUID], order_ids: Sequence[UUID]) -> dict
     """Wallets, and what each fan has under a limit: of these fans and of those whose orders these are."""
     of_fans, given = "= ANY(%s::uuid[])", [array(fans)]
     if order_ids:
-        of_fans = """IN (SELECT unnest(%s::uuid[]) UNION ALL SELECT fan_id FROM drops_order WHERE id = ANY(%s::uuid[]))"""
+        of_fans = (
+            """IN (SELECT unnest(%s::uuid[]) UNION ALL SELECT fan_id FROM drops_order WHERE id = ANY(%s::uuid[]))"""
+        )
         given.append(array(order_ids))
     sql = f"""
         SELECT owner_id, id, available_minor, held_minor FROM ledger_account

@@ -1,4 +1,4 @@
-"""What fans and sellers ask of a drop. Everything that touches its stock is a command of `rules.decide` and goes through its lane."""
+"""What fans and sellers ask of a drop. What touches its stock is a command of `rules.decide` and goes through its lane."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from uuid import UUID
 
 from core.errors import Invalid
 from core.lanes import Lanes
-from core.money import MINOR_MAX
 from core.transactions import joins_transaction, retried_transaction
 from drops import loading, rules
 from drops.models import CANCEL_S_MAX, HOLD_S_MAX, LIMIT_MAX, UNITS_MAX, Drop
@@ -17,7 +16,7 @@ from drops.rules import OrderValue
 from drops.writing import write_decision
 from sales import gates
 from sales import services as sales
-from sales.drafting import SaleDraft, draft_once
+from sales.drafting import SaleDraft, check_worth, draft_once
 from sales.lanes import SaleLane
 from sales.models import Sale
 
@@ -27,7 +26,6 @@ class OrderLane(SaleLane[rules.Command, OrderValue]):
 
     name = "drops.order"
     format = "drop"
-    rows_each = 4  # an order writes itself, its payment, its wallet and its limit
 
     def __init__(self, sale_id: UUID) -> None:
         super().__init__(sale_id)
@@ -119,10 +117,13 @@ def make_draft(
 def _check_numbers(price_minor: int, units_total: int, limit_per_fan: int | None, hold_s: int, cancel_s: int) -> None:
     if not 0 < units_total <= UNITS_MAX:
         raise Invalid(f"A drop has 1 to {UNITS_MAX:,} units.", field="units_total")
-    if price_minor <= 0 or price_minor * units_total > MINOR_MAX * 1_000:
-        raise Invalid("The price must be above zero and the whole drop's worth within reason.", field="price_minor")
+    if price_minor <= 0:
+        raise Invalid("The price must be above zero.", field="price_minor")
     if limit_per_fan is not None and not 0 < limit_per_fan <= LIMIT_MAX:
         raise Invalid(f"The limit per fan is 1 to {LIMIT_MAX:,} units, or none.", field="limit_per_fan")
+    # Without a limit an order still asks for no more than LIMIT_MAX.
+    units_an_order = min(units_total, limit_per_fan or LIMIT_MAX)
+    check_worth(price_minor, units_an_order=units_an_order, units=units_total, field="price_minor")
     if not 0 <= hold_s <= HOLD_S_MAX:
         raise Invalid("Units can be held for up to an hour.", field="hold_s")
     if not 0 <= cancel_s <= CANCEL_S_MAX:

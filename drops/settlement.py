@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-
 from core import due_work
 from core.ids import uuid7
 from core.money import share_bps
@@ -32,7 +31,9 @@ EXPIRE_HOLDS = "drops.expire_holds"
 class DropRules(BaseRules):
     """What the spine asks of a format (`sales.formats.Rules`)."""
 
-    settle_chunk = 1_000  # a settled order is one written row; fewer than there could be leave room and keep a step short
+    settle_chunk = (
+        1_000  # a settled order is one written row; fewer than there could be leave room and keep a step short
+    )
     unwind_chunk = GIVE_BACK_CHUNK_ORDERS
     frame_sql = """
         SELECT coalesce((SELECT sum(units_left) FROM drops_bucket WHERE drop_id = sale_id), units_total)::bigint,
@@ -105,7 +106,9 @@ def settle_chunk(sale: Sale, now: dt.datetime, *, limit: int) -> int:
     if settled != len(chunk):
         raise Conflict40001("orders moved since they were read")
     settlement.save(force_insert=True)
-    passed_on = proceeds_transfers(sale, sellers_lines(sale, gross_minor=gross, fee_minor=fee), id=settlement.id, at=now)
+    passed_on = proceeds_transfers(
+        sale, sellers_lines(sale, gross_minor=gross, fee_minor=fee), id=settlement.id, at=now
+    )
     ledger.write_transfers(passed_on)
     return len(chunk)
 

@@ -21,10 +21,10 @@ WAYS = ("text", "pipeline")
 
 
 class Result(NamedTuple):
-    """What one statement gave. `count` is how many rows it wrote or read; -1 when it says nothing of rows."""
+    """What one statement gave. `written` is how many rows it wrote or read; -1 when it says nothing of rows."""
 
     rows: list[tuple[Any, ...]]
-    count: int
+    written: int
 
 
 def execute_together(statements: Sequence[tuple[str, Sequence[Any]]], *, using: str = DEFAULT_DB_ALIAS) -> list[Result]:

@@ -13,6 +13,7 @@ from django.utils.text import slugify
 from msgspec import Struct
 
 from core.errors import Invalid
+from core.money import MINOR_MAX, WORTH_MAX, sold_in
 from core.transactions import joins_transaction
 from sales.errors import IdTaken
 from sales.models import Sale
@@ -46,6 +47,7 @@ def draft_once(model: type[M], draft: SaleDraft, *, format: str, make: Callable[
     existing = Sale.objects.select_related("seller").filter(id=draft.sale_id, seller_id=draft.seller_id).first()
     if existing is not None:
         return _repeated(model, existing, draft, format, make)
+    sold_in(draft.currency)
     opens_at = draft.opens_at or draft.now
     check_times(opens_at, draft.closes_at, draft.now)
     if Sale.objects.filter(id=draft.sale_id).exists():
@@ -91,6 +93,19 @@ def check_times(opens_at: dt.datetime, closes_at: dt.datetime, now: dt.datetime)
         raise Invalid("A sale can be open for at most 92 days.", field="closes_at")
     if opens_at - now > ANNOUNCED_LONGEST:
         raise Invalid("A sale can be announced at most two years ahead.", field="opens_at")
+
+
+def check_worth(price_minor: int, *, units_an_order: int, units: int | None, field: str) -> None:
+    """What may be sold must also be possible to pay for: each order in one payment, and all of them in sums we can hold."""
+    if price_minor * units_an_order > MINOR_MAX:
+        raise Invalid(
+            "One order could cost more than one payment can be. Lower the price, or the units one fan may buy.",
+            field=field,
+        )
+    if units is not None and price_minor * units > WORTH_MAX:
+        raise Invalid(
+            "All units together would be worth more than a sale can be. Lower the price or the units.", field=field
+        )
 
 
 def _slug(title: str, sale_id: UUID) -> str:

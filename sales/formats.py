@@ -104,6 +104,8 @@ class Presenter(Protocol):
     card_template: str
     totals_template: str
     orders_template: str
+    draft_template: str
+    console_template: str
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         """What the room's template needs beside the sale, its frame and its phase, which every room has."""
@@ -112,6 +114,12 @@ class Presenter(Protocol):
         """What the proof's totals and newest orders need: no names."""
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]: ...
+
+    def draft(self, sale: Sale) -> dict[str, Any]:
+        """What the seller's page of a draft needs beside the sale and the text that will be sealed."""
+
+    def console(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
+        """What the seller's page of a published sale needs beside the sale, its phase, terms and sums."""
 
     def close_means(self, sale: Sale) -> str:
         """What closing the running sale now would do, for the seller who is about to."""
@@ -124,6 +132,8 @@ class BasePresenter:
     card_template = "sales/_card.html"
     totals_template = "sales/_totals.html"
     orders_template = "sales/_newest.html"
+    draft_template = "sales/draft.html"
+    console_template = "sales/console_frame.html"
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         return {}
@@ -133,6 +143,12 @@ class BasePresenter:
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]:
         return {sale.id: Sums(0, None, Money(0, sale.currency)) for sale in sales}
+
+    def draft(self, sale: Sale) -> dict[str, Any]:
+        return {}
+
+    def console(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
+        return {}
 
     def close_means(self, sale: Sale) -> str:
         return "It cannot be opened again."
@@ -153,7 +169,8 @@ class Words:
     noun: str
     plural: str
     things: str  # what fans make in it: orders, joins, bids
-    called_off: str  # a sentence: what calling a running one off means to those who are in
+    calling_off: str  # a sentence: what calling a running one off will mean to those who are in
+    called_off: str  # the same once it has happened
     hint: str = ""  # a sentence for the seller's empty console: what making one takes
 
 

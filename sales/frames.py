@@ -24,7 +24,9 @@ def read_frame(sale_id: UUID) -> dict[str, Any]:
     """The frame as committed now, in one statement and so from one snapshot."""
     rules = get_format(_format_of(sale_id)).rules
     with connection.cursor() as cursor:
-        cursor.execute(_SALE + f" CROSS JOIN ({rules.frame_sql}) AS facts WHERE sale.id = %(sale_id)s", {"sale_id": sale_id})  # noqa: S608
+        cursor.execute(
+            _SALE + f" CROSS JOIN ({rules.frame_sql}) AS facts WHERE sale.id = %(sale_id)s", {"sale_id": sale_id}
+        )
         (format, state, version, opens_at, closes_at), facts = _divided(cursor.fetchone())
     return {
         "sale_id": str(sale_id),

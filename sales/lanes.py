@@ -44,6 +44,7 @@ class SaleLane(Lane[C, O]):
     """Subclass with the six methods below, each of which is the format's."""
 
     format: ClassVar[str]
+    batch_max = 700
 
     def __init__(self, sale_id: UUID) -> None:
         super().__init__()
@@ -132,5 +133,3 @@ def believable(batch: Sequence[C], now: dt.datetime) -> Sequence[C]:
         replace(command, received_at=min(max(command.received_at, oldest), now))  # type: ignore[attr-defined, type-var]
         for command in batch
     ]
-
-

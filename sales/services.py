@@ -157,6 +157,12 @@ def _settle(sale_id: UUID, now: dt.datetime, limit: int) -> dt.datetime | None:
     return next_at
 
 
+def settle_to_the_end(sale_id: UUID) -> None:
+    """All steps that are due now, one after the other: for commands and demos, beside the worker who may do some of them."""
+    while (next_at := settle_step(sale_id=sale_id, now=clock.now())) and next_at <= clock.now():
+        pass
+
+
 @retried_transaction(replayable=True)
 def cancel_sale(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
     """Call a draft or running sale off. Everybody who paid gets all of it back. A repeat changes nothing."""

@@ -12,7 +12,7 @@ RUNNING = ("scheduled", "live")
 
 
 class Standing(Struct, frozen=True, gc=False):
-    """One snapshot's view of the sale's row, and the database's clock. Times are as they are now, later by `frozen_ms` than sealed."""
+    """One snapshot's view of the sale's row, and the database's clock. Times are later by `frozen_ms` than sealed."""
 
     state: str
     opens_at: dt.datetime

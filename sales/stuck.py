@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from core import due_work, metrics
+from core import due_work
 from core.transactions import retried_transaction
 from sales.formats import get_format
 from sales.models import Sale, SaleState, StuckRow
@@ -31,12 +31,15 @@ def _set_aside(*, sale_id: UUID, error: str, now: dt.datetime) -> bool:
         return False
     StuckRow.objects.create(sale=sale, row_id=row_id, error=error, made_at=now)
     log.error("row_stuck", sale_id=str(sale_id), row_id=str(row_id), error=error)
-    metrics.STUCK_ROWS.labels(sale.format).inc()
     return True
 
 
 def has_any(sale_id: UUID) -> bool:
     return StuckRow.objects.filter(sale_id=sale_id).exists()
+
+
+def count() -> int:
+    return StuckRow.objects.count()
 
 
 def row_ids(sale_id: UUID) -> list[UUID]:

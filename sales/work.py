@@ -5,8 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
+from core.alarms import counts_stuck
 from core.due_work import handles
-from sales import services, telling
+from sales import services, stuck, telling
+
+counts_stuck("purchases")(stuck.count)
 
 
 @handles(services.ANNOUNCE)
@@ -17,8 +20,7 @@ def announce(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
 
 @handles(services.CLOSE, urgent=True)
 def close(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
-    services.close_sale(sale_id=sale_id, now=now)
-    return None
+    return services.close_sale(sale_id=sale_id, now=now)
 
 
 @handles(services.SETTLE, urgent=True)
