@@ -52,6 +52,7 @@ class FastCycle:
         self.more_body = True
         self.response_complete = False
         self.body = b""
+        self.lane: Any = None
         self.command: Any = None
 
     def on_body(self, part: bytes) -> None:
@@ -64,8 +65,8 @@ class FastCycle:
         """The request is here as a whole: hand its command to the lane."""
         self.more_body = False
         try:
-            lane, self.command = self.route.endpoint.read(self.sale_id, self.headers, self.body)
-            lane.submit(self.command, self.finish, self.protocol.loop)
+            self.lane, self.command = self.route.endpoint.read(self.sale_id, self.headers, self.body)
+            self.lane.submit(self.command, self.finish, self.protocol.loop)
         except Exception as error:  # refusals, and what `answer_to` turns into a 500
             self.finish(error)
 
@@ -79,7 +80,7 @@ class FastCycle:
         try:
             if isinstance(outcome, BaseException):
                 raise outcome
-            status, body, more = self.route.endpoint.answer(self.command, outcome)
+            status, body, more = self.route.endpoint.write(self.lane, self.command, outcome)
         except Exception as error:  # see `start`
             status, body, more = answer_to(error, request_id)
         protocol.write_answer(status, all_headers(more, body, request_id), body, keep_alive=self.keep_alive)

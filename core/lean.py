@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from itertools import count
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -28,6 +28,9 @@ Headers = list[tuple[bytes, bytes]]
 Answer = tuple[int, bytes, Headers]  # status, JSON, headers beside the usual ones
 Endpoint = Callable[[Scope, Receive], Awaitable[Answer]]
 T = TypeVar("T")
+
+# Text in a hot body: the database cannot store the NUL character.
+Text = Annotated[str, msgspec.Meta(pattern="^[^\\x00]*$")]
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +55,7 @@ class LaneEndpoint(Protocol):
     def read(self, sale_id: UUID, headers: Headers, body: bytes) -> tuple[Lane[Any, Any], Any]:
         """The lane and the command. Raises a Refusal."""
 
-    def answer(self, command: Any, outcome: Any) -> Answer: ...
+    def write(self, lane: Lane[Any, Any], command: Any, outcome: Any) -> Answer: ...
 
 
 def over_asgi(endpoint: LaneEndpoint) -> Endpoint:
@@ -61,7 +64,7 @@ def over_asgi(endpoint: LaneEndpoint) -> Endpoint:
     async def ask(scope: Scope, receive: Receive) -> Answer:
         body = await read_body(receive)
         lane, command = endpoint.read(path_uuid(scope, "sale_id"), scope["headers"], body)
-        return endpoint.answer(command, await lane.ask(command))
+        return endpoint.write(lane, command, await lane.ask(command))
 
     return ask
 

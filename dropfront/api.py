@@ -15,12 +15,11 @@ from core.errors import Busy, Invalid, NotAuthenticated, Refusal
 from core.http import refusal_as_json
 from core.lean import BodyTooLarge
 from dropfront import lean_routes
-from drops.api import router as drops
 from dsql.transactions import is_out_of_reach
 from ledger.api import router as ledger
 from payments.api import router as payments
-from rallies.api import router as rallies
 from sales.api import router as sales
+from sales.formats import list_formats
 
 
 class Api(NinjaAPI):
@@ -42,8 +41,9 @@ api = Api(
     description="Amounts are whole minor units. Refusals carry `code` for programs, `detail` for people, `data` for the facts.",
 )
 api.add_router("/sales", sales)
-api.add_router("", drops)
-api.add_router("", rallies)
+for _format in list_formats():
+    if _api := _format.module("api"):
+        api.add_router("", _api.router)
 api.add_router("/wallet", ledger)
 api.add_router("/top-ups", payments)
 

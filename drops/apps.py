@@ -1,12 +1,6 @@
-from django.apps import AppConfig
+from sales.apps import FormatConfig
 
 
-class DropsConfig(AppConfig):
+class DropsConfig(FormatConfig):
     name = "drops"
-
-    def ready(self) -> None:
-        from drops import work  # noqa: F401  # registers the due work
-        from drops.format import DROP
-        from sales import formats
-
-        formats.register(DROP)
+    format = "drops.format.DROP"

@@ -6,8 +6,7 @@ from typing import Any
 from django import forms
 
 from core.money import Money
-from drops.models import LIMIT_MAX, UNITS_MAX
-from drops.services import CANCEL_S_MAX, HOLD_S_MAX
+from drops.models import CANCEL_S_MAX, HOLD_S_MAX, LIMIT_MAX, UNITS_MAX
 from ledger.forms import CURRENCIES, AmountField, MoneyForm
 from sales.forms import SaleForm, WholeNumberField
 

@@ -1,4 +1,4 @@
-"""The hot path of a drop: `POST /api/v1/drops/{sale_id}/orders`, on the lean layer."""
+"""The hot path of a drop: `POST /api/v1/drops/{sale_id}/orders`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from uuid import UUID
 
 import msgspec
 
-from core import clock
 from core.ids import uuid7
-from core.lean import Answer, Headers, header, parse_json, uuid_header
 from drops import rules, services
 from drops.models import LIMIT_MAX
-from sales.errors import NotVerified
-from sales.tokens import read_buy_token
+from sales.placing import Asked, MoneyOut, Place
 
 
 class PlaceOrderIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -22,11 +19,6 @@ class PlaceOrderIn(msgspec.Struct, forbid_unknown_fields=True):
     hold: Annotated[
         bool, msgspec.Meta(description="Keep the units until confirmed, where the drop offers it, instead of buying.")
     ] = False
-
-
-class MoneyOut(msgspec.Struct, gc=False):
-    minor: int
-    currency: str
 
 
 class OrderOut(msgspec.Struct, gc=False):
@@ -42,31 +34,16 @@ class OrderOut(msgspec.Struct, gc=False):
     terms_sha256: str
 
 
-_decoder = msgspec.json.Decoder(PlaceOrderIn)
-_encode = msgspec.json.Encoder().encode
+def order_command(asked: Asked) -> rules.PlaceOrder:
+    body: PlaceOrderIn = asked.body
+    return rules.PlaceOrder(
+        order_id=uuid7(), transfer_id=uuid7(), fan_id=asked.fan_id, idempotency_key=asked.key, quantity=body.quantity,
+        hold=body.hold, received_at=asked.now,
+    )  # fmt: skip
 
 
-class PlaceOrderEndpoint:
-    """201 with the order; 200 with the same order for a repeat of its key. Refusals as their kinds say."""
-
-    def read(self, sale_id: UUID, headers: Headers, body: bytes) -> tuple[services.OrderLane, rules.PlaceOrder]:
-        now = clock.now()
-        token = read_buy_token(header(headers, b"x-buy-token"), sale_id=sale_id, now_s=now.timestamp())
-        if not token.is_verified:
-            raise NotVerified
-        key = uuid_header(headers, b"idempotency-key")
-        asked = parse_json(body, _decoder)
-        command = rules.PlaceOrder(
-            order_id=uuid7(), transfer_id=uuid7(), fan_id=token.fan_id, idempotency_key=key, quantity=asked.quantity,
-            hold=asked.hold, received_at=now,
-        )  # fmt: skip
-        return services.lanes[sale_id], command
-
-    def answer(self, command: rules.PlaceOrder, order: rules.Order) -> Answer:
-        return (201 if order.id == command.order_id else 200), _encode(order_out(order)), []
-
-
-PLACE_ORDER = PlaceOrderEndpoint()
+def order_answer(lane: services.OrderLane, command: rules.PlaceOrder, order: rules.Order) -> tuple[bool, OrderOut]:
+    return order.id == command.order_id, order_out(order)
 
 
 def order_out(order: rules.Order) -> OrderOut:
@@ -82,3 +59,23 @@ def order_out(order: rules.Order) -> OrderOut:
         expires_at=order.expires_at,
         terms_sha256=order.terms_sha256,
     )
+
+
+PLACE_ORDER = Place(
+    before="/api/v1/drops/",
+    after="/orders",
+    body=PlaceOrderIn,
+    outcome=OrderOut,
+    lane=services.lanes.__getitem__,
+    command=order_command,
+    answer=order_answer,
+    operation_id="drops_place_order",
+    summary="Buy, or hold, units of a drop",
+    tag="drops",
+    thing="order",
+    refused={
+        "403": "not_verified",
+        "409": "sold_out, limit_reached, insufficient_funds, not_open or idempotency_conflict",
+        "422": "invalid or hold_not_offered",
+    },
+)

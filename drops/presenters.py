@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from django.urls import reverse
 
 from accounts import selectors as accounts
 from core.http import user_id
@@ -17,7 +16,7 @@ from core.ids import uuid7
 from core.money import Money
 from drops import rules, selectors
 from drops.models import Drop, Order, OrderState
-from sales.formats import Sums
+from sales.formats import BasePresenter, Sums
 from sales.models import RUNNING_STATES, Sale
 from sales.proof import pseudonym
 from sales.services import issue_buy_token
@@ -70,7 +69,7 @@ def pseudonymous_rows(drop: Drop, now: dt.datetime, *, limit: int = NEWEST_ORDER
     return [order_row(order, drop, now, fan=pseudonym(drop.sale_id, order.fan_id)) for order in newest]
 
 
-class DropPresenter:
+class DropPresenter(BasePresenter):
     room_template = "drops/room.html"
     card_template = "drops/_card.html"
     totals_template = "drops/_totals.html"
@@ -116,6 +115,3 @@ class DropPresenter:
             for sale in sales
             for total in [totals.get(sale.id, nothing)]
         }
-
-    def console_url(self, sale: Sale) -> str:
-        return reverse("drops:console", args=[sale.seller.handle, sale.id])

@@ -8,8 +8,7 @@ from ninja import Schema
 from pydantic import Field
 
 from core.schemas import Currency, In, Minor, MoneyOut
-from drops.models import LIMIT_MAX, UNITS_MAX, Drop, Order
-from drops.services import CANCEL_S_MAX, HOLD_S_MAX
+from drops.models import CANCEL_S_MAX, HOLD_S_MAX, LIMIT_MAX, UNITS_MAX, Drop, Order
 
 
 class DropIn(In):

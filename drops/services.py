@@ -19,10 +19,11 @@ from core.money import share_bps
 from core.sql import Statement, array, execute_all
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
 from drops import rules, selectors
-from drops.models import LIMIT_MAX, UNITS_MAX, Bucket, Drop, Order, OrderState, Settlement
+from drops.models import CANCEL_S_MAX, HOLD_S_MAX, LIMIT_MAX, UNITS_MAX, Bucket, Drop, Order, OrderState, Settlement
 from ledger import services as ledger
 from sales import frames
 from sales import services as sales
+from sales.formats import BaseRules
 from sales.models import Sale, SaleState
 from sales.proceeds import proceeds_transfers
 from sales.stock import bucket_count, split_units
@@ -32,8 +33,6 @@ from sales.terms import TermValue
 SETTLE_CHUNK_ORDERS = 1_000
 # An order given back writes itself, a transfer, its wallet and its limit.
 GIVE_BACK_CHUNK_ORDERS = 500
-HOLD_S_MAX = 3_600
-CANCEL_S_MAX = 86_400
 
 EXPIRE_HOLDS = "drops.expire_holds"
 HOLDS_LOOKED_AT_EVERY = dt.timedelta(seconds=1)
@@ -251,7 +250,7 @@ def _check_numbers(price_minor: int, units_total: int, limit_per_fan: int | None
         raise Invalid("A purchase can be given back for up to a day.", field="cancel_s")
 
 
-class DropRules:
+class DropRules(BaseRules):
     """What the spine asks of a format (`sales.formats.Rules`)."""
 
     def terms(self, sale: Sale) -> Mapping[str, TermValue]:

@@ -1,12 +1,6 @@
-from django.apps import AppConfig
+from sales.apps import FormatConfig
 
 
-class RalliesConfig(AppConfig):
+class RalliesConfig(FormatConfig):
     name = "rallies"
-
-    def ready(self) -> None:
-        from rallies import work  # noqa: F401  # registers the due work
-        from rallies.format import RALLY
-        from sales import formats
-
-        formats.register(RALLY)
+    format = "rallies.format.RALLY"

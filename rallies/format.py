@@ -1,12 +1,26 @@
 """The rally as a format of the spine."""
 
+from rallies.hot import JOIN
 from rallies.invariants import CHECKS
 from rallies.presenters import RallyPresenter
 from rallies.services import RallyRules
-from sales.formats import Count, Format
+from sales.formats import Count, Format, Words
 
 JOINERS = Count("joiners", "SELECT coalesce(sum(joiners), 0) FROM rallies_bucket WHERE rally_id = %(sale_id)s")
 
 RALLY = Format(
-    name="rally", label="Rally", count=JOINERS, rules=RallyRules(), checks=CHECKS, presenter=RallyPresenter()
+    name="rally",
+    app="rallies",
+    words=Words(
+        noun="rally",
+        plural="rallies",
+        things="joins",
+        called_off="Nobody pays, and all that was held goes back.",
+    ),
+    count=JOINERS,
+    rules=RallyRules(),
+    checks=CHECKS,
+    presenter=RallyPresenter(),
+    places=[JOIN],
+    mine="rallies:joins",
 )

@@ -10,8 +10,16 @@ from django.http import HttpRequest
 
 from core.money import MINOR_MAX, MoneyError, parse_money
 from ledger.forms import CURRENCIES, AmountField
-from rallies.hot import INVITE_LENGTH_MAX, INVITE_PATTERN
-from rallies.models import CAP_MAX, LIMIT_MAX, REPEAT_DAYS_MAX, REPEATS_MAX, Audience, Basis
+from rallies.models import (
+    CAP_MAX,
+    INVITE_LENGTH_MAX,
+    INVITE_PATTERN,
+    LIMIT_MAX,
+    REPEAT_DAYS_MAX,
+    REPEATS_MAX,
+    Audience,
+    Basis,
+)
 from rallies.pricing import TIERS_MAX, Tier, check_tiers
 from sales.forms import SaleForm, WholeNumberField
 

@@ -1,4 +1,4 @@
-"""The hot path of a rally: `POST /api/v1/rallies/{sale_id}/joins`, on the lean layer."""
+"""The hot path of a rally: `POST /api/v1/rallies/{sale_id}/joins`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,12 @@ from uuid import UUID
 
 import msgspec
 
-from core import clock
 from core.ids import uuid7
-from core.lean import Answer, Headers, header, parse_json, uuid_header
 from core.money import MINOR_MAX, Money
 from rallies import rules, services
-from rallies.models import LIMIT_MAX
+from rallies.models import INVITE_LENGTH_MAX, INVITE_PATTERN, LIMIT_MAX
 from rallies.sums import sums_of
-from sales.errors import NotVerified
-from sales.tokens import read_buy_token
-
-# What `services.new_invite_code` makes.
-INVITE_PATTERN = "^[A-Za-z0-9_-]*$"
-INVITE_LENGTH_MAX = 16
+from sales.placing import Asked, MoneyOut, Place
 
 _Minor = Annotated[int, msgspec.Meta(ge=1, le=MINOR_MAX)]
 
@@ -42,21 +35,16 @@ class JoinIn(msgspec.Struct, forbid_unknown_fields=True):
     ] = ""
 
 
-class JoinMoney(msgspec.Struct, gc=False):
-    minor: int
-    currency: str
-
-
 class JoinOut(msgspec.Struct, gc=False):
     id: UUID
     sale_id: UUID
     quantity: int
     state: str
-    ceiling: JoinMoney  # the most that a unit can cost
-    held: JoinMoney  # the total set aside
+    ceiling: MoneyOut  # the most that a unit can cost
+    held: MoneyOut  # the total set aside
     only_at_or_below: int | None
-    price_now: JoinMoney
-    you_would_pay_now: JoinMoney | None  # the total; null while the limit is not reached, or when the fan is not in
+    price_now: MoneyOut
+    you_would_pay_now: MoneyOut | None  # the total; null while the limit is not reached, or when the fan is not in
     joiners: int
     waiting: int
     invite_code: str
@@ -64,41 +52,18 @@ class JoinOut(msgspec.Struct, gc=False):
     terms_sha256: str
 
 
-class JoinRequest(rules.JoinRally, frozen=True, gc=False):
-    """The command with the lane that answers it, which knows the terms and the crowd as of the committed batch."""
-
-    lane: services.RallyLane
-
-
-_decoder = msgspec.json.Decoder(JoinIn)
-_encode = msgspec.json.Encoder().encode
-
-
-class JoinEndpoint:
-    """201 with the join; 200 with the join that is there for a repeat of its key or a double tap. Refusals as their kinds say."""
-
-    def read(self, sale_id: UUID, headers: Headers, body: bytes) -> tuple[services.RallyLane, JoinRequest]:
-        now = clock.now()
-        token = read_buy_token(header(headers, b"x-buy-token"), sale_id=sale_id, now_s=now.timestamp())
-        if not token.is_verified:
-            raise NotVerified
-        key = uuid_header(headers, b"idempotency-key")
-        asked = parse_json(body, _decoder)
-        lane = services.lanes[sale_id]
-        command = JoinRequest(
-            join_id=uuid7(), transfer_id=uuid7(), fan_id=token.fan_id, idempotency_key=key, quantity=asked.quantity,
-            only_at_or_below_minor=asked.only_at_or_below, invite=asked.invite,
-            invite_code=services.new_invite_code(), received_at=now, lane=lane,
-        )  # fmt: skip
-        return lane, command
-
-    def answer(self, command: JoinRequest, join: rules.Join) -> Answer:
-        # Whoever left and joined again has the old id and a new hold.
-        is_new = join.transfer_id == command.transfer_id
-        return (201 if is_new else 200), _encode(join_out(join, command.lane)), []
+def join_command(asked: Asked) -> rules.JoinRally:
+    body: JoinIn = asked.body
+    return rules.JoinRally(
+        join_id=uuid7(), transfer_id=uuid7(), fan_id=asked.fan_id, idempotency_key=asked.key, quantity=body.quantity,
+        only_at_or_below_minor=body.only_at_or_below, invite=body.invite, invite_code=services.new_invite_code(),
+        received_at=asked.now,
+    )  # fmt: skip
 
 
-JOIN = JoinEndpoint()
+def join_answer(lane: services.RallyLane, command: rules.JoinRally, join: rules.Join) -> tuple[bool, JoinOut]:
+    # Whoever left and joined again has the old id and a new hold.
+    return join.transfer_id == command.transfer_id, join_out(join, lane)
 
 
 def join_out(join: rules.Join, lane: services.RallyLane) -> JoinOut:
@@ -115,7 +80,7 @@ def join_out(join: rules.Join, lane: services.RallyLane) -> JoinOut:
         ceiling=_money(sums.ceiling),
         held=_money(sums.held),
         only_at_or_below=join.only_at_or_below_minor,
-        price_now=JoinMoney(crowd.price_minor, terms.currency),
+        price_now=MoneyOut(crowd.price_minor, terms.currency),
         you_would_pay_now=_money(sums.pays_now) if sums.pays_now else None,
         joiners=crowd.joiners,
         waiting=crowd.waiting,
@@ -125,5 +90,25 @@ def join_out(join: rules.Join, lane: services.RallyLane) -> JoinOut:
     )
 
 
-def _money(money: Money) -> JoinMoney:
-    return JoinMoney(money.minor, money.currency)
+def _money(money: Money) -> MoneyOut:
+    return MoneyOut(money.minor, money.currency)
+
+
+JOIN = Place(
+    before="/api/v1/rallies/",
+    after="/joins",
+    body=JoinIn,
+    outcome=JoinOut,
+    lane=services.lanes.__getitem__,
+    command=join_command,
+    answer=join_answer,
+    operation_id="rallies_join",
+    summary="Join a rally",
+    tag="rallies",
+    thing="join",
+    refused={
+        "403": "not_verified, invite_needed or removed",
+        "409": "full, already_joined, insufficient_funds, not_open or idempotency_conflict",
+        "422": "invalid, too_many_units or price_never_reached",
+    },
+)

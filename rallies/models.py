@@ -12,6 +12,9 @@ LIMIT_MAX = 1_000
 BUCKETS = 128
 REPEATS_MAX = 52
 REPEAT_DAYS_MAX = 366
+# What `services.new_invite_code` makes.
+INVITE_PATTERN = "^[A-Za-z0-9_-]*$"
+INVITE_LENGTH_MAX = 16
 
 
 class Basis(models.TextChoices):

@@ -23,7 +23,7 @@ from rallies.pricing import Tier
 from rallies.sums import JoinSums, sums_of
 from sales import frames
 from sales import presenters as sales
-from sales.formats import Sums
+from sales.formats import BasePresenter, Sums
 from sales.models import RUNNING_STATES, Sale, SaleState
 from sales.proof import pseudonym
 from sales.services import issue_buy_token
@@ -168,7 +168,7 @@ def invite_url(request: HttpRequest, sale_id: UUID, code: str) -> str:
     return request.build_absolute_uri(room_url(sale_id, code))
 
 
-class RallyPresenter:
+class RallyPresenter(BasePresenter):
     room_template = "rallies/room.html"
     card_template = "rallies/_card.html"
     totals_template = "rallies/_totals.html"
@@ -256,9 +256,6 @@ class RallyPresenter:
                 gross = Money(frame["price_minor"] * units, rally.sale.currency)
             sums[rally.sale_id] = Sums(units, rally.cap_units, gross)
         return sums
-
-    def console_url(self, sale: Sale) -> str:
-        return reverse("rallies:console", args=[sale.seller.handle, sale.id])
 
 
 @dataclass(frozen=True, slots=True)

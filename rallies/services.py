@@ -39,6 +39,7 @@ from rallies.pricing import check_tiers
 from rallies.telling import SETTLED, WATCH, messages
 from sales import frames
 from sales import services as sales
+from sales.formats import BaseRules
 from sales.models import Sale, SaleState
 from sales.proceeds import proceeds_transfers
 from sales.stock import split_units
@@ -390,7 +391,7 @@ def _next_id(rally: Rally) -> UUID:
     return rally.next_id
 
 
-class RallyRules:
+class RallyRules(BaseRules):
     """What the spine asks of a format (`sales.formats.Rules`)."""
 
     def terms(self, sale: Sale) -> Mapping[str, TermValue]:

@@ -1,8 +1,31 @@
+from importlib import import_module
+from importlib.util import find_spec
+from typing import ClassVar
+
 from django.apps import AppConfig
+from django.utils.module_loading import import_string
 
 
 class SalesConfig(AppConfig):
     name = "sales"
+    default = True
 
     def ready(self) -> None:
-        from sales import work  # noqa: F401  # registers the lifecycle's due work
+        from sales import work  # noqa: F401  # registers the due work
+
+
+class FormatConfig(AppConfig):
+    """The app of a format: registers what `format` (dotted) names, and the due work of its `work.py`, if it has one."""
+
+    default = False  # Django finds this class in the module of every app that derives from it
+    format: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        cls.default = True
+
+    def ready(self) -> None:
+        from sales.formats import register
+
+        if find_spec(f"{self.name}.work"):
+            import_module(f"{self.name}.work")
+        register(import_string(self.format))

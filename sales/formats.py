@@ -1,27 +1,31 @@
-"""The registry of sale formats. A format is a folder that registers one `Format`; nothing else needs to know it."""
+"""The registry of sale formats. A format is a folder that registers one `Format`; the rest of the site asks this list."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Protocol
 from uuid import UUID
 
 from django.http import HttpRequest
+from django.urls import reverse
 
 from accounts.services import Message
 from core.errors import NotFound
 from core.invariants import Check
 from core.money import Money
 from sales.models import Sale
+from sales.placing import Place
 from sales.terms import TermValue
 
 
 class Rules(Protocol):
-    """What the spine asks of a format. All but `frame_facts` and `terms` are parts of the spine's transaction.
+    """What the spine asks of a format. All but `terms`, `ends_at` and the frame's two are parts of the spine's transaction.
 
-    Steps are bounded (DSQL takes 3,000 rows a transaction) and safe to run again after a kill.
+    Steps are bounded (DSQL takes 3,000 rows a transaction), do at most `limit` rows, and are safe to run again after a kill.
     """
 
     def terms(self, sale: Sale) -> Mapping[str, TermValue]:
@@ -30,8 +34,11 @@ class Rules(Protocol):
     def publish(self, sale: Sale, now: dt.datetime) -> None:
         """Make the rows buyers contend on. Raises Invalid when the sale is not complete."""
 
+    def ends_at(self, sale: Sale) -> dt.datetime:
+        """When buying ends, as it stands now. The one place that knows."""
+
     def close(self, sale: Sale, now: dt.datetime) -> None:
-        """Let nobody buy any more. Must write the rows every purchase writes, so that the two conflict."""
+        """What the end means to the format's own rows. The gate lets nobody buy any more already."""
 
     def settle_step(self, sale: Sale, now: dt.datetime) -> dt.datetime | None:
         """Pay the next chunk. The time of the next step, or None when this one found nothing left to do."""
@@ -44,6 +51,21 @@ class Rules(Protocol):
 
     def frame_facts(self, sale_id: UUID) -> tuple[int, dict[str, Any]]:
         """The version of the format's rows and what viewers are shown of them, from one statement."""
+
+
+class BaseRules:
+    """Defaults of `Rules` for a format without an end of its own and without events. A forgotten step must not pass mypy."""
+
+    def ends_at(self, sale: Sale) -> dt.datetime:
+        return sale.closes_at
+
+    def close(self, sale: Sale, now: dt.datetime) -> None: ...
+
+    def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
+        raise AssertionError(event)  # a format that names events says what to tell of them
+
+    def frame_facts(self, sale_id: UUID) -> tuple[int, dict[str, Any]]:
+        return 0, {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +93,29 @@ class Presenter(Protocol):
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]: ...
 
-    def console_url(self, sale: Sale) -> str:
-        """The seller's page for this sale."""
+    def close_means(self, sale: Sale) -> str:
+        """What closing the running sale now would do, for the seller who is about to."""
+
+
+class BasePresenter:
+    """Defaults of `Presenter`: the spine's own templates, and nothing beside the sale."""
+
+    room_template = "sales/room.html"
+    card_template = "sales/_card.html"
+    totals_template = "sales/_totals.html"
+    orders_template = "sales/_newest.html"
+
+    def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
+        return {}
+
+    def proof(self, sale: Sale) -> dict[str, Any]:
+        return {"sums": self.sums([sale])[sale.id]}
+
+    def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]:
+        return {sale.id: Sums(0, None, Money(0, sale.currency)) for sale in sales}
+
+    def close_means(self, sale: Sale) -> str:
+        return "It cannot be opened again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +127,49 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """What a format is called on pages and in messages. Small letters; pages begin sentences with them by `capfirst`."""
+
+    noun: str
+    plural: str
+    things: str  # what fans make in it: orders, joins, bids
+    called_off: str  # a sentence: what calling a running one off means to those who are in
+    hint: str = ""  # a sentence for the seller's empty console: what making one takes
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
-    name: str  # as in Sale.format and in URLs
-    label: str
+    """All that the rest of the site may know of a format."""
+
+    name: str  # as in Sale.format
+    app: str  # its folder, and the namespace of its URLs
+    words: Words
     count: Count
     rules: Rules
     checks: Sequence[Check]
     presenter: Presenter
+    places: Sequence[Place] = ()  # its hot routes
+    mine: str = ""  # the URL name of a fan's list of what they have in these sales
+    _modules: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         assert self.checks, f"the format {self.name} has no checks"
+
+    def module(self, name: str) -> Any | None:
+        """A module of the format's folder that it may have or not ("urls", "api", "demo"), imported when it is asked for."""
+        if name not in self._modules:
+            path = f"{self.app}.{name}"
+            self._modules[name] = import_module(path) if find_spec(path) else None
+        return self._modules[name]
+
+    def url(self, page: str, *args: Any) -> str:
+        """A page of the format's own: `url("console", handle, sale.id)`."""
+        return reverse(f"{self.app}:{page}", args=args)
+
+    @property
+    def has_console(self) -> bool:
+        """Whether sellers have pages to make one."""
+        return self.module("urls") is not None
 
 
 _formats: dict[str, Format] = {}
@@ -111,4 +187,5 @@ def get_format(name: str) -> Format:
 
 
 def list_formats() -> list[Format]:
+    """Every format there is, in the order of INSTALLED_APPS."""
     return list(_formats.values())

@@ -16,7 +16,7 @@ from django.db import connection
 
 from live import store
 from sales import frames, proof, terms
-from sales.formats import Sums, get_format
+from sales.formats import Format, Sums, get_format
 from sales.models import RUNNING_STATES, Sale, SaleState
 from sales.services import common_terms
 
@@ -49,15 +49,12 @@ class Card:
     sale: Sale
     phase: Phase
     frame: Mapping[str, Any]
-    template: str
+    format: Format
 
 
 def cards(sales: Sequence[Sale], now: dt.datetime) -> list[Card]:
     newest = newest_frames([sale.id for sale in sales])
-    return [
-        Card(sale, phase_of(sale, now), newest[sale.id], get_format(sale.format).presenter.card_template)
-        for sale in sales
-    ]
+    return [Card(sale, phase_of(sale, now), newest[sale.id], get_format(sale.format)) for sale in sales]
 
 
 def newest_frames(sale_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
@@ -95,7 +92,12 @@ def console_rows(sales: Sequence[Sale], now: dt.datetime) -> list[ConsoleRow]:
     for format in {sale.format for sale in sales}:
         sums |= get_format(format).presenter.sums([sale for sale in sales if sale.format == format])
     return [
-        ConsoleRow(sale, phase_of(sale, now), sums[sale.id], get_format(sale.format).presenter.console_url(sale))
+        ConsoleRow(
+            sale,
+            phase_of(sale, now),
+            sums[sale.id],
+            get_format(sale.format).url("console", sale.seller.handle, sale.id),
+        )
         for sale in sales
     ]
 

@@ -13,7 +13,7 @@ from core.errors import NotFound, Refusal
 from core.http import user_id
 from sales import presenters, selectors, telling
 from sales import proof as proofs
-from sales.formats import get_format
+from sales.formats import get_format, list_formats
 from sales.models import Sale
 from sales.presenters import Phase
 from sellers import selectors as sellers
@@ -58,6 +58,7 @@ def render_room(request: HttpRequest, sale: Sale, *, refusal: Refusal | None = N
     format = get_format(sale.format)
     context = {
         "sale": sale,
+        "format": format,
         "phase": presenters.phase_of(sale, now),
         "frame": presenters.newest_frames([sale.id])[sale.id],
         "refusal": refusal,
@@ -114,6 +115,7 @@ def proof(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     presenter = get_format(sale.format).presenter
     context = {
         "sale": sale,
+        "format": get_format(sale.format),
         "proof": proofs.shared_proof(sale),
         "readings": proofs.shared_readings(sale),
         "is_one_database": not presenters.is_live(),
@@ -139,5 +141,6 @@ def console(request: HttpRequest, handle: str) -> HttpResponse:
         "shop": member.seller,
         "may_edit": member.role in MAY_EDIT_SALES,
         "rows": presenters.console_rows(sales, clock.now()),
+        "formats": [format for format in list_formats() if format.has_console],
     }
     return render(request, "sales/console.html", context)

@@ -47,7 +47,7 @@ class Echo:
             raise outcome
         return outcome
 
-    def answer(self, command: Any, outcome: Any) -> Answer:
+    def write(self, lane: Any, command: Any, outcome: Any) -> Answer:
         if command.get("break"):
             raise RuntimeError("broken on purpose")
         return 201, json.dumps(outcome).encode(), []

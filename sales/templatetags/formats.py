@@ -1,0 +1,32 @@
+"""What pages ask the registry of formats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import template
+from django.urls import reverse
+
+from sales.formats import Format, list_formats
+
+register = template.Library()
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A fan's list of what they have in the sales of one format."""
+
+    format: Format
+    url: str
+
+
+@register.simple_tag
+def mine_tabs() -> list[Tab]:
+    return [Tab(format, reverse(format.mine)) for format in list_formats() if format.mine]
+
+
+@register.simple_tag
+def format_url(format: Format, page: str, *args: Any) -> str:
+    """A page of the format's own: `{% format_url format "console" shop.handle sale.id %}`."""
+    return format.url(page, *args)
