@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-
 from django.db import OperationalError
 
 from core import due_work
