@@ -17,11 +17,11 @@ import psycopg
 import pytest
 import redis
 
-from core.embedded import env
-from core.embedded.errors import StartError
-from core.embedded.postgres import SOCKET_DIR_BYTES_MAX, Postgres, socket_dir_for
-from core.embedded.servers import Servers, locked, running_servers
-from core.embedded.valkey import Valkey
+from embedded import env
+from embedded.errors import StartError
+from embedded.postgres import SOCKET_DIR_BYTES_MAX, Postgres, socket_dir_for
+from embedded.servers import Servers, locked, running_servers
+from embedded.valkey import Valkey
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -277,7 +277,7 @@ def test_kill_9_of_run_takes_servers_and_command_down(data: Path) -> None:
 
 
 def run_beside_servers(data: Path, command: list[str]) -> subprocess.Popen[bytes]:
-    run = [sys.executable, "-m", "core.embedded", "run", "--fast", "--data", str(data), "--", *command]
+    run = [sys.executable, "-m", "embedded", "run", "--fast", "--data", str(data), "--", *command]
     return subprocess.Popen(run, cwd=ROOT)
 
 

@@ -140,7 +140,7 @@ def test_the_site_heals_refuses_a_twin_and_stops_on_ctrl_c(data: Path) -> None:
         assert "in use by another run" in refusal(data, "--port", str(free_port()))
         assert "is in use" in refusal(data.with_name("other"), "--port", str(port))
 
-        for victim in ("dropfront.server", "postgres -D", "valkey-server", "core.embedded.background"):
+        for victim in ("dropfront.server", "postgres -D", "valkey-server", "embedded.background"):
             killed = pid_of(data, victim)
             os.kill(killed, signal.SIGKILL)
             wait_until(lambda killed=killed, victim=victim: has_another(data, victim, killed))

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from core.embedded.valkey import free_port
+from embedded.valkey import free_port
 from tests.e2e.shop import CLEARED, ROOT, Shop, scratch_folder, wait_until
 
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from core.embedded.errors import StartError
-from core.embedded.service import Service
+from embedded.errors import StartError
+from embedded.service import Service
 
 WATCH_S = 0.1
 BACKOFF_FIRST_S = 0.5

@@ -8,11 +8,11 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from core.embedded import env
-from core.embedded.errors import StartError
-from core.embedded.postgres import Postgres
-from core.embedded.service import Service
-from core.embedded.valkey import Valkey
+from embedded import env
+from embedded.errors import StartError
+from embedded.postgres import Postgres
+from embedded.service import Service
+from embedded.valkey import Valkey
 
 
 class Servers:

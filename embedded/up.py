@@ -18,15 +18,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from core.embedded import env
-from core.embedded.errors import StartError
-from core.embedded.ports import is_loopback, reserved_port
-from core.embedded.relays import relays
-from core.embedded.servers import Servers, locked
-from core.embedded.service import Program, Service
-from core.embedded.supervisor import Supervisor
+from embedded import env
+from embedded.errors import StartError
+from embedded.ports import is_loopback, reserved_port
+from embedded.relays import relays
+from embedded.servers import Servers, locked
+from embedded.service import Program, Service
+from embedded.supervisor import Supervisor
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 DISK_FREE_BYTES_MIN = 300_000_000
 DISK_FULL_BYTES = 100_000_000
 READY_WITHIN_S = 60.0
@@ -240,7 +240,7 @@ class Site:
 
 
 class Background(Service):
-    """Migrations, demo, worker and beat; see `core/embedded/background.py`, which imports too much to be imported here."""
+    """Migrations, demo, worker and beat; see `embedded/background.py`, which imports too much to be imported here."""
 
     def __init__(self, data: Path) -> None:
         super().__init__("background", data / "logs")
@@ -248,7 +248,7 @@ class Background(Service):
         self.state = data / "background.state"
 
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "core.embedded.background", str(self.data)]
+        return [sys.executable, "-m", "embedded.background", str(self.data)]
 
     def prepare(self) -> None:
         self.state.unlink(missing_ok=True)

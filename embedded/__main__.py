@@ -1,4 +1,4 @@
-"""`python -m core.embedded run --data DIR [--fast] -- CMD…`: run CMD beside its own PostgreSQL and Valkey.
+"""`python -m embedded run --data DIR [--fast] -- CMD…`: run CMD beside its own PostgreSQL and Valkey.
 
 DATABASE_URL, REDIS_URL and SECRET_KEY are set for CMD; a server that such a variable names already is not started.
 Exits with CMD's code. Any number of runs may go on at once, each in a DIR of its own.
@@ -14,13 +14,13 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from core.embedded.errors import StartError
-from core.embedded.servers import running_servers
-from core.embedded.service import launched
+from embedded.errors import StartError
+from embedded.servers import running_servers
+from embedded.service import launched
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m core.embedded", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m embedded", description=__doc__)
     run = parser.add_subparsers(dest="action", required=True).add_parser("run", help="run a command beside servers")
     run.add_argument("--data", type=Path, required=True, metavar="DIR", help="data folder, made if missing")
     run.add_argument("--fast", action="store_true", help="synchronous_commit=off, for tests")

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from core.embedded.errors import StartError
+from embedded.errors import StartError
 
 LAUNCH = Path(__file__).with_name("launch.py")
 LOG_BYTES_MAX = 5_000_000

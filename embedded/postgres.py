@@ -21,8 +21,8 @@ from urllib.parse import quote
 
 import psycopg
 
-from core.embedded.errors import StartError
-from core.embedded.service import Service, launched, likely_cause
+from embedded.errors import StartError
+from embedded.service import Service, launched, likely_cause
 
 MAJOR = "18"
 PORT = 5432  # only a part of the socket's name
