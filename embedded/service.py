@@ -117,6 +117,11 @@ class Service:
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    def has_failed(self) -> bool:
+        """Whether it ended by itself rather than by a signal."""
+        code = None if self.process is None else self.process.poll()
+        return code is not None and code >= 0
+
     def ask_to_stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(self.stop_signal)
