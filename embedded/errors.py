@@ -1,5 +1,11 @@
-"""The one error of this package that a person is meant to read."""
+"""What this package tells a person, or a shell."""
+
+INTERRUPTED_EXIT = 130  # as a shell has it for Ctrl-C
 
 
 class StartError(Exception):
     """Something outside our code keeps us from starting. `str()` is one clean sentence for the terminal."""
+
+
+class InUse(StartError):
+    """Another run holds the data folder."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from embedded import env
-from embedded.errors import StartError
+from embedded.errors import INTERRUPTED_EXIT, StartError
 from embedded.ports import is_loopback, reserved_port
 from embedded.relays import relays
 from embedded.servers import Servers, locked
@@ -31,7 +31,6 @@ DISK_FREE_BYTES_MIN = 300_000_000
 DISK_FULL_BYTES = 100_000_000
 READY_WITHIN_S = 120.0
 PREPARED_WITHIN_S = 300.0  # the demo plays whole sales
-INTERRUPTED_EXIT = 130  # as a shell has it for Ctrl-C
 NOT_OUR_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 ADDRESSES = ("DATABASE_URL", "DATABASE_ENDPOINTS", "DSQL_ENDPOINTS", "REDIS_URL", "SECRET_KEY", "ALLOWED_HOSTS")
 
