@@ -9,8 +9,8 @@ from pathlib import Path
 
 from embedded import env
 from embedded.command import run_command
-from embedded.postgres import find_binaries
 from embedded.errors import InUse
+from embedded.postgres import find_binaries
 from embedded.servers import running_servers
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,4 +37,5 @@ def manage(data: Path, arguments: Sequence[str]) -> int:
 def surroundings(addresses: Mapping[str, str]) -> dict[str, str]:
     """The command's environment: what a person has set wins. `dbshell` finds our psql where there is no other."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(find_binaries())])
-    return {**addresses, **os.environ, "PATH": path}
+    unset = {name: value for name, value in addresses.items() if not os.environ.get(name)}
+    return {**os.environ, **unset, "PATH": path}
