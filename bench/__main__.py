@@ -10,7 +10,7 @@ from typing import Any
 
 from bench import drop, drop_report, rally, rally_report, strict
 from bench.servers import ROOT
-from core.embedded.errors import StartError
+from embedded.errors import StartError
 
 
 def main() -> int:

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.embedded.errors import StartError
-from core.embedded.servers import Servers, running_servers
-from core.embedded.service import Program
-from core.embedded.valkey import free_port
+from embedded.errors import StartError
+from embedded.servers import Servers, running_servers
+from embedded.service import Program
+from embedded.valkey import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_WITHIN_S = 60.0

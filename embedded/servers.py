@@ -8,11 +8,11 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from core.embedded import env
-from core.embedded.errors import StartError
-from core.embedded.postgres import Postgres
-from core.embedded.service import Service
-from core.embedded.valkey import Valkey
+from embedded import env
+from embedded.errors import InUse
+from embedded.postgres import Postgres
+from embedded.service import Service
+from embedded.valkey import Valkey
 
 
 class Servers:
@@ -45,7 +45,7 @@ class Servers:
 
 @contextlib.contextmanager
 def running_servers(data: Path, *, fast: bool = False) -> Iterator[Servers]:
-    """Servers in `data` (made if missing) for as long as the block runs. Raises StartError.
+    """Servers in `data` (made if missing) for as long as the block runs. Raises StartError, InUse among them.
 
     Start it from the main thread: on Linux the servers end with the thread that started them.
     """
@@ -72,7 +72,7 @@ def locked(data: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
-            raise StartError(f"{data} is in use by another run (process {holder}); stop that one first.") from None
+            raise InUse(f"{data} is in use by another run (process {holder}); stop that one first.") from None
         file.seek(0)
         file.truncate()
         file.write(str(os.getpid()))

@@ -11,10 +11,10 @@ import socket
 import sys
 from pathlib import Path
 
-from core.embedded.errors import StartError
-from core.embedded.postgres import PORT, Postgres
-from core.embedded.service import Service
-from core.embedded.valkey import PORT_TRIES_MAX, free_port
+from embedded.errors import StartError
+from embedded.postgres import PORT, Postgres
+from embedded.service import Service
+from embedded.valkey import PORT_TRIES_MAX, free_port
 
 NAMES = "abcdefgh"
 

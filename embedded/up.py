@@ -18,20 +18,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from core.embedded import env
-from core.embedded.errors import StartError
-from core.embedded.ports import is_loopback, reserved_port
-from core.embedded.relays import relays
-from core.embedded.servers import Servers, locked
-from core.embedded.service import Program, Service
-from core.embedded.supervisor import Supervisor
+from embedded import env
+from embedded.errors import INTERRUPTED_EXIT, StartError
+from embedded.ports import is_loopback, reserved_port
+from embedded.relays import relays
+from embedded.servers import Servers, locked
+from embedded.service import Program, Service
+from embedded.supervisor import Supervisor
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 DISK_FREE_BYTES_MIN = 300_000_000
 DISK_FULL_BYTES = 100_000_000
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 120.0
 PREPARED_WITHIN_S = 300.0  # the demo plays whole sales
-INTERRUPTED_EXIT = 130  # as a shell has it for Ctrl-C
 NOT_OUR_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 ADDRESSES = ("DATABASE_URL", "DATABASE_ENDPOINTS", "DSQL_ENDPOINTS", "REDIS_URL", "SECRET_KEY", "ALLOWED_HOSTS")
 
@@ -170,11 +169,11 @@ class Site:
     def wait_until(self, condition: Callable[[], bool], within_s: float, complaint: str) -> None:
         deadline = time.monotonic() + within_s
         while not condition():
-            self.supervisor.require_running()
+            self.supervisor.keep_starting()
             if time.monotonic() > deadline:
                 raise StartError(f"After {within_s:.0f} s {complaint}; the logs are in {self.data / 'logs'}.")
             time.sleep(0.05)
-        self.supervisor.require_running()
+        self.supervisor.keep_starting()
 
     def web_command(self, slot: int) -> list[str]:
         address = ["--host", self.options.host, "--port", str(self.options.port)]
@@ -240,7 +239,7 @@ class Site:
 
 
 class Background(Service):
-    """Migrations, demo, worker and beat; see `core/embedded/background.py`, which imports too much to be imported here."""
+    """Migrations, demo, worker and beat; see `embedded/background.py`, which imports too much to be imported here."""
 
     def __init__(self, data: Path) -> None:
         super().__init__("background", data / "logs")
@@ -248,7 +247,7 @@ class Background(Service):
         self.state = data / "background.state"
 
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "core.embedded.background", str(self.data)]
+        return [sys.executable, "-m", "embedded.background", str(self.data)]
 
     def prepare(self) -> None:
         self.state.unlink(missing_ok=True)

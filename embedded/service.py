@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from core.embedded.errors import StartError
+from embedded.errors import StartError
 
 LAUNCH = Path(__file__).with_name("launch.py")
 LOG_BYTES_MAX = 5_000_000
@@ -116,6 +116,11 @@ class Service:
 
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
+
+    def has_failed(self) -> bool:
+        """Whether it ended by itself rather than by a signal."""
+        code = None if self.process is None else self.process.poll()
+        return code is not None and code >= 0
 
     def ask_to_stop(self) -> None:
         if self.process is not None and self.process.poll() is None:

@@ -7,7 +7,7 @@ import errno
 import socket
 from collections.abc import Iterator
 
-from core.embedded.errors import StartError
+from embedded.errors import StartError
 
 LOOPBACKS = ("127.0.0.1", "::1")
 

@@ -12,15 +12,17 @@ DATA_DIR_NAME = ".data"
 
 def load(root: Path | str) -> None:
     """Set the variables of `root/.data/env` that are not set yet. Without that file, nothing happens."""
-    path = Path(root) / DATA_DIR_NAME / "env"
+    for name, value in read(Path(root) / DATA_DIR_NAME).items():
+        os.environ.setdefault(name, value)
+
+
+def read(data: Path) -> dict[str, str]:
+    """The addresses of the servers that run in `data`, or none."""
     try:
-        lines = path.read_text().splitlines()
+        lines = (data / "env").read_text().splitlines()
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return  # no `bin/up` here, or another user's
-    for line in lines:
-        name, separator, value = line.partition("=")
-        if separator:
-            os.environ.setdefault(name, value)
+        return {}  # nothing runs here, or another user's
+    return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
 def write(data: Path, values: Mapping[str, str]) -> None:

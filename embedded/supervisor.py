@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from core.embedded.errors import StartError
-from core.embedded.service import Service
+from embedded.errors import StartError
+from embedded.service import Service
 
 WATCH_S = 0.1
 BACKOFF_FIRST_S = 0.5
@@ -58,14 +58,17 @@ class Supervisor:
             service.wait_ready()
             service.after_ready()
 
-    def require_running(self) -> None:
-        """Raises StartError if a service has ended: while the site starts, that is a failure and not a restart."""
-        for watched in self.watched():
-            service = watched.service
-            if not service.is_running():
-                raise StartError(service.ended_while_starting())
-
     # Watching
+
+    def keep_starting(self) -> None:
+        """One round of `watch` while the site starts. Raises StartError if a service has ended by itself.
+
+        That is a failure to be told: it would happen again. One that was killed has nothing to tell, and is started again.
+        """
+        for watched in self.watched():
+            if watched.service.has_failed():
+                raise StartError(watched.service.ended_while_starting())
+            watched.keep_running(self.say)
 
     def watch(self) -> None:
         """Start again whatever ends, first stage first. Ends by KeyboardInterrupt, when a signal asks us to stop."""

@@ -21,8 +21,9 @@ from urllib.parse import quote
 
 import psycopg
 
-from core.embedded.errors import StartError
-from core.embedded.service import Service, launched, likely_cause
+from embedded.errors import StartError
+from embedded.orphans import kill_holders, lock_is_free
+from embedded.service import Service, launched, likely_cause
 
 MAJOR = "18"
 PORT = 5432  # only a part of the socket's name
@@ -32,6 +33,7 @@ DATABASE = "dropfront"
 SOCKET_DIR_BYTES_MAX = 80
 CONNECTIONS_MAX = 200
 LOCK_WAIT_S = 20.0
+ORPHANS_WAIT_S = 1.0  # those of a postmaster that is known to be dead have nothing left to write
 
 REQUIRED_SETTINGS = {
     "fsync": "on",
@@ -61,6 +63,7 @@ class Postgres(Service):
         self.data = data
         self.fast = fast
         self.cluster = data / "postgres"
+        self.lock = data / "postgres.lock"
         self.socket_dir = socket_dir_for(data)
         self.binaries = find_binaries()
         self.identity = choose_identity(data, self.binaries)
@@ -77,8 +80,7 @@ class Postgres(Service):
         return [str(self.binaries / "postgres"), "-D", str(self.cluster)]
 
     def launch_options(self) -> dict[str, Any]:
-        lock = {"lock": str(self.data / "postgres.lock"), "lock_wait_s": LOCK_WAIT_S}
-        return {**self.identity, **lock}
+        return {**self.identity, "lock": str(self.lock), "lock_wait_s": LOCK_WAIT_S}
 
     def prepare(self) -> None:
         make_private_dir(self.socket_dir, self.identity)
@@ -159,7 +161,7 @@ lc_messages = 'C'
 
     def stop_orphan(self) -> None:
         """Where the kernel does not end a server whose supervisor was killed, end it now. The lock shows it lives."""
-        if lock_is_free(self.data / "postgres.lock"):
+        if lock_is_free(self.lock):
             return
         pid = self.pid_in_file()
         if pid is not None:
@@ -175,21 +177,28 @@ lc_messages = 'C'
             return None
 
     def await_old_processes(self) -> None:
-        """Wait for the last processes of a killed server, then remove its pid file.
+        """Wait for the last processes of a killed server, end those that stay, then remove its pid file.
 
         PostgreSQL would trust the pid in that file, which by now may belong to some other process of this user.
         """
-        waited = subprocess.run(
-            launched(["true"], **self.launch_options()), capture_output=True, text=True, check=False
-        )
-        if waited.returncode != 0:
-            raise StartError(f"PostgreSQL cannot start: {likely_cause(waited.stderr)}.")
+        is_ours = self.process is not None  # a server that we started and that died; else it may still be shutting down
+        if self.await_lock(ORPHANS_WAIT_S if is_ours else LOCK_WAIT_S) is not None:
+            kill_holders(self.lock)
+            complaint = self.await_lock(LOCK_WAIT_S)
+            if complaint is not None:
+                raise StartError(f"PostgreSQL cannot start: {complaint}.")
         for stale in (
             self.cluster / "postmaster.pid",
             self.socket_dir / f".s.PGSQL.{PORT}",
             self.socket_dir / f".s.PGSQL.{PORT}.lock",
         ):
             stale.unlink(missing_ok=True)
+
+    def await_lock(self, within_s: float) -> str | None:
+        """None once nobody holds the lock, else why not."""
+        options = {**self.launch_options(), "lock_wait_s": within_s}
+        waited = subprocess.run(launched(["true"], **options), capture_output=True, text=True, check=False)
+        return None if waited.returncode == 0 else likely_cause(waited.stderr)
 
     def is_ready(self) -> bool:
         if not (self.socket_dir / f".s.PGSQL.{PORT}").exists():
@@ -302,8 +311,3 @@ def adopt(folder: Path, identity: dict[str, Any]) -> None:
 def adopt_one(path: Path, identity: dict[str, Any]) -> None:
     if os.geteuid() == 0:
         os.chown(path, identity.get("uid", 0), identity.get("gid", 0))
-
-
-def lock_is_free(path: Path) -> bool:
-    done = subprocess.run(launched(["true"], lock=str(path), lock_wait_s=0), capture_output=True, check=False)
-    return done.returncode == 0

@@ -14,8 +14,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from core.embedded.errors import StartError
-from core.embedded.service import Service
+from embedded.errors import StartError
+from embedded.service import Service
 
 LOCK_WAIT_S = 20.0
 PORT_TRIES_MAX = 5

@@ -1,4 +1,4 @@
-"""`python -m core.embedded.background DATA`: all of a small machine's background work in one process.
+"""`python -m embedded.background DATA`: all of a small machine's background work in one process.
 
 Migrations, demo sales, then Celery's worker with beat in a thread of it. One process instead of four, because each would
 spend two seconds and 100 MB on importing the same code. Production runs worker and beat apart; see compose.yaml.
