@@ -76,9 +76,7 @@ def _refuse_key(connection: Any, sql: str) -> Refusal | None:
     # The server describes a column of a domain by what the domain is made of.
     result = connection.run_unjudged(sql).pgresult
     # A varchar's declared size is its modifier without the 4 bytes of a header.
-    types = [
-        (_type_name(connection, result.ftype(n)), max(result.fmod(n) - 4, 0)) for n in range(result.nfields)
-    ]
+    types = [(_type_name(connection, result.ftype(n)), max(result.fmod(n) - 4, 0)) for n in range(result.nfields)]
     return tables.refuse_key(types)
 
 

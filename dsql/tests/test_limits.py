@@ -120,7 +120,9 @@ def test_the_types_that_cannot_be_in_an_index(raw: Any, key: str, refused: str |
 
 
 @pytest.mark.parametrize("type_name", ["json", "jsonb", "bytea", "interval", "timetz", "l_domain"])
-@pytest.mark.parametrize("key", ["k {} PRIMARY KEY", "k {} UNIQUE", "id int, k {}, UNIQUE (id, k)", "k {}, PRIMARY KEY (k)"])
+@pytest.mark.parametrize(
+    "key", ["k {} PRIMARY KEY", "k {} UNIQUE", "id int, k {}, UNIQUE (id, k)", "k {}, PRIMARY KEY (k)"]
+)
 def test_the_types_that_cannot_be_in_a_key_of_a_new_table(raw: Any, type_name: str, key: str) -> None:
     raw.execute("CREATE DOMAIN l_domain AS bytea NOT NULL")
     displayed = {"timetz": "time with time zone", "l_domain": "bytea"}.get(type_name, type_name)

@@ -55,7 +55,11 @@ def test_a_transaction_may_be_one_text(raw: Any) -> None:
         "CREATE INDEX",
         "COMMIT",
     ]
-    assert tags(raw, "BEGIN; INSERT INTO x_t VALUES (%s, %s); ROLLBACK", [3, "c"]) == ["BEGIN", "INSERT 0 1", "ROLLBACK"]
+    assert tags(raw, "BEGIN; INSERT INTO x_t VALUES (%s, %s); ROLLBACK", [3, "c"]) == [
+        "BEGIN",
+        "INSERT 0 1",
+        "ROLLBACK",
+    ]
     assert raw.execute("SELECT id FROM x_t ORDER BY id").fetchall() == [(1,), (2,)]
     assert raw.execute("SELECT count(*) FROM pg_index WHERE indexrelid = 'x_i'::regclass").fetchall() == [(1,)]
 

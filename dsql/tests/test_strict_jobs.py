@@ -101,7 +101,9 @@ def test_a_build_that_fails_inside_a_block(raw: Any, end: str, leaves: bool | No
     raw.execute(end)
 
     assert is_valid(raw) is leaves
-    assert job(raw, job_id) == (None if leaves is None else ("failed", "found duplicate key(s) while validating index uniqueness"))
+    assert job(raw, job_id) == (
+        None if leaves is None else ("failed", "found duplicate key(s) while validating index uniqueness")
+    )
 
 
 def test_an_expression_that_fails_on_a_row_fails_the_job(raw: Any) -> None:
@@ -183,7 +185,10 @@ def test_a_slow_unique_build_over_duplicates_fails_in_the_end(slow: Any) -> None
 
     assert (job(slow, job_id), is_valid(slow)) == (("submitted", ""), False)
     slow.execute("CALL sys.wait_for_job(%s)", [job_id])
-    assert (job(slow, job_id), is_valid(slow)) == (("failed", "found duplicate key(s) while validating index uniqueness"), False)
+    assert (job(slow, job_id), is_valid(slow)) == (
+        ("failed", "found duplicate key(s) while validating index uniqueness"),
+        False,
+    )
 
 
 def test_dropping_an_index_cancels_its_build(slow: Any) -> None:
