@@ -11,10 +11,11 @@ from typing import Any
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.db import IntegrityError, InternalError
+from django.db import IntegrityError, InternalError, NotSupportedError
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base as postgresql
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
+from django.db.transaction import TransactionManagementError
 from psycopg.pq import TransactionStatus
 
 from dsql import faults, pools
@@ -30,7 +31,7 @@ from dsql.orphans import find_orphans
 from dsql.schema import DatabaseSchemaEditor
 from dsql.strict.cursor import StrictCursor, StrictServerBindingCursor
 from dsql.strict.session import CONFLICT_PLACES
-from dsql.transactions import CommitState, is_unavailable
+from dsql.transactions import WITHOUT_SAVEPOINTS, CommitState, is_unavailable
 from dsql.types import DATA_TYPE_CHECKS, DATA_TYPE_SUFFIXES, DATA_TYPES
 
 # What the backend itself reads from OPTIONS; the rest goes to the driver.
@@ -209,6 +210,27 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         if isinstance(connection, StrictDialedConnection):
             connection.session.configure(self.settings_dict["OPTIONS"])
 
+    # -- savepoints, which DSQL does not have
+
+    def savepoint_rollback(self, sid: Any) -> None:
+        """Raises NotSupportedError in a transaction, which is then rolled back as a whole.
+
+        Django does nothing where there are no savepoints, and the rows that were to be taken back would be committed.
+        """
+        if self.get_autocommit():
+            return  # outside a transaction nobody has them
+        self.needs_rollback = self.in_atomic_block
+        raise NotSupportedError(
+            "DSQL has no savepoints, so a part of a transaction cannot be rolled back; all of it will be. Ask before "
+            "you write, or give the part a transaction of its own."
+        )
+
+    def validate_no_broken_transaction(self) -> None:
+        try:
+            super().validate_no_broken_transaction()
+        except TransactionManagementError as error:
+            raise TransactionManagementError(f"{error} {WITHOUT_SAVEPOINTS}") from error.__cause__
+
     # -- committing
 
     def begin_attempt(self) -> None:
@@ -222,7 +244,7 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         faults.at_commit(self)
         if self.connection.info.transaction_status is TransactionStatus.INERROR:
             # The server would answer COMMIT with a quiet ROLLBACK, and the caller would think its rows are safe.
-            raise InternalError("A statement of this transaction failed, so it cannot be committed.")
+            raise InternalError(f"A statement of this transaction failed, so it cannot be committed. {WITHOUT_SAVEPOINTS}")
         self.commit_state = CommitState.SENT
         try:
             faults.instead_of_commit(self)
