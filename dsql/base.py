@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, InternalError, NotSupportedError
 from django.db.backends.base.base import NO_DB_ALIAS
@@ -26,6 +28,7 @@ from dsql.dialing import DialedConnection, StrictDialedConnection
 from dsql.endpoints import Route, read_endpoints, route_to
 from dsql.features import DatabaseFeatures
 from dsql.introspection import DatabaseIntrospection
+from dsql.loading import load_in_zone, utc_adapters, zone_of
 from dsql.operations import DatabaseOperations
 from dsql.orphans import find_orphans
 from dsql.schema import DatabaseSchemaEditor
@@ -106,6 +109,8 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         params = super().get_connection_params()
         for name in OWN_OPTIONS:
             params.pop(name, None)
+        if self.timezone is dt.UTC:
+            params["context"] = utc_adapters(settings.USE_TZ)
         params["route"] = self.route
         params["statement_deadline_s"] = options.get("statement_deadline_s", STATEMENT_DEADLINE_S)
         if self.is_live:
@@ -130,6 +135,15 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         connection = self._connection_class.connect(**conn_params)
         self._limit(connection)
         return connection
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        """A new cursor; only the zone of its times is the wrapper's affair. A cursor with a name is the server's."""
+        if name:
+            raise NotSupportedError("DSQL has no server-side cursors.")
+        cursor = self.connection.cursor()
+        if self.timezone != zone_of(self.connection):
+            load_in_zone(cursor, self.timezone)
+        return cursor
 
     @property
     def pool(self) -> Any:
@@ -244,7 +258,9 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         faults.at_commit(self)
         if self.connection.info.transaction_status is TransactionStatus.INERROR:
             # The server would answer COMMIT with a quiet ROLLBACK, and the caller would think its rows are safe.
-            raise InternalError(f"A statement of this transaction failed, so it cannot be committed. {WITHOUT_SAVEPOINTS}")
+            raise InternalError(
+                f"A statement of this transaction failed, so it cannot be committed. {WITHOUT_SAVEPOINTS}"
+            )
         self.commit_state = CommitState.SENT
         try:
             faults.instead_of_commit(self)

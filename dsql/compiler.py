@@ -1,7 +1,7 @@
 """Compilers of this backend: Django's own for PostgreSQL, but for inserts that ignore conflicts."""
 
 # The stubs leave out the private half of Django's compilers.
-# mypy: disable-error-code="attr-defined, misc, assignment"
+# mypy: disable-error-code="attr-defined, assignment, misc, override"
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SQLInsertCompiler(PostgreSQLInsertCompiler):
 
     def _without_conflicts(self) -> list[Any]:
         query = self.query
-        keys = unique_keys(query.model, query.fields, self.connection)
+        keys = unique_keys(query.model, list(query.fields), self.connection)
         needed = list(dict.fromkeys(field for key in keys for field in key.fields))
         columns = {field: [self._value(field, row) for row in query.objs] for field in needed}
         kept = rows_without_conflict(self.connection, query.get_meta().db_table, keys, columns)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import AutoField, CompositePrimaryKey, F, Field, UniqueConstraint
+from django.db.models import AutoField, CompositePrimaryKey, F, UniqueConstraint
 from django.db.models.expressions import OrderBy
 from django.db.models.sql import Query
 
@@ -172,7 +172,7 @@ def _names_in(model: Any, expression: Any) -> set[str]:
     return {reference[0] for reference in model._get_expr_references(expression)}
 
 
-def _fields_named(model: Any, name: str) -> tuple[Field[Any, Any], ...]:
+def _fields_named(model: Any, name: str) -> tuple[Any, ...]:
     key = model._meta.pk
     if name == "pk":
         return tuple(key.fields) if isinstance(key, CompositePrimaryKey) else (key,)

@@ -54,7 +54,9 @@ RUNNING_JOBS_SQL = """
     SELECT job_id FROM sys.jobs
     WHERE split_part(object_name, '.', -1) = %s AND status NOT IN ('completed', 'failed', 'cancelled')
 """
-VALIDATE_AT_ONCE = re.compile(r"^\s*ALTER\s+TABLE\s+(?!ASYNC\b)(.+\s+VALIDATE\s+CONSTRAINT\s)", re.IGNORECASE | re.DOTALL)
+VALIDATE_AT_ONCE = re.compile(
+    r"^\s*ALTER\s+TABLE\s+(?!ASYNC\b)(.+\s+VALIDATE\s+CONSTRAINT\s)", re.IGNORECASE | re.DOTALL
+)
 NOT_VALID = " NOT VALID"
 ASYNC_PREFIXES = ("CREATE INDEX ASYNC", "CREATE UNIQUE INDEX ASYNC", "ALTER TABLE ASYNC")
 

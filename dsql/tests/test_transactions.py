@@ -7,7 +7,15 @@ from typing import Any
 import psycopg
 import pytest
 from django.apps.registry import Apps
-from django.db import IntegrityError, InternalError, NotSupportedError, OperationalError, connection, models, transaction
+from django.db import (
+    IntegrityError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    connection,
+    models,
+    transaction,
+)
 from django.db.models import F
 from psycopg_pool import PoolTimeout
 
@@ -375,7 +383,7 @@ def test_a_refused_rollback_to_a_savepoint_that_is_swallowed_ends_the_transactio
         with suppress(transaction.TransactionManagementError):
             Counter.objects.count()
 
-    with pytest.raises(InternalError, match="cannot be committed. DSQL has no savepoints"):
+    with pytest.raises(InternalError, match=r"cannot be committed\. DSQL has no savepoints"):
         run_transaction(body)
     transaction.atomic(body)()
     assert Counter.objects.count() == 0
@@ -400,6 +408,8 @@ def test_an_error_swallowed_in_a_nested_block_is_explained_by_the_next_statement
             add("a")
         add("b")
 
-    with pytest.raises(transaction.TransactionManagementError, match="DSQL has no savepoints: an error inside a nested"):
+    with pytest.raises(
+        transaction.TransactionManagementError, match="DSQL has no savepoints: an error inside a nested"
+    ):
         go_on_after_an_error()
     assert Counter.objects.count() == 1
