@@ -89,3 +89,20 @@ def test_other_texts_with_transactions_in_them_are_not_judged(raw: Any, sql: str
 def test_a_text_cannot_be_split_where_each_statement_takes_the_parameters(raw: Any) -> None:
     with pytest.raises(psycopg.errors.FeatureNotSupported, match="not judged"):
         raw.cursor().executemany("BEGIN; INSERT INTO x_t VALUES (%s)", [[2], [3]])
+
+
+def test_a_transaction_of_the_driver_within_another_is_refused_as_the_savepoint_it_is(raw: Any) -> None:
+    def nested() -> None:
+        with raw.transaction():
+            raw.execute("INSERT INTO x_t VALUES (2)")
+            with raw.transaction():
+                raw.execute("INSERT INTO x_t VALUES (3)")
+
+    def named() -> None:
+        with raw.transaction("a_name"):
+            raw.execute("INSERT INTO x_t VALUES (4)")
+
+    for run in (nested, named):
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match="unsupported transaction statement: SAVEPOINT"):
+            run()
+    assert raw.execute("SELECT id FROM x_t").fetchall() == [(1,)]
