@@ -9,7 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import cluster, cluster_report, drop, drop_report, profiles, rally, rally_report, strict
+from bench import (
+    cluster,
+    cluster_report,
+    drop,
+    drop_report,
+    ledger,
+    ledger_report,
+    profiles,
+    rally,
+    rally_report,
+    strict,
+)
 from bench.servers import ROOT
 from core.embedded.errors import StartError
 
@@ -96,7 +107,13 @@ def run_rally(options: argparse.Namespace) -> Report:
     return report, not findings.problems
 
 
-# Strict mode
+# The rest
+
+
+def run_ledger(options: argparse.Namespace) -> Report:
+    findings = ledger.run(rounds=options.rounds, data=options.data)
+    report = ledger_report.as_json(findings) if options.json else ledger_report.as_text(findings)
+    return report, not findings.problems
 
 
 def run_strict(options: argparse.Namespace) -> Report:
@@ -107,6 +124,7 @@ def run_strict(options: argparse.Namespace) -> Report:
 COMMANDS = {
     "drop": Command("a stampede on a drop: about six minutes", 3, run_drop, drop_options),
     "rally": Command("a stampede on a rally, and settling it: about ten minutes", 3, run_rally, rally_options),
+    "ledger": Command("transfers a second, beside django-hordak: about three minutes", 3, run_ledger),
     "strict": Command("what strict mode adds to a statement: about a minute", 5, run_strict),
 }
 

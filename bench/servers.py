@@ -71,7 +71,7 @@ class Stack:
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
-    def in_django(self, module: str, *arguments: int | str) -> Any:
+    def in_django(self, module: str, *arguments: float | str) -> Any:
         """What `main` of that module of the benchmark gives, in a process of its own. Raises StartError when it fails."""
         return self.run_part(module, "-m", "bench.in_django", module, *map(json.dumps, arguments))
 
