@@ -15,9 +15,9 @@ from bench.drop import FORMAT, UNLIMITED
 from bench.load import Client
 from bench.servers import Stack, scratch_stack
 from bench.stampede import Measured, say
-from core.embedded.postgres import DATABASE, PORT, USER
 from dsql.distance import Distance
 from dsql.relay import Relay
+from embedded.postgres import DATABASE, PORT, USER
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 from bench.floors import copy_tables
 from bench.load import Client, Load, request
 from bench.servers import Stack
-from core.embedded.errors import StartError
+from embedded.errors import StartError
 
 SCHEMA = "recipe"
 ORDERS = f"{SCHEMA}.orders"

@@ -6,7 +6,6 @@ import datetime as dt
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -17,29 +16,9 @@ from django.db import connection
 from live import store
 from sales import frames, proof, terms
 from sales.formats import Format, Sums, get_format
-from sales.models import RUNNING_STATES, Sale, SaleState
+from sales.models import Sale
+from sales.phases import Phase, ends_at, phase_of
 from sales.services import common_terms
-
-
-class Phase(StrEnum):
-    """Where a sale stands for the one who looks. By the clock, as its rules decide: a late scheduler changes nothing."""
-
-    DRAFT = "draft"
-    UPCOMING = "upcoming"
-    OPEN = "open"
-    ENDED = "ended"
-    SETTLED = "settled"
-    CANCELLED = "cancelled"
-
-
-def phase_of(sale: Sale, now: dt.datetime) -> Phase:
-    """The page's script works the same out from a frame (`static/js/phase.js`)."""
-    if sale.state in RUNNING_STATES:
-        if now < sale.opens_at:
-            return Phase.UPCOMING
-        return Phase.OPEN if now < sale.closes_at else Phase.ENDED
-    named = {SaleState.DRAFT: Phase.DRAFT, SaleState.SETTLED: Phase.SETTLED, SaleState.CANCELLED: Phase.CANCELLED}
-    return named.get(SaleState(sale.state), Phase.ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +27,19 @@ class Card:
 
     sale: Sale
     phase: Phase
+    ends_at: dt.datetime
     frame: Mapping[str, Any]
     format: Format
 
 
 def cards(sales: Sequence[Sale], now: dt.datetime) -> list[Card]:
     newest = newest_frames([sale.id for sale in sales])
-    return [Card(sale, phase_of(sale, now), newest[sale.id], get_format(sale.format)) for sale in sales]
+    return [_card(sale, newest[sale.id], now) for sale in sales]
+
+
+def _card(sale: Sale, frame: Mapping[str, Any], now: dt.datetime) -> Card:
+    phase = phase_of(sale, now, frame.get("units_left"))
+    return Card(sale, phase, ends_at(sale), frame, get_format(sale.format))
 
 
 def newest_frames(sale_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:

@@ -6,21 +6,26 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from core import clock, rate_limit
 from core.errors import NotFound, Refusal
 from core.http import user_id
+from core.money import EXPONENTS
 from sales import presenters, selectors, telling
 from sales import proof as proofs
 from sales.formats import get_format, list_formats
 from sales.models import Sale
-from sales.presenters import Phase
+from sales.phases import Phase, standing
 from sellers import selectors as sellers
 from sellers.models import MAY_EDIT_SALES, Seller
 
 # For a view behind a login: what a button sends may be met by the login page first, from which the browser comes back by GET.
 with_way_back = require_http_methods(["GET", "POST"])
+
+# What stands on the first shelf.
+ON_SALE = (Phase.OPEN, Phase.SOLD_OUT, Phase.FROZEN)
 
 
 @require_safe
@@ -41,7 +46,7 @@ def _shelves(shop: Seller | None = None) -> dict[str, list[presenters.Card]]:
     running = presenters.cards(selectors.list_running_sales(seller_id=seller_id), now)
     past = presenters.cards(selectors.list_past_sales(limit=12, seller_id=seller_id), now)
     return {
-        "open": sorted((card for card in running if card.phase == Phase.OPEN), key=lambda card: card.sale.closes_at),
+        "open": sorted((card for card in running if card.phase in ON_SALE), key=lambda card: card.ends_at),
         "upcoming": [card for card in running if card.phase == Phase.UPCOMING],
         "past": [card for card in running if card.phase == Phase.ENDED] + past,
     }
@@ -55,18 +60,20 @@ def room(request: HttpRequest, sale_id: UUID) -> HttpResponse:
 def render_room(request: HttpRequest, sale: Sale, *, refusal: Refusal | None = None, **more: Any) -> HttpResponse:
     """The room of the sale's format, with what was refused just now, if anything."""
     now = clock.now()
-    format = get_format(sale.format)
+    presenter = get_format(sale.format).presenter
+    frame = presenters.newest_frames([sale.id])[sale.id]
     context = {
         "sale": sale,
-        "format": format,
-        "phase": presenters.phase_of(sale, now),
-        "frame": presenters.newest_frames([sale.id])[sale.id],
+        **standing(sale, now, frame.get("units_left")),
+        "frame": frame,
+        "exponent": EXPONENTS[sale.currency],
+        "room_url": reverse("sales:room", args=[sale.id]),
         "refusal": refusal,
         "is_reminded": request.user.is_authenticated and telling.is_reminded(sale.id, user_id(request)),
-        **format.presenter.room(request, sale, now),
+        **presenter.room(request, sale, now),
         **more,
     }
-    return render(request, format.presenter.room_template, context, status=refusal.status if refusal else 200)
+    return render(request, presenter.room_template, context, status=refusal.status if refusal else 200)
 
 
 @with_way_back
