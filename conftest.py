@@ -15,6 +15,9 @@ POOL_MAX = 32  # a racing test starts more threads than a web process has lanes
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "tampers: breaks rows on purpose, so the checks need not hold afterwards")
+    config.addinivalue_line(
+        "markers", "database_clock: commands are held against the database's clock, as in production"
+    )
 
 
 def _is_of_the_shop(request: pytest.FixtureRequest) -> bool:
@@ -81,6 +84,15 @@ def _cheap_passwords(request: pytest.FixtureRequest) -> None:
     if _is_of_the_shop(request):
         settings = request.getfixturevalue("settings")
         settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _commands_stand_at_their_second(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests name the second that a command is received at; only those of the clock itself want the database to doubt it."""
+    if _is_of_the_shop(request) and request.node.get_closest_marker("database_clock") is None:
+        from sales import lanes
+
+        monkeypatch.setattr(lanes, "believable", lambda batch, now: batch)
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ import psycopg
 
 from bench.load import Client, request
 from bench.servers import Stack, Web
-from core.embedded.errors import StartError
-from core.embedded.postgres import find_binaries
+from embedded.errors import StartError
+from embedded.postgres import find_binaries
 
 HOT_ROW_CLIENTS = 128
 HOT_ROW_S = 5
@@ -46,20 +46,20 @@ class Purchase:
 ORDER = Purchase(
     copied=["drops_bucket", "drops_fanlimit", "drops_order", "ledger_account", "ledger_transfer"],
     hot_row=f"""
-INSERT INTO {SCHEMA}.drops_bucket (drop_id, number, units_left, is_closed, version)
-VALUES ('{SALE_ID}', 0, 10000000, FALSE, 0)
+INSERT INTO {SCHEMA}.drops_bucket (drop_id, number, units_left)
+VALUES ('{SALE_ID}', 0, 10000000)
 """,
     script=f"""
 {PICK_A_WALLET}
 BEGIN ISOLATION LEVEL REPEATABLE READ;
-UPDATE drops_bucket SET units_left = units_left - 1, version = version + 1
- WHERE drop_id = '{SALE_ID}' AND number = 0 AND units_left >= 1 AND NOT is_closed;
+UPDATE drops_bucket SET units_left = units_left - 1
+ WHERE drop_id = '{SALE_ID}' AND number = 0 AND units_left >= 1;
 INSERT INTO drops_fanlimit AS fan_limit (drop_id, fan_id, units) VALUES ('{SALE_ID}', {WALLET}, 1)
     ON CONFLICT (drop_id, fan_id) DO UPDATE SET units = fan_limit.units + excluded.units;
 INSERT INTO drops_order (id, drop_id, fan_id, idempotency_key, quantity, unit_price_minor, currency, state, is_hold,
-                         transfer_id, terms_sha256, placed_at, changed_at)
+                         transfer_id, terms_sha256, placed_at, frozen_ms, changed_at)
 VALUES (uuidv7(), '{SALE_ID}', {WALLET}, gen_random_uuid(), 1, 1000, 'EUR', 'paid', FALSE,
-        uuidv7(), repeat('0', 64), now(), now());
+        uuidv7(), repeat('0', 64), now(), 0, now());
 UPDATE ledger_account SET available_minor = available_minor - 1000 WHERE id = {WALLET} AND keeps_balance;
 INSERT INTO ledger_transfer (id, journal_id, kind, debit_account_id, credit_account_id, amount_minor, held_minor,
                              currency, code, subject_id, at, recorded_at)
@@ -72,18 +72,18 @@ COMMIT;
 JOIN = Purchase(
     copied=["rallies_bucket", "rallies_join", "ledger_account", "ledger_transfer"],
     hot_row=f"""
-INSERT INTO {SCHEMA}.rallies_bucket (rally_id, number, joiners, units, units_left, is_closed, version)
-VALUES ('{SALE_ID}', 0, 0, 0, NULL, FALSE, 0)
+INSERT INTO {SCHEMA}.rallies_bucket (rally_id, number, joiners, units, units_left)
+VALUES ('{SALE_ID}', 0, 0, 0, NULL)
 """,
     script=f"""
 {PICK_A_WALLET}
 BEGIN ISOLATION LEVEL REPEATABLE READ;
-UPDATE rallies_bucket SET joiners = joiners + 1, units = units + 1, version = version + 1
- WHERE rally_id = '{SALE_ID}' AND number = 0 AND NOT is_closed;
+UPDATE rallies_bucket SET joiners = joiners + 1, units = units + 1
+ WHERE rally_id = '{SALE_ID}' AND number = 0;
 INSERT INTO rallies_join (rally_id, fan_id, id, idempotency_key, quantity, level, bucket, state, transfer_id,
-                          invite_code, terms_sha256, joined_at, changed_at)
+                          invite_code, stays_counted, terms_sha256, joined_at, changed_at)
 VALUES ('{SALE_ID}', uuidv7(), uuidv7(), gen_random_uuid(), 1, 0, 0, 'joined', uuidv7(),
-        left(replace(gen_random_uuid()::text, '-', ''), 12), repeat('0', 64), now(), now());
+        left(replace(gen_random_uuid()::text, '-', ''), 12), FALSE, repeat('0', 64), now(), now());
 UPDATE ledger_account SET available_minor = available_minor - 1000, held_minor = held_minor + 1000
  WHERE id = {WALLET} AND keeps_balance;
 INSERT INTO ledger_transfer (id, journal_id, kind, debit_account_id, credit_account_id, amount_minor, held_minor,

@@ -26,12 +26,16 @@ from core.sql import array
 from core.transactions import in_transaction
 from ledger import rules as ledger_rules
 from ledger.models import Account, Transfer
-from rallies import rules, selectors, services
+from rallies import loading, services, settling
+from rallies.hot import JoinIn, join_command
 from rallies.models import Join, JoinState, Outcome, Rally
-from rallies.pricing import Tier
-from rallies.services import SETTLE_CHUNK_JOINS
+from rallies.pricing import PriceTier
+from rallies.settlement import RallyRules
+from rallies.values import JoinRally, RallyTerms
 from sales import minting
 from sales import services as sales
+from sales.drafting import SaleDraft
+from sales.placing import Asked
 from sellers import selectors as sellers
 
 CURRENCY = "EUR"
@@ -64,12 +68,12 @@ def main(small: int, large: int) -> dict[str, float]:
 def crowd(joiners: int) -> Rally:
     """A closed rally that so many fans joined, by the batches of a lane."""
     now = clock.now()
-    rally = services.open_rally(
+    draft = SaleDraft(
         sale_id=uuid7(), seller_id=sellers.get_seller(SELLER).id, title="A lamp", story="", currency=CURRENCY,
-        tiers=[Tier(count, parse_money(price, CURRENCY).minor) for count, price in TIERS], basis="joiners", minimum=1,
-        cap_units=None, limit_per_fan=1, audience="everyone", late_joins=False, opens_at=now,
-        closes_at=now + dt.timedelta(hours=1), now=now,
+        opens_at=now, closes_at=now + dt.timedelta(hours=1), now=now,
     )  # fmt: skip
+    tiers = [PriceTier(count, parse_money(price, CURRENCY).minor) for count, price in TIERS]
+    rally = services.open_rally(draft, tiers=tiers)
     lane = services.RallyLane(rally.sale_id)
     for fans in minting.mint_fans(count=joiners, funds=parse_money(FUNDS, CURRENCY), now=now):
         in_transaction(partial(lane.run, [join_request(fan, now) for fan in fans]), name=lane.name, replayable=True)
@@ -77,11 +81,8 @@ def crowd(joiners: int) -> Rally:
     return rally
 
 
-def join_request(fan_id: UUID, now: dt.datetime) -> rules.JoinRally:
-    return rules.JoinRally(
-        join_id=uuid7(), transfer_id=uuid7(), fan_id=fan_id, idempotency_key=uuid7(), quantity=1,
-        only_at_or_below_minor=None, invite="", invite_code=services.new_invite_code(), received_at=now,
-    )  # fmt: skip
+def join_request(fan_id: UUID, now: dt.datetime) -> JoinRally:
+    return join_command(Asked(fan_id, uuid7(), now, JoinIn()))
 
 
 def timed(settle: Callable[[Rally], None], rally: Rally) -> float:
@@ -113,7 +114,7 @@ def as_the_product(rally: Rally) -> None:
 def row_by_row(rally: Rally) -> None:
     """As one writes it first: each joiner a transaction, each row a statement of the ORM."""
     now = clock.now()
-    terms = selectors.load_terms(rally.sale_id)
+    terms = loading.load_terms(rally.sale_id)
     price_minor = in_transaction(partial(_fix_price, terms, now), name="bench.fix_price")
     joined = Join.objects.filter(rally_id=rally.sale_id, state=JoinState.JOINED).order_by("fan_id")
     for fan_id in list(joined.values_list("fan_id", flat=True)):
@@ -121,8 +122,8 @@ def row_by_row(rally: Rally) -> None:
     as_the_product(rally)  # finds nobody left and ends the sale
 
 
-def _fix_price(terms: rules.Terms, now: dt.datetime) -> int:
-    fixed = rules.fix_outcome(terms, selectors.load_counts(terms).counts)
+def _fix_price(terms: RallyTerms, now: dt.datetime) -> int:
+    fixed = settling.fix_outcome(terms, loading.load_counts(terms).counts, is_early=True)
     outcome = Outcome.objects.create(
         rally_id=terms.rally_id, joiners=fixed.joiners, units=fixed.units, level=fixed.level,
         price_minor=fixed.price_minor, did_run=fixed.did_run, fixed_at=now,
@@ -130,7 +131,7 @@ def _fix_price(terms: rules.Terms, now: dt.datetime) -> int:
     return outcome.price_minor
 
 
-def _settle_one(terms: rules.Terms, price_minor: int, fan_id: UUID, now: dt.datetime) -> None:
+def _settle_one(terms: RallyTerms, price_minor: int, fan_id: UUID, now: dt.datetime) -> None:
     join = Join.objects.get(rally_id=terms.rally_id, fan_id=fan_id)
     if join.state != JoinState.JOINED:
         return
@@ -184,7 +185,7 @@ def floor_s(rally_id: UUID) -> float:
     """Seconds to insert the settled rows into empty tables made like ours: chunks of the same size, each one round trip and
     one commit, with everything worked out beforehand. Nothing is read, decided or updated.
     """
-    terms = selectors.load_terms(rally_id)
+    terms = loading.load_terms(rally_id)
     with database() as beside:
         copy_tables(beside, FLOOR_SCHEMA, list(FLOOR_ROWS))
         beside.execute("ANALYZE")
@@ -193,8 +194,8 @@ def floor_s(rally_id: UUID) -> float:
         tables = [beside.execute(sql, named).fetchall() for sql in FLOOR_ROWS.values()]
         assert len({len(rows) for rows in tables}) == 1, [len(rows) for rows in tables]
         seconds = 0.0
-        for start in range(0, len(tables[0]), SETTLE_CHUNK_JOINS):
-            chunk = [columns_of(rows[start : start + SETTLE_CHUNK_JOINS]) for rows in tables]
+        for start in range(0, len(tables[0]), RallyRules.settle_chunk):
+            chunk = [columns_of(rows[start : start + RallyRules.settle_chunk]) for rows in tables]
             began_at = time.perf_counter()
             beside.execute(statements, [column for columns in chunk for column in columns])
             seconds += time.perf_counter() - began_at

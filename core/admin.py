@@ -1,17 +1,40 @@
 from __future__ import annotations
 
+import datetime as dt
+from typing import Any
+
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from core import clock
+from core import clock, due_work
 from core.models import DueWork
+
+LATE = dt.timedelta(minutes=1)
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("parked", "Parked"), ("late", "Late by over a minute"), ("open", "To be done"), ("done", "Done")]
+
+    def queryset(self, request: HttpRequest, rows: QuerySet[DueWork]) -> QuerySet[DueWork]:
+        is_open: dict[str, Any] = {"done_at": None, "parked_at": None}
+        conditions: dict[str, dict[str, Any]] = {
+            "parked": {"parked_at__isnull": False},
+            "late": {**is_open, "due_at__lt": clock.now() - LATE},
+            "open": is_open,
+            "done": {"done_at__isnull": False},
+        }
+        return rows.filter(**conditions.get(self.value() or "", {}))
 
 
 @admin.register(DueWork)
 class DueWorkAdmin(admin.ModelAdmin):
-    list_display = ("kind", "subject_id", "due_at", "attempts", "done_at", "parked_at", "last_error")
-    list_filter = ("kind", ("parked_at", admin.EmptyFieldListFilter), ("done_at", admin.EmptyFieldListFilter))
+    list_display = ("kind", "subject_id", "last_error", "attempts", "due_at", "leased_until", "parked_at", "done_at")
+    list_filter = (StateFilter, "kind")
     search_fields = ("subject_id",)
     ordering = ("-due_at",)
     actions = ("set_free",)
@@ -27,6 +50,5 @@ class DueWorkAdmin(admin.ModelAdmin):
 
     @admin.action(description="Set parked work free, to be tried again now", permissions=["view"])
     def set_free(self, request: HttpRequest, rows: QuerySet[DueWork]) -> None:
-        now = clock.now()
-        freed = rows.filter(parked_at__isnull=False).update(parked_at=None, attempts=0, due_at=now, leased_until=now)
+        freed = due_work.set_free([row.id for row in rows], now=clock.now())
         messages.success(request, f"{freed} set free.")

@@ -1,19 +1,23 @@
-"""Keys. Every row's key is a UUIDv7 made in Python, before the transaction, so that a retry writes the same row."""
+"""Keys. Every row's key is made in Python, before the transaction, so that a retry writes the same row.
+
+A new row's key is a UUIDv7 of ours. What can follow an earlier row only once has a *named* key. A key of the ledger is never an
+id that came from outside: whoever could choose one could occupy the key that a hold's end will have, and the hold would never end.
+"""
 
 from __future__ import annotations
 
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from dsql.ids import uuid7
 
-__all__ = ["follow_up_id", "uuid7"]
+__all__ = ["named_id", "uuid7"]
 
 
-def follow_up_id(first: UUID, step: int) -> UUID:
-    """The only id that step number `step` (0 to 15) after `first` can have.
+def named_id(step: str, first: UUID) -> UUID:
+    """The only id that the step called `step` can have after `first`, so that the primary key admits it once.
 
-    Giving "the capture of this hold" a key worked out from the hold's key lets the primary key admit it at most once. The
-    bits flipped are high random ones: ids made in a row in one process differ only in the time and the low bits.
+    `first` is the namespace and `step` the name, so no two steps, nor steps of steps, meet. Anybody can work these ids out, so
+    they are safe only where no id from outside is a key. Steps taken while ids were made in another way keep theirs: what says
+    that a step was taken is the state of its order or join, and the key refuses a second writer at the same time.
     """
-    assert 0 <= step < 16, step
-    return UUID(int=first.int ^ ((step + 1) << 56))
+    return uuid5(first, step)

@@ -14,7 +14,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
@@ -23,6 +23,7 @@ import structlog
 from django.db import connection
 
 from core import metrics
+from core.blame import Blame, blame
 from core.errors import Busy, Refusal
 from core.transactions import DEADLINE_S, in_transaction
 
@@ -55,12 +56,16 @@ def process_slot() -> int:
 class _Ticket(Generic[C, O]):
     """A command in the queue, and how its outcome is told: on an event loop, or from the lane's own thread."""
 
-    __slots__ = ("command", "loop", "queued_at", "tell")
+    __slots__ = ("command", "fan", "loop", "queued_at", "rows", "tell")
 
-    def __init__(self, command: C, tell: Tell, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(
+        self, command: C, tell: Tell, loop: asyncio.AbstractEventLoop | None, rows: int, fan: Hashable | None
+    ) -> None:
         self.command = command
         self.tell = tell
         self.loop = loop
+        self.rows = rows
+        self.fan = fan
         self.queued_at = time.monotonic()
 
 
@@ -69,10 +74,13 @@ class Lane(Generic[C, O]):
 
     name: ClassVar[str] = "lane"
     batch_max: ClassVar[int] = 400
+    rows_max: ClassVar[int] = 2_800  # DSQL takes 3,000 a transaction; the rest is for what a batch writes once
     queue_max: ClassVar[int] = 5_000
+    fan_max: ClassVar[int] = 8  # commands of one fan that may wait at a time, so that nobody fills the queue alone
 
     def __init__(self) -> None:
         self._queue: deque[_Ticket[C, O]] = deque()
+        self._waiting_of: dict[Hashable, int] = {}  # how many commands in the queue are this fan's
         self._lock = threading.Lock()
         self._is_running = False
 
@@ -80,11 +88,19 @@ class Lane(Generic[C, O]):
         """Outcomes in the batch's order. Runs inside a retried transaction, perhaps several times: rows are its only effect."""
         raise NotImplementedError
 
+    def rows_of(self, command: C) -> int:
+        """How many rows `command` writes at most. What a batch may hold is measured by these."""
+        return 4
+
+    def fan_of(self, command: C) -> Hashable | None:
+        """Whose command it is. None, for what no fan asked for, is not counted."""
+        return getattr(command, "fan_id", None)
+
     def told(self, batch: Sequence[C], outcomes: Sequence[O | Refusal]) -> None:
         """Called once after the batch's commit, for what must happen afterwards: frames, metrics."""
 
     async def ask(self, command: C) -> O:
-        """Queue `command` and wait for its outcome. Raises its Refusal, or Busy at once when the queue is full."""
+        """Queue `command` and wait for its outcome. Raises its Refusal; Busy at once when it may not queue."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[O] = loop.create_future()
         self.submit(command, partial(_settle, future), loop)
@@ -97,11 +113,20 @@ class Lane(Generic[C, O]):
         return future.result()
 
     def submit(self, command: C, tell: Tell, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Queue `command`; `tell` gets its outcome or the error, on `loop` or else in the lane's thread. Raises Busy."""
-        ticket: _Ticket[C, O] = _Ticket(command, tell, loop)
+        """Queue `command`; `tell` gets its outcome or the error, on `loop` or else in the lane's thread.
+
+        Raises Busy when the queue is full, or when enough commands of the same fan wait in it.
+        """
+        fan = self.fan_of(command)
+        ticket: _Ticket[C, O] = _Ticket(command, tell, loop, self.rows_of(command), fan)
         with self._lock:
             if len(self._queue) >= self.queue_max:
                 raise Busy
+            if fan is not None:
+                waiting = self._waiting_of.get(fan, 0)
+                if waiting >= self.fan_max:
+                    raise Busy
+                self._waiting_of[fan] = waiting + 1
             self._queue.append(ticket)
             if self._is_running:
                 return
@@ -129,12 +154,19 @@ class Lane(Generic[C, O]):
         try:
             while batch := self._take():
                 self._work(batch)
-                self._linger(len(batch))
+                self._pause_after(len(batch))
                 if _lanes_waiting:
                     self._get_a_thread()
                     return
         finally:
             connection.close()  # back to the pool: a lane without a thread holds nothing
+
+    def _pause_after(self, last: int) -> None:
+        try:
+            metrics.LANE_DEPTH.labels(self.name).set(len(self._queue))
+            self._linger(last)
+        except Exception:  # whatever goes wrong between two batches, the lane takes the next one
+            log.exception("lane_pause_failed", lane=self.name)
 
     def _linger(self, last: int) -> None:
         """After a large batch, let the next one fill up as long as it grows, for some milliseconds at most.
@@ -151,57 +183,91 @@ class Lane(Generic[C, O]):
             time.sleep(LINGER_STEP_S)
 
     def _take(self) -> list[_Ticket[C, O]]:
+        """The next batch: at least one command, and no more rows than a transaction may write."""
         with self._lock:
             queue = self._queue
-            batch = [queue.popleft() for _ in range(min(len(queue), self.batch_max))]
+            batch: list[_Ticket[C, O]] = []
+            rows = 0
+            while queue and len(batch) < self.batch_max:
+                rows += queue[0].rows
+                if rows > self.rows_max and batch:
+                    break
+                batch.append(queue.popleft())
+            self._forget_fans(batch)
             self._is_running = bool(batch)
-            metrics.LANE_DEPTH.labels(self.name).set(len(queue))
         return batch
 
+    def _forget_fans(self, taken: list[_Ticket[C, O]]) -> None:
+        # Being taken is the only way out of the queue, also for who has given up or has waited for too long.
+        if not self._queue:
+            self._waiting_of.clear()
+            return
+        for ticket in taken:
+            if ticket.fan is not None:
+                waiting = self._waiting_of.pop(ticket.fan)
+                if waiting > 1:
+                    self._waiting_of[ticket.fan] = waiting - 1
+
     def _work(self, tickets: list[_Ticket[C, O]]) -> None:
-        oldest_allowed = time.monotonic() - DEADLINE_S
+        now = time.monotonic()
+        oldest_allowed = now - DEADLINE_S
         fresh = [ticket for ticket in tickets if ticket.queued_at >= oldest_allowed]
         if len(fresh) < len(tickets):
             # Their callers have waited the whole deadline; doing the work now would only make the next ones wait as long.
             _deliver([(ticket, Busy()) for ticket in tickets if ticket.queued_at < oldest_allowed])
         if fresh:
-            _deliver(self._outcomes(fresh))
+            _deliver(self._outcomes(fresh, deadline=now + DEADLINE_S))
 
-    def _outcomes(self, tickets: list[_Ticket[C, O]]) -> list[tuple[_Ticket[C, O], Any]]:
-        """Run the batch; when it fails for another reason than a conflict, halve it until the culprit stands alone."""
+    def _outcomes(self, tickets: list[_Ticket[C, O]], *, deadline: float) -> list[tuple[_Ticket[C, O], Any]]:
+        """Run the batch; when one command may have failed all, halve it until that one stands alone."""
         batch = [ticket.command for ticket in tickets]
-        started = time.perf_counter()
+        started = time.monotonic()
         try:
-            outcomes = in_transaction(lambda: self.run(batch), name=self.name, replayable=True)
+            outcomes = in_transaction(
+                lambda: self.run(batch), name=self.name, replayable=True, deadline_s=deadline - started
+            )
             assert len(outcomes) == len(batch), (len(outcomes), len(batch))
         except Refusal as refusal:
             # Of the whole batch: Busy after the retries' deadline, or the hot thing does not exist.
             return [(ticket, refusal) for ticket in tickets]
         except Exception as error:
-            # A poisoned command: anything may have gone wrong, and its neighbours must not suffer.
-            if len(tickets) == 1:
-                log.exception("lane_command_failed", lane=self.name)
-                return [(tickets[0], error)]
-            middle = len(tickets) // 2
-            return self._outcomes(tickets[:middle]) + self._outcomes(tickets[middle:])
-        metrics.LANE_BATCH.labels(self.name).observe(len(batch))
-        metrics.LANE_SECONDS.labels(self.name).observe(time.perf_counter() - started)
+            if blame(error) is Blame.ONE_ROW and len(tickets) > 1:
+                return self._halve(tickets, deadline)
+            log.exception("lane_batch_failed", lane=self.name, commands=len(tickets))
+            answer = Busy() if blame(error) is Blame.PASSING else error
+            return [(ticket, answer) for ticket in tickets]
+        self._after_commit(batch, outcomes, time.monotonic() - started)
+        return list(zip(tickets, outcomes, strict=True))
+
+    def _halve(self, tickets: list[_Ticket[C, O]], deadline: float) -> list[tuple[_Ticket[C, O], Any]]:
+        # A poisoned command: anything may have gone wrong, and its neighbours must not suffer.
+        middle = len(tickets) // 2
+        results = []
+        for half in (tickets[:middle], tickets[middle:]):
+            if time.monotonic() < deadline:
+                results += self._outcomes(half, deadline=deadline)
+            else:
+                results += [(ticket, Busy()) for ticket in half]
+        return results
+
+    def _after_commit(self, batch: Sequence[C], outcomes: Sequence[O | Refusal], seconds: float) -> None:
         try:
+            metrics.LANE_BATCH.labels(self.name).observe(len(batch))
+            metrics.LANE_SECONDS.labels(self.name).observe(seconds)
             self.told(batch, outcomes)
         except Exception:  # the batch is committed: its callers hear so, whatever telling others ran into
             log.exception("lane_telling_failed", lane=self.name)
-        return list(zip(tickets, outcomes, strict=True))
 
 
 def _deliver(results: list[tuple[_Ticket[Any, Any], Any]]) -> None:
     """Hand every caller its outcome, with one wake-up per event loop instead of one per caller."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Tell, Any]]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop | None, list[tuple[Tell, Any]]] = {}
     for ticket, outcome in results:
-        if ticket.loop is None:
-            ticket.tell(outcome)
-        else:
-            by_loop.setdefault(ticket.loop, []).append((ticket.tell, outcome))
+        by_loop.setdefault(ticket.loop, []).append((ticket.tell, outcome))
     for loop, pairs in by_loop.items():
+        if loop is None:
+            _settle_all(pairs)
+            continue
         try:
             loop.call_soon_threadsafe(_settle_all, pairs)
         except RuntimeError:
@@ -211,7 +277,10 @@ def _deliver(results: list[tuple[_Ticket[Any, Any], Any]]) -> None:
 
 def _settle_all(pairs: list[tuple[Tell, Any]]) -> None:
     for tell, outcome in pairs:
-        tell(outcome)
+        try:
+            tell(outcome)
+        except Exception:  # one caller's trouble: the others still wait for their answers
+            log.exception("lane_caller_failed")
 
 
 def _settle(future: Any, outcome: Any) -> None:

@@ -32,8 +32,24 @@ FRAME_DELAY = Histogram(
 )
 FRAMES_LOST = Counter("dropfront_frames_lost_total", "Frames that could not be published.")
 DUE_WORK = Counter("dropfront_due_work_total", "Steps of due work by kind and result.", ["kind", "result"])
+# Read from rows by whichever process looked last; with "max" an alarm would outlive its cause in a process that looks no more.
 INVARIANT_BROKEN = Gauge(
-    "dropfront_invariant_broken", "1 while a check of the books fails.", ["check"], multiprocess_mode="max"
+    "dropfront_invariant_broken", "1 while a check of the books fails.", ["check"], multiprocess_mode="mostrecent"
+)
+DUE_WORK_PARKED = Gauge(
+    "dropfront_due_work_parked",
+    "Work that failed too often and waits for staff.",
+    ["kind"],
+    multiprocess_mode="mostrecent",
+)
+DUE_WORK_LATE = Gauge(
+    "dropfront_due_work_late_seconds",
+    "How long the oldest work that is due has been due.",
+    ["kind"],
+    multiprocess_mode="mostrecent",
+)
+STUCK_ROWS = Gauge(
+    "dropfront_stuck_rows", "Rows set aside because they failed alone.", ["what"], multiprocess_mode="mostrecent"
 )
 
 

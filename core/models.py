@@ -12,8 +12,9 @@ class DueWork(models.Model):
     kind = models.CharField(max_length=60)
     subject_id = models.UUIDField()
     due_at = models.DateTimeField()
-    # A worker that takes the row moves this ahead; when the worker dies, the row comes free again by itself.
+    # No worker takes the row before this. One that takes it moves it ahead; when that worker dies, the row comes free by itself.
     leased_until = models.DateTimeField()
+    lease_id = models.UUIDField(null=True)  # the step under way
     attempts = models.IntegerField(default=0)
     last_error = models.CharField(max_length=500, blank=True, default="")
     done_at = models.DateTimeField(null=True)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from core.errors import Invalid
+
 # Digits after the point, ISO 4217. PLAY is play money: the ledger keeps it apart like any other currency.
 EXPONENTS = {"EUR": 2, "USD": 2, "GBP": 2, "CHF": 2, "JPY": 0, "PLAY": 2}
 SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
-MINOR_MAX = 10**12  # ten billion euro: far above any sale, far below what a bigint sum could overflow
+# What a shop sells in and a wallet is filled with. Play money is neither bought nor spent on goods.
+SOLD_CURRENCIES = tuple(currency for currency in EXPONENTS if currency != "PLAY")
+MINOR_MAX = 10**12  # one payment. Ten billion euro: far above any order
+WORTH_MAX = 10**15  # a whole sale: a thousand such payments, and still a whole number in JavaScript
 
 _AMOUNT = re.compile(r"(0|[1-9][0-9]{0,12})(?:\.([0-9]{1,2}))?", re.ASCII)
 
@@ -48,6 +53,13 @@ class Money:
 
     def as_json(self) -> dict[str, int | str]:
         return {"minor": self.minor, "currency": self.currency}
+
+
+def sold_in(currency: str) -> str:
+    """`currency`, if goods are sold and wallets filled in it. Raises Invalid for play money and for what we do not know."""
+    if currency not in SOLD_CURRENCIES:
+        raise Invalid("This currency is not used here.", field="currency")
+    return currency
 
 
 def amount_text(minor: int, currency: str, *, grouped: bool = False) -> str:

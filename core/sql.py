@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from django.db import connection
 
 from core.transactions import Conflict40001, joins_transaction
+from dsql.together import execute_together
 
 _encode = msgspec.json.Encoder().encode
 
@@ -43,16 +43,8 @@ def execute_all(statements: Sequence[Statement]) -> list[list[tuple[Any, ...]]]:
     """
     if not statements:
         return []
-    rows: list[list[tuple[Any, ...]]] = []
-    with connection.cursor() as cursor:
-        cursor.execute(
-            ";".join(statement.sql for statement in statements),
-            [param for statement in statements for param in statement.params],
-        )
-        for number, statement in enumerate(statements):
-            if number:
-                cursor.nextset()
-            if statement.rows is not None and cursor.rowcount != statement.rows:
-                raise Conflict40001("rows moved since they were read")
-            rows.append(cursor.fetchall() if cursor.description else [])
-    return rows
+    results = execute_together([(statement.sql, statement.params) for statement in statements])
+    for statement, result in zip(statements, results, strict=True):
+        if statement.rows is not None and result.written != statement.rows:
+            raise Conflict40001("rows moved since they were read")
+    return [result.rows for result in results]

@@ -27,15 +27,26 @@ DEADLINE_S = 2.0
 __all__ = ["DEADLINE_S", "Conflict40001", "in_transaction", "joins_transaction", "retried_transaction"]
 
 
-def in_transaction(body: Callable[[], T], *, name: str, replayable: bool = False, deadline_s: float = DEADLINE_S) -> T:
+def in_transaction(
+    body: Callable[[], T],
+    *,
+    name: str,
+    replayable: bool = False,
+    deadline_s: float = DEADLINE_S,
+    on_conflict: Callable[[], None] | None = None,
+) -> T:
     """Run `body` in one transaction, again and again on 40001, for at most about `deadline_s`; then raise Busy.
 
     `replayable` is the body's promise that it begins by looking up its own ids, so that running it again after the answer
     to a COMMIT was lost gives the first outcome. Without it a lost answer is told to the caller, never guessed.
+
+    `on_conflict` is called between a refused attempt and the next one.
     """
 
     def count(event: str, attempt: int, exc: BaseException | None) -> None:
         metrics.TRANSACTION_ATTEMPTS.labels(name, event).inc()
+        if event == "conflict" and on_conflict is not None:
+            on_conflict()
 
     try:
         return run_transaction(body, deadline_s=deadline_s, replayable=replayable, on_attempt=count)

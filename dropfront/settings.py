@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from core.embedded import env as embedded_env
+from embedded import env as embedded_env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 

@@ -7,18 +7,16 @@ from ninja import Router, Status
 from ninja.security import django_auth
 
 from core import clock
-from core.errors import Invalid
 from core.http import user_id
-from core.money import EXPONENTS
 from core.schemas import RefusalOut
 from drops import selectors, services
+from drops.models import Drop
 from drops.schemas import DropIn, DropOut, OrderOut
-from sales import services as sales
+from sales.lifecycle_api import REFUSALS, check_zones, lifecycle_routes
+from sales.selectors import with_terms
 from sellers import selectors as sellers
 
 router = Router(auth=django_auth)
-
-REFUSALS = {401: RefusalOut, 403: RefusalOut, 404: RefusalOut, 409: RefusalOut, 422: RefusalOut, 503: RefusalOut}
 
 
 # A fan's own orders
@@ -57,18 +55,13 @@ def cancel_order(request: HttpRequest, order_id: UUID) -> OrderOut:
 def create_drop(request: HttpRequest, handle: str, body: DropIn) -> Status[DropOut]:
     """Draft a drop. A repeat with the same sale_id returns it."""
     member = sellers.get_editor(user_id(request), handle)
-    if body.currency not in EXPONENTS:
-        raise Invalid("This currency is not sold in here.", field="currency")
-    if body.opens_at.tzinfo is None or body.closes_at.tzinfo is None:
-        raise Invalid("Times need their UTC offset, as in 2026-01-31T18:00:00Z.", field="opens_at")
-    drop = services.draft_drop(seller_id=member.seller_id, now=clock.now(), **body.dict())
-    return Status(201, DropOut.of(drop))
+    check_zones(body)
+    return Status(201, DropOut.of(services.draft_drop(**body.as_draft(member.seller_id, clock.now()))))
 
 
-@router.get("/sellers/{slug:handle}/drops/{uuid:sale_id}", response={200: DropOut} | REFUSALS, tags=["seller"])
-def get_drop(request: HttpRequest, handle: str, sale_id: UUID) -> DropOut:
-    member = sellers.get_membership(user_id(request), handle)
-    return DropOut.of(selectors.get_drop_for_seller(member.seller_id, sale_id))
+lifecycle_routes(
+    router, format="drop", plural="drops", out=DropOut, show=lambda sale: DropOut.of(with_terms(Drop, sale))
+)
 
 
 @router.get(
@@ -79,30 +72,6 @@ def list_orders_of_drop(request: HttpRequest, handle: str, sale_id: UUID) -> lis
     member = sellers.get_membership(user_id(request), handle)
     drop = selectors.get_drop_for_seller(member.seller_id, sale_id)
     return [OrderOut.of(order) for order in selectors.list_orders_of_drop(drop.sale_id)[:500]]
-
-
-@router.post("/sellers/{slug:handle}/drops/{uuid:sale_id}/publish", response={200: DropOut} | REFUSALS, tags=["seller"])
-def publish_drop(request: HttpRequest, handle: str, sale_id: UUID) -> DropOut:
-    """Seal the terms and put the drop on its schedule."""
-    member = sellers.get_editor(user_id(request), handle)
-    sales.publish_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
-    return DropOut.of(selectors.get_drop_for_seller(member.seller_id, sale_id))
-
-
-@router.post("/sellers/{slug:handle}/drops/{uuid:sale_id}/cancel", response={200: DropOut} | REFUSALS, tags=["seller"])
-def cancel_drop(request: HttpRequest, handle: str, sale_id: UUID) -> DropOut:
-    """Call the drop off; everybody who paid gets all of it back."""
-    member = sellers.get_editor(user_id(request), handle)
-    sales.cancel_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
-    return DropOut.of(selectors.get_drop_for_seller(member.seller_id, sale_id))
-
-
-@router.post("/sellers/{slug:handle}/drops/{uuid:sale_id}/close", response={200: DropOut} | REFUSALS, tags=["seller"])
-def close_drop(request: HttpRequest, handle: str, sale_id: UUID) -> DropOut:
-    """End a running drop before its time; it is settled then."""
-    member = sellers.get_editor(user_id(request), handle)
-    sales.close_sale_early(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
-    return DropOut.of(selectors.get_drop_for_seller(member.seller_id, sale_id))
 
 
 @router.post(

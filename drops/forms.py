@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from uuid import UUID
 
 from django import forms
 
@@ -43,21 +44,17 @@ class DropForm(SaleForm, MoneyForm):
         help_text="How long after paying a fan may return them for all of the money. 0: never.",
     )
 
-    def as_draft(self, now: dt.datetime) -> dict[str, Any]:
+    named = {"price_minor": "price", "hold_s": "hold_minutes", "cancel_s": "give_back_minutes"}
+
+    def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
         """The arguments of `services.draft_drop`. Only after `is_valid`."""
         cleaned = self.cleaned_data
         price: Money = cleaned["price"]
         return {
-            **self.sale_terms(now),
-            "currency": price.currency,
+            "draft": self.sale_draft(seller_id, price.currency, now),
             "price_minor": price.minor,
             "units_total": cleaned["units_total"],
             "limit_per_fan": cleaned["limit_per_fan"],
             "hold_s": cleaned["hold_minutes"] * 60,
             "cancel_s": cleaned["give_back_minutes"] * 60,
         }
-
-    def add_refusal(self, field: str, message: str) -> None:
-        """Show what the service refused beside the field it is about."""
-        named = {"price_minor": "price", "hold_s": "hold_minutes", "cancel_s": "give_back_minutes"}.get(field, field)
-        self.add_error(named if named in self.fields else None, message)

@@ -11,6 +11,7 @@ import msgspec
 from core.ids import uuid7
 from drops import rules, services
 from drops.models import LIMIT_MAX
+from drops.rules import OrderValue
 from sales.placing import Asked, MoneyOut, Place
 
 
@@ -42,11 +43,11 @@ def order_command(asked: Asked) -> rules.PlaceOrder:
     )  # fmt: skip
 
 
-def order_answer(lane: services.OrderLane, command: rules.PlaceOrder, order: rules.Order) -> tuple[bool, OrderOut]:
+def order_answer(lane: services.OrderLane, command: rules.PlaceOrder, order: OrderValue) -> tuple[bool, OrderOut]:
     return order.id == command.order_id, order_out(order)
 
 
-def order_out(order: rules.Order) -> OrderOut:
+def order_out(order: OrderValue) -> OrderOut:
     return OrderOut(
         id=order.id,
         sale_id=order.drop_id,

@@ -6,6 +6,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from dsql.fields import UUIDv7Field
+from sales.settling import SettlementRow
 
 UNITS_MAX = 10_000_000
 LIMIT_MAX = 1_000
@@ -15,6 +16,8 @@ CANCEL_S_MAX = 86_400
 
 class Drop(models.Model):
     """Exactly `units_total` units at one price, sold from the sale's opening until its closing."""
+
+    MADE_HERE = ("fee_bps",)  # what drafting makes by itself: no part of what was asked for
 
     sale = models.OneToOneField("sales.Sale", models.PROTECT, primary_key=True, related_name="drop")
     price_minor = models.BigIntegerField()
@@ -47,16 +50,13 @@ class Bucket(models.Model):
     """A part of a drop's stock.
 
     Stored, not counted from orders: buyers need a row to contend on, or two could each count the last unit as free and both
-    commit (write skew under snapshot isolation). Several rows, so that each process can keep to one of its own. Every purchase
-    writes one, so closing all of them ends the sale for certain.
+    commit (write skew under snapshot isolation). Several rows, so that each process can keep to one of its own.
     """
 
     pk = models.CompositePrimaryKey("drop_id", "number")
     drop = models.ForeignKey(Drop, models.PROTECT, related_name="buckets", db_index=False)
     number = models.IntegerField()
     units_left = models.IntegerField()
-    is_closed = models.BooleanField(default=False)
-    version = models.BigIntegerField(default=0)  # grows by one with every write
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(units_left__gte=0), name="bucket_never_oversold")]
@@ -93,16 +93,11 @@ class OrderState(models.TextChoices):
 HAS_UNITS = [OrderState.HELD, OrderState.PAID, OrderState.SETTLED]
 
 
-class Settlement(models.Model):
+class Settlement(SettlementRow):
     """One chunk of a drop's paid orders, passed on to the seller in one journal."""
 
-    id = UUIDv7Field(primary_key=True)
     drop = models.ForeignKey(Drop, models.PROTECT, related_name="settlements", db_index=False)
-    number = models.IntegerField()
     orders = models.IntegerField()
-    gross_minor = models.BigIntegerField()
-    fee_minor = models.BigIntegerField()
-    created_at = models.DateTimeField()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["drop", "number"], name="settlement_chunks_in_order")]
@@ -126,7 +121,10 @@ class Order(models.Model):
     transfer_id = models.UUIDField()  # the payment, or the pending transfer of a hold
     terms_sha256 = models.CharField(max_length=64)
     placed_at = models.DateTimeField()
-    expires_at = models.DateTimeField(null=True)  # when a hold ends by itself
+    expires_at = models.DateTimeField(null=True)  # when a hold ends by itself, if the sale is not frozen meanwhile
+    frozen_ms = models.BigIntegerField(
+        default=0
+    )  # the sale's when this was placed: what is frozen later moves its deadlines
     changed_at = models.DateTimeField()
     settlement = models.ForeignKey(Settlement, models.PROTECT, null=True, related_name="+", db_index=False)
 

@@ -17,13 +17,15 @@ from core.money import Money
 from drops import rules, selectors
 from drops.models import Drop, Order, OrderState
 from sales.formats import BasePresenter, Sums
-from sales.models import RUNNING_STATES, Sale
+from sales.models import UNENDED_STATES, Sale
 from sales.proof import pseudonym
+from sales.selectors import with_terms
 from sales.services import issue_buy_token
 
 # More than this at once is bought through the API.
 QUANTITY_MAX = 10
 NEWEST_ORDERS = 50
+CONSOLE_ORDERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +49,23 @@ class OrderRow:
 
 def order_row(order: Order, drop: Drop, now: dt.datetime, *, fan: str = "") -> OrderRow:
     """The buttons to offer. Only `rules.decide` decides; a button too many is refused there."""
-    is_confirmable = order.state == OrderState.HELD and order.expires_at is not None and now < order.expires_at
+    is_confirmable = order.state == OrderState.HELD and now < _hold_ends_at(order, drop)
     may_refund = order.state in (OrderState.HELD, OrderState.PAID)
     return OrderRow(order, is_confirmable, _give_back_until(order, drop, now), may_refund, fan)
 
 
 def _give_back_until(order: Order, drop: Drop, now: dt.datetime) -> dt.datetime | None:
     if order.state == OrderState.HELD:
-        return order.expires_at
-    until = rules.may_cancel_until(order.placed_at, cancel_s=drop.cancel_s, closes_at=drop.sale.closes_at)
+        return _hold_ends_at(order, drop)
+    sale = drop.sale
+    until = rules.may_cancel_until(
+        order, cancel_s=drop.cancel_s, closes_at=sale.closes_at + sale.moved_by, frozen_ms=sale.frozen_ms
+    )
     return until if order.state == OrderState.PAID and now < until else None
+
+
+def _hold_ends_at(order: Order, drop: Drop) -> dt.datetime:
+    return rules.hold_ends_at(order, frozen_ms=drop.sale.frozen_ms)
 
 
 def order_rows(orders: Iterable[Order], drop: Drop, now: dt.datetime) -> list[OrderRow]:
@@ -74,6 +83,8 @@ class DropPresenter(BasePresenter):
     card_template = "drops/_card.html"
     totals_template = "drops/_totals.html"
     orders_template = "drops/_newest_orders.html"
+    draft_template = "drops/draft.html"
+    console_template = "drops/console.html"
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         drop = selectors.get_drop(sale.id)
@@ -89,7 +100,7 @@ class DropPresenter(BasePresenter):
             "orders": order_rows(selectors.list_orders_of_fan_in_drop(fan_id, drop.sale_id), drop, now),
             "is_verified": accounts.is_verified(fan_id),
         }
-        if own["is_verified"] and drop.sale.state in RUNNING_STATES:
+        if own["is_verified"] and drop.sale.state in UNENDED_STATES:
             # The key is for the form without scripts; a script makes its own, one per purchase.
             own |= {"key": uuid7(), **issue_buy_token(user_id=fan_id, sale_id=drop.sale_id)}
         return own
@@ -105,6 +116,19 @@ class DropPresenter(BasePresenter):
             "fee": Money(settled["fee_minor"], sale.currency),
             "rows": pseudonymous_rows(drop, sale.closes_at),
         }
+
+    def draft(self, sale: Sale) -> dict[str, Any]:
+        drop = sale.drop
+        price = Money(drop.price_minor, sale.currency)
+        return {"drop": drop, "price": price, "fee_percent": f"{drop.fee_bps / 100:g}"}
+
+    def console(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
+        drop = with_terms(Drop, sale)
+        rows = pseudonymous_rows(drop, now, limit=CONSOLE_ORDERS)
+        return {"drop": drop, "price": Money(drop.price_minor, sale.currency), "rows": rows}
+
+    def close_means(self, sale: Sale) -> str:
+        return "Nobody can buy any more, and what was paid is passed on to you. It cannot be opened again."
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]:
         totals = selectors.totals_of_drops([sale.id for sale in sales])

@@ -9,6 +9,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 from uuid import UUID
 
 from msgspec import Struct
@@ -16,10 +18,12 @@ from msgspec.structs import replace
 
 from core.errors import Refusal
 from drops.errors import CannotCancel, HoldNotOffered, LimitReached, OrderNotFound, OrderNotHeld, SoldOut
-from ledger import rules as ledger
+from ledger import rules as ledger_rules
 from ledger.errors import InsufficientFunds
 from ledger.rules import Balance, Transfer
-from sales.errors import IdempotencyConflict, NotOpen
+from sales.deciding import add, decide_each, move_money
+from sales.errors import IdempotencyConflict
+from sales.standing import Standing, check_not_stopped, check_open
 from sales.stock import Stock
 
 HELD = "held"
@@ -29,7 +33,7 @@ EXPIRED = "expired"
 REFUNDED = "refunded"
 
 
-class Terms(Struct, frozen=True, gc=False):
+class DropTerms(Struct, frozen=True, gc=False):
     """The sealed terms that the rules go by."""
 
     drop_id: UUID
@@ -38,13 +42,11 @@ class Terms(Struct, frozen=True, gc=False):
     limit_per_fan: int | None
     hold_s: int
     cancel_s: int
-    opens_at: dt.datetime
-    closes_at: dt.datetime
     sha256: str
     escrow_account_id: UUID
 
 
-class Order(Struct, frozen=True, gc=False):
+class OrderValue(Struct, frozen=True, gc=False):
     """An order as a value; the same facts as its row."""
 
     id: UUID
@@ -60,6 +62,7 @@ class Order(Struct, frozen=True, gc=False):
     terms_sha256: str
     placed_at: dt.datetime
     expires_at: dt.datetime | None
+    frozen_ms: int  # of the sale when it was placed: what comes after moves the order's deadlines
     changed_at: dt.datetime
 
     @property
@@ -116,43 +119,40 @@ Command = PlaceOrder | ConfirmOrder | CancelOrder | ExpireHold | RefundOrder
 class State:
     """What one transaction's snapshot shows of the drop, as far as its batch needs it. `decide` changes it as it goes."""
 
-    terms: Terms
+    terms: DropTerms
+    standing: Standing
     stock: Stock
     wallets: dict[UUID, UUID] = field(default_factory=dict)  # fan → wallet account
     balances: dict[UUID, Balance] = field(default_factory=dict)  # wallet account → balance
     units_by_fan: dict[UUID, int] = field(default_factory=dict)  # only kept when the terms set a limit
-    orders: dict[UUID, Order] = field(default_factory=dict)
-    orders_by_key: dict[tuple[UUID, UUID], Order] = field(default_factory=dict)
+    orders: dict[UUID, OrderValue] = field(default_factory=dict)
+    orders_by_key: dict[tuple[UUID, UUID], OrderValue] = field(default_factory=dict)
     payments: dict[UUID, Transfer] = field(default_factory=dict)  # of the orders above
+    run_out: list[UUID] = field(default_factory=list)  # held orders past their end that nobody has given back yet
 
 
 @dataclass(slots=True)
 class Decision:
     """One outcome per command, in order, and what must be written for all of them together."""
 
-    outcomes: list[Order | Refusal] = field(default_factory=list)
-    placed: dict[UUID, Order] = field(default_factory=dict)  # orders to insert
-    changed: dict[UUID, Order] = field(default_factory=dict)  # orders to update
-    was: dict[UUID, str] = field(default_factory=dict)  # the state a changed order must still be in
+    outcomes: list[OrderValue | Refusal] = field(default_factory=list)
+    placed: dict[UUID, OrderValue] = field(default_factory=dict)  # orders to insert
+    changed: dict[UUID, OrderValue] = field(default_factory=dict)  # orders to update
+    was: dict[UUID, OrderValue] = field(default_factory=dict)  # what a changed order must still be
     bucket_changes: dict[int, int] = field(default_factory=dict)  # number → change of its units
     limit_changes: dict[UUID, int] = field(default_factory=dict)  # fan → change of units
     transfers: list[Transfer] = field(default_factory=list)
 
 
 def decide(state: State, commands: Sequence[Command]) -> Decision:
-    """Give each command its outcome in the order they came: an Order, or the refusal its sender will read."""
+    """Give each command its outcome in the order they came: an order, or the refusal its sender will read."""
     decision = Decision()
-    for command in commands:
-        try:
-            outcome: Order | Refusal = _decide_one(state, decision, command)
-        except Refusal as refusal:
-            outcome = refusal
-        decision.outcomes.append(outcome)
+    decision.outcomes = decide_each(commands, partial(_decide_one, state, decision))
     decision.bucket_changes = state.stock.changes
     return decision
 
 
-def _decide_one(state: State, decision: Decision, command: Command) -> Order:
+def _decide_one(state: State, decision: Decision, command: Command) -> OrderValue:
     match command:
         case PlaceOrder():
             return _place(state, decision, command)
@@ -166,36 +166,38 @@ def _decide_one(state: State, decision: Decision, command: Command) -> Order:
             return _refund(state, decision, command)
 
 
-def _place(state: State, decision: Decision, command: PlaceOrder) -> Order:
+def _place(state: State, decision: Decision, command: PlaceOrder) -> OrderValue:
     terms = state.terms
     earlier = state.orders_by_key.get((command.fan_id, command.idempotency_key))
     if earlier is not None:
         return _same_order(earlier, terms.drop_id, command)
     if command.hold and not terms.hold_s:
         raise HoldNotOffered
-    _check_open(state, command.received_at)
+    check_open(state.standing, command.received_at, noun="sale")
+    if state.stock.units_left < command.quantity:
+        _give_back_run_out(state, decision)
     if state.stock.units_left < command.quantity:
         raise SoldOut(units_left=state.stock.units_left, quantity=command.quantity)
     has = state.units_by_fan.get(command.fan_id, 0)
     if terms.limit_per_fan is not None and has + command.quantity > terms.limit_per_fan:
         raise LimitReached(limit_per_fan=terms.limit_per_fan, units=has)
 
-    order = _new_order(terms, command)
+    order = _new_order(state, command)
     wallet_id = state.wallets.get(command.fan_id)
     if wallet_id is None:
         raise InsufficientFunds(available_minor=0, needed_minor=order.total_minor, currency=terms.currency)
     # Money last: it is the only step that both refuses and changes the state.
-    _move_money(state, decision, _payment(terms, order, wallet_id))
+    move_money(state, decision.transfers, _payment(terms, order, wallet_id))
     state.stock.take(command.quantity)
     if terms.limit_per_fan is not None:
         state.units_by_fan[command.fan_id] = has + command.quantity
-        _add(decision.limit_changes, command.fan_id, command.quantity)
+        add(decision.limit_changes, command.fan_id, command.quantity)
     state.orders[order.id] = state.orders_by_key[(order.fan_id, order.idempotency_key)] = order
     decision.placed[order.id] = order
     return order
 
 
-def _same_order(earlier: Order, drop_id: UUID, command: PlaceOrder) -> Order:
+def _same_order(earlier: OrderValue, drop_id: UUID, command: PlaceOrder) -> OrderValue:
     """A repeat of a purchase gets the order of the first; the key with another request is the caller's mistake."""
     asked = (drop_id, command.quantity, command.hold)
     if (earlier.drop_id, earlier.quantity, earlier.is_hold) != asked:
@@ -203,17 +205,9 @@ def _same_order(earlier: Order, drop_id: UUID, command: PlaceOrder) -> Order:
     return earlier
 
 
-def _check_open(state: State, at: dt.datetime) -> None:
-    terms = state.terms
-    if at < terms.opens_at:
-        raise NotOpen("This sale has not opened yet.", opens_at=terms.opens_at.isoformat())
-    if at >= terms.closes_at or state.stock.is_closed:
-        raise NotOpen("This sale has closed.", closes_at=terms.closes_at.isoformat())
-
-
-def _new_order(terms: Terms, command: PlaceOrder) -> Order:
-    at = command.received_at
-    return Order(
+def _new_order(state: State, command: PlaceOrder) -> OrderValue:
+    terms, standing, at = state.terms, state.standing, command.received_at
+    return OrderValue(
         id=command.order_id,
         drop_id=terms.drop_id,
         fan_id=command.fan_id,
@@ -227,66 +221,98 @@ def _new_order(terms: Terms, command: PlaceOrder) -> Order:
         terms_sha256=terms.sha256,
         placed_at=at,
         # A hold never outlives the sale: what is not confirmed by then goes back before settling.
-        expires_at=min(at + dt.timedelta(seconds=terms.hold_s), terms.closes_at) if command.hold else None,
+        expires_at=min(at + dt.timedelta(seconds=terms.hold_s), standing.closes_at) if command.hold else None,
+        frozen_ms=standing.frozen_ms,
         changed_at=at,
     )
 
 
-def _payment(terms: Terms, order: Order, wallet_id: UUID) -> Transfer:
+def _payment(terms: DropTerms, order: OrderValue, wallet_id: UUID) -> Transfer:
     if order.is_hold:
         assert order.expires_at is not None
-        return ledger.hold(
+        return ledger_rules.hold(
             id=order.transfer_id, debit=wallet_id, credit=terms.escrow_account_id, amount_minor=order.total_minor,
             currency=order.currency, code="hold", subject_id=order.id, at=order.placed_at, expires_at=order.expires_at,
         )  # fmt: skip
-    return ledger.pay(
+    return ledger_rules.pay(
         id=order.transfer_id, debit=wallet_id, credit=terms.escrow_account_id, amount_minor=order.total_minor,
         currency=order.currency, code="purchase", subject_id=order.id, at=order.placed_at,
     )  # fmt: skip
 
 
-def _confirm(state: State, decision: Decision, command: ConfirmOrder) -> Order:
+def _confirm(state: State, decision: Decision, command: ConfirmOrder) -> OrderValue:
     order = _own_order(state, command)
     if order.state == PAID and order.is_hold:
         return order  # a repeat
+    check_not_stopped(state.standing)
     if order.state != HELD:
         raise OrderNotHeld(state=order.state)
-    assert order.expires_at is not None
-    if command.received_at >= order.expires_at:
-        raise OrderNotHeld("The time to confirm has run out.", expires_at=order.expires_at.isoformat())
+    ends_at = hold_ends_at(order, frozen_ms=state.standing.frozen_ms)
+    if command.received_at >= ends_at:
+        raise OrderNotHeld("The time to confirm has run out.", expires_at=ends_at.isoformat())
     pending = state.payments[order.transfer_id]
-    _move_money(
-        state, decision, ledger.post(pending, amount_minor=order.total_minor, code="capture", at=command.received_at)
-    )
+    captured = ledger_rules.post(pending, amount_minor=order.total_minor, code="capture", at=command.received_at)
+    move_money(state, decision.transfers, captured)
     return _change(state, decision, order, PAID, command.received_at)
 
 
-def _cancel(state: State, decision: Decision, command: CancelOrder) -> Order:
+def _cancel(state: State, decision: Decision, command: CancelOrder) -> OrderValue:
     order = _own_order(state, command)
     if order.state in (CANCELLED, REFUNDED):
         return order  # a repeat
     if order.state == HELD:
         return _give_back(state, decision, order, CANCELLED, command.received_at)
-    terms = state.terms
-    deadline = may_cancel_until(order.placed_at, cancel_s=terms.cancel_s, closes_at=terms.closes_at)
+    standing = state.standing
+    deadline = may_cancel_until(
+        order, cancel_s=state.terms.cancel_s, closes_at=standing.closes_at, frozen_ms=standing.frozen_ms
+    )
     if order.state != PAID or command.received_at >= deadline:
         raise CannotCancel(state=order.state, until=deadline.isoformat())
     return _give_back(state, decision, order, REFUNDED, command.received_at)
 
 
-def may_cancel_until(placed_at: dt.datetime, *, cancel_s: int, closes_at: dt.datetime) -> dt.datetime:
-    """Until when a paid order can be given back. Source: the sealed terms' `cancel_s`; never past the sale's close."""
-    return min(placed_at + dt.timedelta(seconds=cancel_s), closes_at)
+class Deadlines(Protocol):
+    """An order, as a value or as a row."""
+
+    @property
+    def placed_at(self) -> dt.datetime: ...
+    @property
+    def expires_at(self) -> dt.datetime | None: ...
+    @property
+    def frozen_ms(self) -> int: ...
 
 
-def _expire(state: State, decision: Decision, command: ExpireHold) -> Order:
+def hold_ends_at(order: Deadlines, *, frozen_ms: int) -> dt.datetime:
+    """When a hold runs out: the time it was given, and as long as staff kept the sale frozen since (`frozen_ms` is the sale's)."""
+    assert order.expires_at is not None, order
+    return order.expires_at + dt.timedelta(milliseconds=frozen_ms - order.frozen_ms)
+
+
+def may_cancel_until(order: Deadlines, *, cancel_s: int, closes_at: dt.datetime, frozen_ms: int) -> dt.datetime:
+    """Until when a paid order can be given back, also when the seller closes early. Source: the sealed terms' `cancel_s`.
+
+    Never past the sale's own close; `closes_at` is later than sealed by `frozen_ms`.
+    """
+    return min(order.placed_at + dt.timedelta(seconds=cancel_s, milliseconds=frozen_ms - order.frozen_ms), closes_at)
+
+
+def _expire(state: State, decision: Decision, command: ExpireHold) -> OrderValue:
     order = _known_order(state, command.order_id)
-    if order.state != HELD or order.expires_at is None or command.received_at < order.expires_at:
+    if order.state != HELD or command.received_at < hold_ends_at(order, frozen_ms=state.standing.frozen_ms):
         return order  # confirmed, given back, or not due yet: nothing to do
     return _give_back(state, decision, order, EXPIRED, command.received_at)
 
 
-def _refund(state: State, decision: Decision, command: RefundOrder) -> Order:
+def _give_back_run_out(state: State, decision: Decision) -> None:
+    """Units of a hold that is over are for sale, whether or not a worker has come by."""
+    for order_id in state.run_out:
+        order = state.orders[order_id]
+        if order.state == HELD:
+            _give_back(state, decision, order, EXPIRED, state.standing.now)
+    state.run_out.clear()
+
+
+def _refund(state: State, decision: Decision, command: RefundOrder) -> OrderValue:
     order = _known_order(state, command.order_id)
     if order.state == HELD:
         return _give_back(state, decision, order, CANCELLED, command.received_at)
@@ -297,56 +323,46 @@ def _refund(state: State, decision: Decision, command: RefundOrder) -> Order:
     return _give_back(state, decision, order, REFUNDED, command.received_at)
 
 
-def _own_order(state: State, command: ConfirmOrder | CancelOrder) -> Order:
+def _own_order(state: State, command: ConfirmOrder | CancelOrder) -> OrderValue:
     order = _known_order(state, command.order_id)
     if order.fan_id != command.fan_id:
         raise OrderNotFound
     return order
 
 
-def _known_order(state: State, order_id: UUID) -> Order:
+def _known_order(state: State, order_id: UUID) -> OrderValue:
     order = state.orders.get(order_id)
     if order is None or order.drop_id != state.terms.drop_id:
         raise OrderNotFound
     return order
 
 
-def _give_back(state: State, decision: Decision, order: Order, to: str, at: dt.datetime) -> Order:
+def _give_back(state: State, decision: Decision, order: OrderValue, to: str, at: dt.datetime) -> OrderValue:
     """Money back to the wallet, units back to the stock, the fan's limit eased."""
     payment = state.payments[order.transfer_id]
     if to == EXPIRED:
-        back = ledger.expire(payment, at=at)
+        back = ledger_rules.expire(payment, at=at)
     elif order.state == HELD:
-        back = ledger.void(payment, code="release", at=at)
+        back = ledger_rules.void(payment, code="release", at=at)
     else:
-        moved = payment if payment.amount_minor else ledger.post(
+        moved = payment if payment.amount_minor else ledger_rules.post(
             payment, amount_minor=order.total_minor, code="capture", at=order.changed_at
         )  # fmt: skip
-        back = ledger.reverse(moved, code="refund", at=at)
-    _move_money(state, decision, back)
+        back = ledger_rules.reverse(moved, code="refund", at=at)
+    move_money(state, decision.transfers, back)
     state.stock.give_back(order.quantity)
     if state.terms.limit_per_fan is not None:
         state.units_by_fan[order.fan_id] = state.units_by_fan.get(order.fan_id, 0) - order.quantity
-        _add(decision.limit_changes, order.fan_id, -order.quantity)
+        add(decision.limit_changes, order.fan_id, -order.quantity)
     return _change(state, decision, order, to, at)
 
 
-def _change(state: State, decision: Decision, order: Order, to: str, at: dt.datetime) -> Order:
+def _change(state: State, decision: Decision, order: OrderValue, to: str, at: dt.datetime) -> OrderValue:
     changed = replace(order, state=to, changed_at=at)
     state.orders[order.id] = state.orders_by_key[(order.fan_id, order.idempotency_key)] = changed
     if order.id in decision.placed:
         decision.placed[order.id] = changed
     else:
-        decision.was.setdefault(order.id, order.state)
+        decision.was.setdefault(order.id, order)
         decision.changed[order.id] = changed
     return changed
-
-
-def _move_money(state: State, decision: Decision, transfer: Transfer) -> None:
-    ledger.apply(state.balances, transfer)
-    decision.transfers.append(transfer)
-    state.payments[transfer.id] = transfer
-
-
-def _add(sums: dict[UUID, int], key: UUID, change: int) -> None:
-    sums[key] = sums.get(key, 0) + change

@@ -7,24 +7,19 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import Field
 
-from core.schemas import Currency, In, Minor, MoneyOut
+from core.schemas import Minor, MoneyOut
 from drops.models import CANCEL_S_MAX, HOLD_S_MAX, LIMIT_MAX, UNITS_MAX, Drop, Order
+from sales.schemas import SaleIn
 
 
-class DropIn(In):
+class DropIn(SaleIn):
     """A new drop. The id is made by the client, so that a repeat makes one drop."""
 
-    sale_id: UUID
-    title: Annotated[str, Field(min_length=1, max_length=120)]
-    story: Annotated[str, Field(max_length=5_000)] = ""
-    currency: Currency = "EUR"
     price_minor: Minor
     units_total: Annotated[int, Field(strict=True, ge=1, le=UNITS_MAX)]
     limit_per_fan: Annotated[int, Field(strict=True, ge=1, le=LIMIT_MAX)] | None = None
     hold_s: Annotated[int, Field(strict=True, ge=0, le=HOLD_S_MAX)] = 0
     cancel_s: Annotated[int, Field(strict=True, ge=0, le=CANCEL_S_MAX)] = 0
-    opens_at: dt.datetime
-    closes_at: dt.datetime
 
 
 class DropOut(Schema):

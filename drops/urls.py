@@ -1,6 +1,7 @@
 from django.urls import path
 
 from drops import console_views, views
+from sales.console import console_paths
 
 app_name = "drops"
 urlpatterns = [
@@ -10,9 +11,6 @@ urlpatterns = [
     path("orders/<uuid:order_id>/confirm/", views.confirm, name="confirm"),
     path("orders/<uuid:order_id>/give-back/", views.give_back, name="give_back"),
     path("sell/<slug:handle>/drops/new/", console_views.new, name="new"),
-    path("sell/<slug:handle>/drops/<uuid:sale_id>/", console_views.drop, name="console"),
-    path("sell/<slug:handle>/drops/<uuid:sale_id>/publish/", console_views.publish, name="publish"),
-    path("sell/<slug:handle>/drops/<uuid:sale_id>/close/", console_views.close, name="close"),
-    path("sell/<slug:handle>/drops/<uuid:sale_id>/cancel/", console_views.cancel, name="cancel"),
+    *console_paths("drop", "drops"),
     path("sell/<slug:handle>/orders/<uuid:order_id>/refund/", console_views.refund, name="refund"),
 ]

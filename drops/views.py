@@ -10,56 +10,29 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
-from accounts import selectors as accounts
 from core import clock
-from core.errors import Busy, Invalid, Refusal
 from core.http import user_id
-from core.ids import uuid7
-from drops import presenters, rules, selectors, services
-from drops.format import DROP
+from drops import presenters, selectors, services
 from drops.forms import BuyForm
+from drops.hot import PLACE_ORDER, PlaceOrderIn
 from drops.models import Order, OrderState
-from sales import selectors as sales
-from sales.errors import IdempotencyConflict, NotVerified
-from sales.views import render_room, with_way_back
+from sales.buying import place_from_page
+from sales.formats import get_format
+from sales.views import with_way_back
 
 
 @with_way_back
 @login_required
 def buy(request: HttpRequest, sale_id: UUID) -> HttpResponse:
-    """Buy, or hold, without scripts: the same command as the API's, then the receipt."""
+    """Buy, or hold, without scripts; then the receipt."""
     if request.method == "GET":
         return redirect("sales:room", sale_id)
-    sale = sales.get_public_sale(sale_id)
-    form = BuyForm(request.POST)
-    if not form.is_valid():
-        return render_room(request, sale, refusal=Invalid("Please choose how many, and press the button again."))
-    try:
-        order = services.place_order(sale_id, _purchase(request, form))
-    except IdempotencyConflict:
-        # The same page, sent a second time for another quantity.
-        refusal = Invalid("You have already ordered from this page. If you want more, order again now.")
-        return render_room(request, sale, refusal=refusal)
-    except Busy as refusal:
-        # Perhaps it went through unheard, so the next try carries the same key.
-        return render_room(request, sale, refusal=refusal, key=form.cleaned_data["key"])
-    except Refusal as refusal:
-        return render_room(request, sale, refusal=refusal)
-    return redirect("drops:order", order.id)
-
-
-def _purchase(request: HttpRequest, form: BuyForm) -> rules.PlaceOrder:
-    if not accounts.is_verified(user_id(request)):
-        raise NotVerified
-    return rules.PlaceOrder(
-        order_id=uuid7(),
-        transfer_id=uuid7(),
-        fan_id=user_id(request),
-        idempotency_key=form.cleaned_data["key"],
-        quantity=form.cleaned_data["quantity"],
-        hold=form.cleaned_data["hold"],
-        received_at=clock.now(),
-    )
+    order = place_from_page(
+        request, sale_id, PLACE_ORDER, BuyForm(request.POST),
+        body=lambda cleaned: PlaceOrderIn(quantity=cleaned["quantity"], hold=cleaned["hold"]),
+        again="You have already ordered from this page. If you want more, order again now.",
+    )  # fmt: skip
+    return order if isinstance(order, HttpResponse) else redirect("drops:order", order.id)
 
 
 @require_safe
@@ -68,7 +41,7 @@ def orders(request: HttpRequest) -> HttpResponse:
     now = clock.now()
     mine = selectors.list_orders_of_fan(user_id(request))
     rows = [presenters.order_row(order, order.drop, now) for order in mine]
-    return render(request, "drops/orders.html", {"format": DROP, "rows": rows})
+    return render(request, "drops/orders.html", {"format": get_format("drop"), "rows": rows})
 
 
 @require_safe
@@ -76,8 +49,8 @@ def orders(request: HttpRequest) -> HttpResponse:
 def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """The receipt."""
     order = selectors.get_order_of_fan(user_id(request), order_id)
-    row = presenters.order_row(order, order.drop, clock.now())
-    context = {"format": DROP, "record": order, "row": row, "sale": order.drop.sale}
+    row, sale = presenters.order_row(order, order.drop, clock.now()), order.drop.sale
+    context = {"format": get_format(sale.format), "record": order, "row": row, "sale": sale}
     return render(request, "drops/order.html", context)
 
 

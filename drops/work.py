@@ -4,9 +4,9 @@ import datetime as dt
 from uuid import UUID
 
 from core.due_work import handles
-from drops import services
+from drops import settlement
 
 
-@handles(services.EXPIRE_HOLDS)
+@handles(settlement.EXPIRE_HOLDS, urgent=True)
 def expire_holds(drop_id: UUID, now: dt.datetime) -> dt.datetime | None:
-    return services.expire_holds(drop_id=drop_id, now=now)
+    return settlement.expire_holds(drop_id=drop_id, now=now)

@@ -49,6 +49,7 @@ class DialedConnection(psycopg.Connection[Any]):
     route: Route | None = None
     endpoint: Endpoint | None = None
     statement_deadline_s: float | None = None
+    skip_begin = False  # the statement that is about to be sent brings BEGIN along: see `dsql.beginning`
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -95,6 +96,10 @@ class DialedConnection(psycopg.Connection[Any]):
         if self.route and self.endpoint:
             self.route.suspect(self.endpoint)
         raise StatementDeadline(f"No answer within {deadline_s:g} s; the connection was given up.")
+
+    def _start_query(self) -> PQGen[None]:
+        if not self.skip_begin:
+            yield from super()._start_query()
 
     @contextmanager
     def deadline(self, seconds: float | None) -> Iterator[None]:

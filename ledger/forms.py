@@ -5,10 +5,9 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from core.money import EXPONENTS, MoneyError, parse_money
+from core.money import SOLD_CURRENCIES, MoneyError, parse_money
 
-# Play money is not bought, and nothing is sold for it in a shop.
-CURRENCIES = [(currency, currency) for currency in EXPONENTS if currency != "PLAY"]
+CURRENCIES = [(currency, currency) for currency in SOLD_CURRENCIES]
 
 
 class AmountField(forms.CharField):

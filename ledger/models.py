@@ -25,7 +25,12 @@ KEEPS_BALANCE = {AccountKind.WALLET}
 
 
 class AccountKey(NamedTuple):
-    """What finds an account: there is one for each owner, kind and currency."""
+    """What finds an account: there is one for each owner, kind and currency.
+
+    Owners of one kind are rows of one table: users have wallets, sales escrow, sellers proceeds, the house the rest. So an owner's
+    id may come from outside, as a sale's and a seller's do: whichever is chosen, it is the key of one row there, and an account
+    of another kind that has it too, a fan's wallet or the house's fees, is another account. The account's own id is ours.
+    """
 
     owner_id: UUID
     kind: str

@@ -24,7 +24,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from core.ids import follow_up_id
+from core.ids import named_id
 from core.money import MINOR_MAX
 from ledger.errors import InsufficientFunds
 
@@ -33,9 +33,11 @@ PENDING = "pending"
 POSTED = "posted"
 VOIDED = "voided"
 
+_BIGINT_MAX = 2**63 - 1
+
 
 class Transfer(Struct, frozen=True, gc=False):
-    """One ledger row. `id` is made by the client and kept across its retries."""
+    """One ledger row. `id` is made by the caller, never taken from a request, and kept across retries."""
 
     id: UUID
     journal_id: UUID
@@ -90,8 +92,8 @@ def pay(
     at: dt.datetime,
     journal_id: UUID | None = None,
 ) -> Transfer:
-    """Money moves at once."""
-    assert 0 < amount_minor <= MINOR_MAX, amount_minor
+    """Money moves at once. It may be a sum over many orders, so only the column bounds it."""
+    assert 0 < amount_minor <= _BIGINT_MAX, amount_minor
     assert debit != credit, debit
     return Transfer(id, journal_id or id, PLAIN, debit, credit, amount_minor, 0, currency, code, subject_id, at)
 
@@ -116,14 +118,9 @@ def hold(
     )
 
 
-# The steps that may follow a transfer, each at most once: their ids are worked out from the transfer's, so the primary key
-# admits one. Post and void share a step: a hold ends once, one way or the other.
-_RESOLVE = 0
-_REVERSE = 1
-
-
 def resolution_id(pending_id: UUID) -> UUID:
-    return follow_up_id(pending_id, _RESOLVE)
+    """Post and void share one: a hold ends once, one way or the other."""
+    return named_id("resolve", pending_id)
 
 
 def post(pending: Transfer, *, amount_minor: int, code: str, at: dt.datetime) -> Transfer:
@@ -157,7 +154,7 @@ def reverse(done: Transfer, *, code: str, at: dt.datetime) -> Transfer:
     """Send a moved amount back, whole and at most once. A correction is a new transfer; rows never change."""
     assert done.amount_minor > 0, done
     return replace(
-        done, id=follow_up_id(done.id, _REVERSE), kind=PLAIN, held_minor=0, code=code, at=at, pending_id=None,
+        done, id=named_id("reverse", done.id), kind=PLAIN, held_minor=0, code=code, at=at, pending_id=None,
         debit_account_id=done.credit_account_id, credit_account_id=done.debit_account_id,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import connection
 
 from core.sql import Statement, array
+from core.tables import HotTable
 from ledger import models
 from ledger.models import AccountKey
 from ledger.rules import Balance, Transfer
@@ -67,15 +68,14 @@ def kept_balances(ids: Iterable[UUID]) -> dict[UUID, Balance]:
         return {id: Balance(available, held) for id, available, held in cursor.fetchall()}
 
 
-# The columns of `rules.Transfer`, in its order.
-TRANSFER = """ledger_transfer.id, journal_id, kind, debit_account_id, credit_account_id, amount_minor, held_minor,
-              ledger_transfer.currency, code, subject_id, at, pending_id, expires_at"""
+TRANSFERS = HotTable("ledger_transfer", Transfer, also={"recorded_at": "now()"})
 
 
 def transfers_by_id(ids: Collection[UUID]) -> dict[UUID, Transfer]:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {TRANSFER} FROM ledger_transfer WHERE id = ANY(%s::uuid[])", [array(ids)])  # noqa: S608
-        return {row[0]: Transfer(*row) for row in cursor.fetchall()}
+        sql = f"SELECT {TRANSFERS.columns} FROM ledger_transfer WHERE id = ANY(%s::uuid[])"  # noqa: S608
+        cursor.execute(sql, [array(ids)])
+        return {transfer.id: transfer for transfer in TRANSFERS.read(cursor.fetchall())}
 
 
 def balance(account_id: UUID, *, at: dt.datetime | None = None, recorded_before: dt.datetime | None = None) -> Balance:

@@ -10,7 +10,7 @@ from core import clock
 from core.errors import Refusal
 from core.ids import uuid7
 from core.sql import Statement, array, execute_all
-from core.transactions import Conflict40001, joins_transaction, retried_transaction
+from core.transactions import joins_transaction, retried_transaction
 from ledger import rules, selectors
 from ledger.errors import AlreadyResolved, TransferConflict
 from ledger.models import KEEPS_BALANCE, Account, AccountKey, Checkpoint
@@ -29,20 +29,15 @@ def open_accounts(keys: Iterable[AccountKey], *, now: dt.datetime | None = None)
     if not missing:
         return found
     opened_at = now or clock.now()
-    Account.objects.bulk_create(
-        [
-            Account(
-                id=uuid7(), owner_id=owner_id, kind=kind, currency=currency, keeps_balance=kind in KEEPS_BALANCE,
-                created_at=opened_at,
-            )
-            for owner_id, kind, currency in missing
-        ],
-        ignore_conflicts=True,
+    # Inserted plainly: an account that another transaction opens meanwhile is a conflict, and the caller's retry finds it.
+    opened = Account.objects.bulk_create(
+        Account(
+            id=uuid7(), owner_id=owner_id, kind=kind, currency=currency, keeps_balance=kind in KEEPS_BALANCE,
+            created_at=opened_at,
+        )
+        for owner_id, kind, currency in missing
     )  # fmt: skip
-    found |= selectors.account_ids(missing)
-    if len(found) < len(wanted):
-        raise Conflict40001("an account was opened by another transaction that this snapshot cannot see")
-    return found
+    return found | {key: account.id for key, account in zip(missing, opened, strict=True)}
 
 
 @joins_transaction
@@ -58,30 +53,13 @@ def transfer_statements(transfers: Sequence[Transfer]) -> list[Statement]:
     """What `write_transfers` runs, for a caller that has more to write in the same round trip."""
     if not transfers:
         return []
-    columns = zip(
-        *[
-            (
-                t.id, t.journal_id, t.kind, t.debit_account_id, t.credit_account_id, t.amount_minor, t.held_minor,
-                t.currency, t.code, t.subject_id, t.pending_id, t.expires_at, t.at,
-            )
-            for t in transfers
-        ],
-        strict=True,
-    )  # fmt: skip
-    statements = [Statement(_INSERT_TRANSFERS, [array(column) for column in columns], rows=len(transfers))]
+    statements = selectors.TRANSFERS.insert(transfers)
     changes = [(account_id, *change) for account_id, change in rules.changes(transfers).items() if any(change)]
     if changes:
         statements.append(Statement(_CHANGE_BALANCES, [array(column) for column in zip(*changes, strict=True)]))
     return statements
 
 
-_INSERT_TRANSFERS = """
-    INSERT INTO ledger_transfer (id, journal_id, kind, debit_account_id, credit_account_id, amount_minor,
-                                 held_minor, currency, code, subject_id, pending_id, expires_at, at, recorded_at)
-    SELECT *, now() FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::uuid[], %s::uuid[], %s::bigint[],
-                                %s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::uuid[],
-                                %s::timestamptz[], %s::timestamptz[])
-"""
 _CHANGE_BALANCES = """
     UPDATE ledger_account AS account
        SET available_minor = account.available_minor + change.available, held_minor = account.held_minor + change.held
@@ -145,5 +123,5 @@ def checkpoint_accounts(*, now: dt.datetime, limit: int = 200) -> int:
                 held_minor=balance.held_minor,
             )
         )  # fmt: skip
-    Checkpoint.objects.bulk_create(rows, ignore_conflicts=True)
+    Checkpoint.objects.bulk_create(rows)  # an account that another run brought forward meanwhile is a conflict
     return len(rows)

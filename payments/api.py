@@ -8,9 +8,8 @@ from ninja import Router, Schema, Status
 from ninja.security import django_auth
 
 from core import clock
-from core.errors import Invalid
 from core.http import user_id
-from core.money import EXPONENTS, Money
+from core.money import Money, sold_in
 from core.schemas import Currency, In, Minor, RefusalOut
 from payments import providers, services
 
@@ -34,9 +33,7 @@ class TopUpOut(Schema):
 @router.post("", response={201: TopUpOut, 401: RefusalOut, 409: RefusalOut, 422: RefusalOut, 503: RefusalOut})
 def start_top_up(request: HttpRequest, body: TopUpIn) -> Status[dict[str, Any]]:
     """Start putting money into the wallet; the answer says where to pay."""
-    if body.currency not in EXPONENTS:
-        raise Invalid("This currency is not used here.", field="currency")
-    amount = Money(body.amount_minor, body.currency)
+    amount = Money(body.amount_minor, sold_in(body.currency))
     top_up = services.start_top_up(top_up_id=body.id, user_id=user_id(request), amount=amount, now=clock.now())
     url = request.build_absolute_uri(providers.current().checkout_url(top_up))
     return Status(201, {"id": top_up.id, "state": top_up.state, "checkout_url": url})

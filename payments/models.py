@@ -17,7 +17,7 @@ class TopUpState(models.TextChoices):
 class TopUp(models.Model):
     """A fan's wish to put money into the wallet: written before the provider is asked, so nothing it answers is lost.
 
-    Its id is the key towards the provider and the id of the ledger's transfer, so money comes in at most once.
+    Its id is the fan's, and the key towards the provider. The ledger's transfer has an id of ours: `transfer_id`.
     """
 
     id = UUIDv7Field(primary_key=True)
@@ -29,9 +29,17 @@ class TopUp(models.Model):
     state = models.CharField(max_length=10, choices=TopUpState.choices, default=TopUpState.STARTED)
     created_at = models.DateTimeField()
     completed_at = models.DateTimeField(null=True)
+    # Made when the money comes in. None until then, and where it came in under the top-up's own id, before this column.
+    transfer_id = models.UUIDField(null=True, editable=False)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(amount_minor__gt=0), name="top_up_above_zero")]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="top_up_above_zero"),
+            # Of the rows from before this rule, none has a transfer here.
+            models.CheckConstraint(
+                condition=~Q(currency="PLAY") | Q(transfer_id__isnull=True), name="top_up_brings_no_play_money"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.amount_minor} {self.currency} {self.state}"

@@ -1,31 +1,32 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from core.errors import Refusal
-from core.money import Money
+from core.ids import uuid7
+from core.money import Money, sold_in
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
 from ledger import rules as transfers
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
 from payments import providers
 from payments.errors import AmountOutOfRange, TopUpConflict, TopUpNotFound
+from payments.limits import LIMITS
 from payments.models import TopUp, TopUpState
 from payments.providers import PaymentEvent
-
-TOP_UP_MIN_MINOR = 100
-TOP_UP_MAX_MINOR = 100_000
 
 
 @retried_transaction(replayable=True)
 def start_top_up(*, top_up_id: UUID, user_id: UUID, amount: Money, now: dt.datetime) -> TopUp:
     """Write the intent down; the caller then sends the fan to `providers.current().checkout_url`.
 
-    A repeat with the same id returns it. Raises AmountOutOfRange, TopUpConflict, NoProvider.
+    A repeat with the same id returns it. Raises Invalid, AmountOutOfRange, TopUpConflict, NoProvider.
     """
-    if not TOP_UP_MIN_MINOR <= amount.minor <= TOP_UP_MAX_MINOR:
-        lowest, highest = Money(TOP_UP_MIN_MINOR, amount.currency), Money(TOP_UP_MAX_MINOR, amount.currency)
+    lowest, highest = (Money(minor, amount.currency) for minor in LIMITS[sold_in(amount.currency)])
+    if not lowest.minor <= amount.minor <= highest.minor:
         raise AmountOutOfRange(f"You can top up by {lowest} to {highest} at a time.", field="amount")
     existing = TopUp.objects.filter(id=top_up_id).first()
     if existing is not None:
@@ -57,29 +58,45 @@ def complete_top_up(*, event: PaymentEvent, now: dt.datetime) -> TopUp:
         raise TopUpConflict
     if top_up.state == TopUpState.PAID:
         return top_up
+    if event.is_paid:
+        sold_in(top_up.currency)  # it may have been started before play money was left out
     top_up.state = TopUpState.PAID if event.is_paid else TopUpState.FAILED
     top_up.provider_ref, top_up.completed_at = event.provider_ref, now
-    moved = TopUp.objects.filter(id=top_up.id).exclude(state=TopUpState.PAID)
-    if not moved.update(state=top_up.state, provider_ref=top_up.provider_ref, completed_at=now):
+    top_up.transfer_id = uuid7() if event.is_paid else None
+    # This row, not the transfer's key, lets the money in once: the key is a new one each time.
+    moved = TopUp.objects.filter(id=top_up.id).exclude(state=TopUpState.PAID).update(
+        state=top_up.state, provider_ref=top_up.provider_ref, completed_at=now, transfer_id=top_up.transfer_id
+    )  # fmt: skip
+    if not moved:
         raise Conflict40001("the top-up was completed meanwhile")
-    if event.is_paid:
-        credit_wallets([(top_up.id, top_up.user_id, top_up.amount_minor)], currency=top_up.currency, now=now)
+    if top_up.transfer_id is not None:
+        credit = Credit(top_up.transfer_id, top_up.id, top_up.user_id, top_up.amount_minor)
+        credit_wallets([credit], currency=top_up.currency, now=now)
     return top_up
 
 
+class Credit(NamedTuple):
+    """Money for one wallet."""
+
+    transfer_id: UUID  # made by us: never an id that came from outside
+    subject_id: UUID  # what it is for
+    user_id: UUID
+    amount_minor: int
+
+
 @joins_transaction
-def credit_wallets(credits: list[tuple[UUID, UUID, int]], *, currency: str, now: dt.datetime) -> None:
-    """Money from the outside world into wallets: (transfer id, user id, amount in minor units) each."""
+def credit_wallets(credits: Sequence[Credit], *, currency: str, now: dt.datetime) -> None:
+    """Money from the outside world into wallets."""
     funding = AccountKey(HOUSE, AccountKind.FUNDING, currency)
-    wallets = [AccountKey(user_id, AccountKind.WALLET, currency) for _, user_id, _ in credits]
+    wallets = [AccountKey(credit.user_id, AccountKind.WALLET, currency) for credit in credits]
     accounts = ledger.open_accounts([funding, *wallets], now=now)
     outcomes = ledger.do_transfers(
         [
             transfers.pay(
-                id=id, debit=accounts[funding], credit=accounts[wallet], amount_minor=amount_minor, currency=currency,
-                code="top_up", subject_id=id, at=now,
+                id=credit.transfer_id, debit=accounts[funding], credit=accounts[wallet], currency=currency,
+                amount_minor=credit.amount_minor, code="top_up", subject_id=credit.subject_id, at=now,
             )
-            for (id, _, amount_minor), wallet in zip(credits, wallets, strict=True)
+            for credit, wallet in zip(credits, wallets, strict=True)
         ]
     )  # fmt: skip
     for outcome in outcomes:

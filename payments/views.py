@@ -42,7 +42,7 @@ def start(request: HttpRequest) -> HttpResponse:
                 now=clock.now(),
             )
         except Invalid as refusal:
-            form.add_error("amount", refusal.message)
+            form.add_error(str(refusal.data.get("field", "amount")), refusal.message)
         else:
             request.session[RETURN_TO] = _safe_path(request, form.cleaned_data["next"])
             return redirect(providers.current().checkout_url(top_up))

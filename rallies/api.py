@@ -9,12 +9,10 @@ from ninja.security import django_auth
 
 from accounts import selectors as accounts
 from core import clock
-from core.errors import Invalid
 from core.http import user_id
 from core.ids import uuid7
-from core.money import EXPONENTS
 from core.schemas import RefusalOut
-from rallies import presenters, rules, selectors, services
+from rallies import presenters, selectors, services
 from rallies.models import Join, Rally
 from rallies.schemas import (
     BroughtOut,
@@ -25,13 +23,14 @@ from rallies.schemas import (
     RallyOut,
     SellersJoinOut,
 )
-from sales import services as sales
+from rallies.values import JoinLate
 from sales.errors import NotVerified
+from sales.frames import read_frame
+from sales.lifecycle_api import REFUSALS, check_zones, lifecycle_routes
+from sales.selectors import with_terms
 from sellers import selectors as sellers
 
 router = Router(auth=django_auth)
-
-REFUSALS = {401: RefusalOut, 403: RefusalOut, 404: RefusalOut, 409: RefusalOut, 422: RefusalOut, 503: RefusalOut}
 
 
 # A fan's own joins. Joining itself is in `hot`.
@@ -70,9 +69,9 @@ def join_late(request: HttpRequest, sale_id: UUID, body: LateJoinIn) -> Status[L
     fan_id = user_id(request)
     if not accounts.is_verified(fan_id):
         raise NotVerified
-    command = rules.JoinLate(
+    command = JoinLate(
         join_id=uuid7(), transfer_id=uuid7(), fan_id=fan_id, idempotency_key=body.id, quantity=body.quantity,
-        received_at=clock.now(),
+        invite=body.invite, received_at=clock.now(),
     )  # fmt: skip
     late = services.join_late(sale_id, command)
     row = selectors.get_late_receipt(fan_id, late.id)
@@ -94,7 +93,7 @@ def _my_joins(joins: Sequence[Join]) -> list[MyJoinOut]:
 
 def _levels(rally_ids: Sequence[UUID]) -> dict[UUID, int]:
     """Each rally's level now, or the one it ended at."""
-    return {rally_id: selectors.frame_facts(rally_id)[1]["level"] for rally_id in set(rally_ids)}
+    return {rally_id: read_frame(rally_id)["level"] for rally_id in set(rally_ids)}
 
 
 # A seller's rallies
@@ -104,18 +103,13 @@ def _levels(rally_ids: Sequence[UUID]) -> dict[UUID, int]:
 def create_rally(request: HttpRequest, handle: str, body: RallyIn) -> Status[RallyOut]:
     """Draft a rally. A repeat with the same sale_id returns it."""
     member = sellers.get_editor(user_id(request), handle)
-    if body.currency not in EXPONENTS:
-        raise Invalid("This currency is not sold in here.", field="currency")
-    if body.opens_at.tzinfo is None or body.closes_at.tzinfo is None:
-        raise Invalid("Times need their UTC offset, as in 2026-01-31T18:00:00Z.", field="opens_at")
-    rally = services.draft_rally(seller_id=member.seller_id, now=clock.now(), **body.as_draft())
-    return Status(201, _rally_out(rally))
+    check_zones(body)
+    return Status(201, _rally_out(services.draft_rally(**body.as_draft(member.seller_id, clock.now()))))
 
 
-@router.get("/sellers/{slug:handle}/rallies/{uuid:sale_id}", response={200: RallyOut} | REFUSALS, tags=["seller"])
-def get_rally(request: HttpRequest, handle: str, sale_id: UUID) -> RallyOut:
-    member = sellers.get_membership(user_id(request), handle)
-    return _rally_out(selectors.get_rally_for_seller(member.seller_id, sale_id))
+lifecycle_routes(
+    router, format="rally", plural="rallies", out=RallyOut, show=lambda sale: _rally_out(with_terms(Rally, sale))
+)
 
 
 @router.get(
@@ -130,36 +124,6 @@ def list_joins_of_rally(request: HttpRequest, handle: str, sale_id: UUID) -> lis
     tiers, level = selectors.tiers_of(sale_id), _levels([sale_id])[sale_id]
     joins = selectors.list_joins_of_rally(sale_id)
     return [SellersJoinOut.of(join, rally.sale, tiers, level) for join in joins]
-
-
-@router.post(
-    "/sellers/{slug:handle}/rallies/{uuid:sale_id}/publish", response={200: RallyOut} | REFUSALS, tags=["seller"]
-)
-def publish_rally(request: HttpRequest, handle: str, sale_id: UUID) -> RallyOut:
-    """Seal the terms and put the rally on its schedule."""
-    member = sellers.get_editor(user_id(request), handle)
-    sales.publish_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
-    return _rally_out(selectors.get_rally_for_seller(member.seller_id, sale_id))
-
-
-@router.post(
-    "/sellers/{slug:handle}/rallies/{uuid:sale_id}/close", response={200: RallyOut} | REFUSALS, tags=["seller"]
-)
-def close_rally(request: HttpRequest, handle: str, sale_id: UUID) -> RallyOut:
-    """End a running rally before its time; it is settled then."""
-    member = sellers.get_editor(user_id(request), handle)
-    sales.close_sale_early(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
-    return _rally_out(selectors.get_rally_for_seller(member.seller_id, sale_id))
-
-
-@router.post(
-    "/sellers/{slug:handle}/rallies/{uuid:sale_id}/cancel", response={200: RallyOut} | REFUSALS, tags=["seller"]
-)
-def cancel_rally(request: HttpRequest, handle: str, sale_id: UUID) -> RallyOut:
-    """Call the rally off; nobody pays."""
-    member = sellers.get_editor(user_id(request), handle)
-    sales.cancel_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
-    return _rally_out(selectors.get_rally_for_seller(member.seller_id, sale_id))
 
 
 @router.post(

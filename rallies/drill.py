@@ -32,16 +32,17 @@ from core.ids import uuid7
 from core.money import Money
 from dsql.relay import Relay
 from rallies import services
-from rallies.pricing import Tier
+from rallies.pricing import PriceTier
 from sales import minting, proof
 from sales import services as sales
+from sales.drafting import SaleDraft
 from sales.models import Sale, SaleState
 from sales.tokens import make_buy_token
 from sellers import services as sellers
 from sellers.models import Seller
 
 HANDLE = "region-drill"
-TIERS = [Tier(1, 1_000), Tier(100, 800), Tier(1_000, 520)]
+TIERS = [PriceTier(1, 1_000), PriceTier(100, 800), PriceTier(1_000, 520)]
 CLIENTS_PER_REGION = 6
 ASK_AGAIN_S = 0.02
 REQUEST_TIMEOUT_S = 10.0
@@ -188,13 +189,12 @@ def _open_rally() -> tuple[UUID, UUID]:
     if seller is None:
         (owner,) = next(minting.mint_fans(count=1, funds=Money(100, "EUR"), now=now))
         seller = sellers.open_shop(seller_id=uuid7(), owner_id=owner, handle=HANDLE, name="Region drill")
-    rally_id = uuid7()
-    services.open_rally(
-        sale_id=rally_id, seller_id=seller.id, title="Region drill", story="", currency="EUR", tiers=TIERS,
-        basis="joiners", minimum=1, cap_units=None, limit_per_fan=1, audience="everyone", late_joins=False,
-        opens_at=now, closes_at=now + dt.timedelta(hours=1), now=now,
+    draft = SaleDraft(
+        sale_id=uuid7(), seller_id=seller.id, title="Region drill", story="", currency="EUR", opens_at=now,
+        closes_at=now + dt.timedelta(hours=1), now=now,
     )  # fmt: skip
-    return rally_id, seller.id
+    services.open_rally(draft, tiers=TIERS)
+    return draft.sale_id, seller.id
 
 
 def _mint(count: int, rally_id: UUID) -> list[tuple[UUID, str]]:

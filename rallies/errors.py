@@ -48,3 +48,8 @@ class CannotRefund(Conflict):
 class NoLateJoins(Conflict):
     code = "no_late_joins"
     detail = "This rally cannot be joined any more."
+
+
+class LeftForGood(Conflict):
+    code = "left_for_good"
+    detail = "You left shortly before the end, when whoever is counted stays counted. You cannot join again."

@@ -3,7 +3,7 @@
 from rallies.hot import JOIN
 from rallies.invariants import CHECKS
 from rallies.presenters import RallyPresenter
-from rallies.services import RallyRules
+from rallies.settlement import RallyRules
 from sales.formats import Count, Format, Words
 
 JOINERS = Count("joiners", "SELECT coalesce(sum(joiners), 0) FROM rallies_bucket WHERE rally_id = %(sale_id)s")
@@ -15,6 +15,7 @@ RALLY = Format(
         noun="rally",
         plural="rallies",
         things="joins",
+        calling_off="Nobody pays, and what is held goes back to the wallets.",
         called_off="Nobody pays, and all that was held goes back.",
     ),
     count=JOINERS,

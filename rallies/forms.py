@@ -4,6 +4,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.http import HttpRequest
@@ -20,7 +21,7 @@ from rallies.models import (
     Audience,
     Basis,
 )
-from rallies.pricing import TIERS_MAX, Tier, check_tiers
+from rallies.pricing import TIERS_MAX, PriceTier, check_tiers
 from sales.forms import SaleForm, WholeNumberField
 
 TIER_ROWS = 4  # on a fresh form
@@ -81,13 +82,15 @@ class RallyForm(SaleForm):
     repeats_every_days = WholeNumberField(
         label="Every so many days", required=False, min_value=1, max_value=REPEAT_DAYS_MAX,
     )  # fmt: skip
+    # The browser says it: the same time of the day is what the clocks there show.
+    repeats_zone = forms.CharField(widget=forms.HiddenInput(attrs={"data-zone": ""}), max_length=40, required=False)
 
     def __init__(self, data: dict[str, Any] | None = None, *, initial: dict[str, Any], rows: int = 0) -> None:
         super().__init__(data, initial=initial)
         self.row_count = rows or row_count(data or initial)
         self.initial["rows"] = self.row_count
         self.tier_mistake = ""
-        self.tiers: list[Tier] = []
+        self.tiers: list[PriceTier] = []
         for row in range(self.row_count):
             # Optional for the browser: a line may stay empty. The first tier always starts with the first one who comes.
             if row:
@@ -136,28 +139,27 @@ class RallyForm(SaleForm):
                 self.add_error(f"tier_count_{row}", "Say from how many on.")
         elif "currency" in cleaned:
             try:
-                self.tiers.append(Tier(count, parse_money(text, cleaned["currency"]).minor))
+                self.tiers.append(PriceTier(count, parse_money(text, cleaned["currency"]).minor))
             except MoneyError as error:
                 self.add_error(f"tier_price_{row}", str(error))
 
-    def as_draft(self, now: dt.datetime) -> dict[str, Any]:
+    def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
         """The arguments of `services.draft_rally`. Only after `is_valid`."""
         cleaned = self.cleaned_data
-        same = ("currency", "basis", "minimum", "cap_units", "limit_per_fan", "audience", "late_joins", "repeats_left")
-        # Without repeats the days say nothing.
-        days = cleaned["repeats_every_days"] if cleaned["repeats_left"] else None
+        same = ("basis", "minimum", "cap_units", "limit_per_fan", "audience", "late_joins", "repeats_left")
         return {
-            **self.sale_terms(now),
+            "draft": self.sale_draft(seller_id, cleaned["currency"], now),
             "tiers": self.tiers,
-            "repeats_every_days": days,
+            # Without repeats the days say nothing.
+            "repeats_every_days": cleaned["repeats_every_days"] if cleaned["repeats_left"] else None,
+            "repeats_zone": cleaned["repeats_zone"] or "UTC",
             **{name: cleaned[name] for name in same},
         }
 
     def add_refusal(self, field: str, message: str) -> None:
-        """Show what the service refused beside the field it is about."""
         if field == "tiers":
             self.tier_mistake = message
-        self.add_error(field if field in self.fields else None, message)
+        super().add_refusal(field, message)
 
 
 def row_count(values: Mapping[str, Any]) -> int:
@@ -183,18 +185,18 @@ def without_row(values: dict[str, Any], row: int) -> RallyForm:
     return RallyForm(initial=kept, rows=max(count - 1, 1))
 
 
-def tiers_so_far(values: Mapping[str, Any]) -> tuple[list[Tier], str]:
+def tiers_so_far(values: Mapping[str, Any]) -> tuple[list[PriceTier], str]:
     """The tiers that a form says while it is being filled in, and its currency: up to the first that does not fit."""
     currency = str(values.get("currency") or "")
     currency = currency if currency in dict(CURRENCIES) else "EUR"
-    tiers: list[Tier] = []
+    tiers: list[PriceTier] = []
     for row in range(row_count(values)):
         count = "1" if not row else str(values.get(f"tier_count_{row}") or "").strip()
         text = str(values.get(f"tier_price_{row}") or "").strip()
         if not (re.fullmatch(r"[1-9][0-9]{0,7}", count, re.ASCII) and text):
             continue
         try:
-            more = [*tiers, Tier(int(count), parse_money(text, currency).minor)]
+            more = [*tiers, PriceTier(int(count), parse_money(text, currency).minor)]
         except MoneyError:
             break
         if check_tiers(more):

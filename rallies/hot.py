@@ -10,9 +10,10 @@ import msgspec
 
 from core.ids import uuid7
 from core.money import MINOR_MAX, Money
-from rallies import rules, services
+from rallies import services
 from rallies.models import INVITE_LENGTH_MAX, INVITE_PATTERN, LIMIT_MAX
 from rallies.sums import sums_of
+from rallies.values import JoinRally, JoinValue
 from sales.placing import Asked, MoneyOut, Place
 
 _Minor = Annotated[int, msgspec.Meta(ge=1, le=MINOR_MAX)]
@@ -52,21 +53,21 @@ class JoinOut(msgspec.Struct, gc=False):
     terms_sha256: str
 
 
-def join_command(asked: Asked) -> rules.JoinRally:
+def join_command(asked: Asked) -> JoinRally:
     body: JoinIn = asked.body
-    return rules.JoinRally(
+    return JoinRally(
         join_id=uuid7(), transfer_id=uuid7(), fan_id=asked.fan_id, idempotency_key=asked.key, quantity=body.quantity,
         only_at_or_below_minor=body.only_at_or_below, invite=body.invite, invite_code=services.new_invite_code(),
         received_at=asked.now,
     )  # fmt: skip
 
 
-def join_answer(lane: services.RallyLane, command: rules.JoinRally, join: rules.Join) -> tuple[bool, JoinOut]:
+def join_answer(lane: services.RallyLane, command: JoinRally, join: JoinValue) -> tuple[bool, JoinOut]:
     # Whoever left and joined again has the old id and a new hold.
     return join.transfer_id == command.transfer_id, join_out(join, lane)
 
 
-def join_out(join: rules.Join, lane: services.RallyLane) -> JoinOut:
+def join_out(join: JoinValue, lane: services.RallyLane) -> JoinOut:
     terms, crowd = lane.terms, lane.crowd
     assert crowd is not None, "the lane has answered, so it has committed a batch"
     sums = sums_of(

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from dsql.fields import UUIDv7Field
+from sales.settling import SettlementRow
 
 CAP_MAX = 10_000_000
 LIMIT_MAX = 1_000
@@ -32,6 +32,9 @@ class Audience(models.TextChoices):
 class Rally(models.Model):
     """One product for a crowd: the price of a unit falls as people join, and all pay the price it ends at."""
 
+    # What drafting makes by itself: no part of what was asked for.
+    MADE_HERE = ("seller_invite", "fee_bps", "next_id")
+
     sale = models.OneToOneField("sales.Sale", models.PROTECT, primary_key=True, related_name="rally")
     basis = models.CharField(max_length=7, choices=Basis.choices, default=Basis.JOINERS)
     minimum = models.IntegerField(default=1)  # of joiners or units, as the basis says; with fewer nobody pays
@@ -39,10 +42,15 @@ class Rally(models.Model):
     limit_per_fan = models.IntegerField(default=1)  # units
     audience = models.CharField(max_length=8, choices=Audience.choices, default=Audience.EVERYONE)
     late_joins = models.BooleanField(default=False)  # at the final price, while the cap leaves units
+    late_until = models.DateTimeField(null=True, editable=False)  # until when, if there are any
+    # So many seconds before the end whoever is counted stays counted: leaving then frees the money and not the count.
+    firm_s = models.IntegerField(default=0)
     seller_invite = models.CharField(max_length=16)  # the code of the seller's own invite link
     # The same rally again so many days later, so many times more; published by itself when this one closes.
     repeats_every_days = models.IntegerField(null=True, blank=True)
     repeats_left = models.IntegerField(default=0)
+    repeats_zone = models.CharField(max_length=40, default="UTC")  # whose clocks say what the same time of the day is
+    next_id = models.UUIDField(null=True, editable=False)  # the sale that repeats this one
     fee_bps = models.IntegerField()
 
     class Meta:
@@ -91,11 +99,8 @@ class Tier(models.Model):
 
 
 class Bucket(models.Model):
-    """A part of the count of those who have joined, and of the units left under a cap.
-
-    Every join and every leave writes one, so closing all of them fixes the count for certain; several rows, so that each process
-    can keep to one of its own.
-    """
+    """A part of the count of those who have joined, and of the units left under a cap: several rows, so that each process can
+    keep to one of its own."""
 
     pk = models.CompositePrimaryKey("rally_id", "number")
     rally = models.ForeignKey(Rally, models.PROTECT, related_name="buckets", db_index=False)
@@ -103,8 +108,6 @@ class Bucket(models.Model):
     joiners = models.IntegerField(default=0)
     units = models.IntegerField(default=0)
     units_left = models.IntegerField(null=True)  # NULL: no cap
-    is_closed = models.BooleanField(default=False)
-    version = models.BigIntegerField(default=0)  # grows by one with every write
 
     class Meta:
         constraints = [
@@ -172,6 +175,7 @@ class Join(models.Model):
     invited_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False
     )
+    stays_counted = models.BooleanField(default=False)  # left or removed so near the end that the count keeps it
     terms_sha256 = models.CharField(max_length=64)
     joined_at = models.DateTimeField()
     changed_at = models.DateTimeField()
@@ -209,17 +213,12 @@ class Outcome(models.Model):
         return f"{self.rally_id}: {self.joiners} at {self.price_minor}"
 
 
-class Settlement(models.Model):
+class Settlement(SettlementRow):
     """One chunk of joins, charged or let go, with what was passed on to the seller."""
 
-    id = UUIDv7Field(primary_key=True)
     rally = models.ForeignKey(Rally, models.PROTECT, related_name="settlements", db_index=False)
-    number = models.IntegerField()
     charged = models.IntegerField()
     released = models.IntegerField()
-    gross_minor = models.BigIntegerField()
-    fee_minor = models.BigIntegerField()
-    created_at = models.DateTimeField()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["rally", "number"], name="rally_settlement_chunks_in_order")]

@@ -19,18 +19,20 @@ from core.money import Money, share_bps
 from rallies import selectors, stairs
 from rallies.forms import read_invite
 from rallies.models import Join, JoinState, LateJoin, Outcome, Rally
-from rallies.pricing import Tier
+from rallies.pricing import PriceTier
 from rallies.sums import JoinSums, sums_of
 from sales import frames
-from sales import presenters as sales
+from sales import presenters as sale_presenters
 from sales.formats import BasePresenter, Sums
-from sales.models import RUNNING_STATES, Sale, SaleState
+from sales.models import UNENDED_STATES, Sale, SaleState
 from sales.proof import pseudonym
+from sales.selectors import with_terms
 from sales.services import issue_buy_token
 
 # More than this at once is joined with through the API.
 QUANTITY_MAX = 10
 NEWEST_JOINS = 50
+CONSOLE_JOINS = 100
 HISTORY_SLOTS = 96
 
 
@@ -73,7 +75,7 @@ class Brought:
     quantity: int
 
 
-def join_row(join: Join, sale: Sale, tiers: Sequence[Tier], frame: Mapping[str, Any], *, fan: str = "") -> JoinRow:
+def join_row(join: Join, sale: Sale, tiers: Sequence[PriceTier], frame: Mapping[str, Any], *, fan: str = "") -> JoinRow:
     """`frame` says where the rally stands, as `standings` does. Buttons offer what `rules.decide` would allow."""
     sums = sums_of(
         tiers,
@@ -85,7 +87,7 @@ def join_row(join: Join, sale: Sale, tiers: Sequence[Tier], frame: Mapping[str, 
     )
     return JoinRow(
         join, sale, sums, _why_nothing_was_taken(join, sale, frame), fan,
-        may_remove=join.state == JoinState.JOINED and sale.state in RUNNING_STATES, may_refund=join.state == JoinState.PAID,
+        may_remove=join.state == JoinState.JOINED and sale.state in UNENDED_STATES, may_refund=join.state == JoinState.PAID,
     )  # fmt: skip
 
 
@@ -119,13 +121,13 @@ def standings(rally_ids: Collection[UUID]) -> dict[UUID, Mapping[str, Any]]:
         rally_id: {"level": outcome.level, "price_minor": outcome.price_minor, "did_run": outcome.did_run}
         for rally_id, outcome in selectors.outcomes_of(rally_ids).items()
     }
-    return {**sales.newest_frames(rally_id for rally_id in rally_ids if rally_id not in ended), **ended}
+    return {**sale_presenters.newest_frames(rally_id for rally_id in rally_ids if rally_id not in ended), **ended}
 
 
-def frame_of(sale: Sale) -> dict[str, Any]:
+def current_frame(sale: Sale) -> dict[str, Any]:
     """The rally's frame: as viewers have it while it runs. After that from the rows themselves, for amounts depend on it."""
-    if sale.state in RUNNING_STATES:
-        return sales.newest_frames([sale.id])[sale.id]
+    if sale.state in UNENDED_STATES:
+        return sale_presenters.newest_frames([sale.id])[sale.id]
     return frames.read_frame(sale.id)
 
 
@@ -173,11 +175,13 @@ class RallyPresenter(BasePresenter):
     card_template = "rallies/_card.html"
     totals_template = "rallies/_totals.html"
     orders_template = "rallies/_newest_orders.html"
+    draft_template = "rallies/draft.html"
+    console_template = "rallies/console.html"
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         rally = selectors.get_rally(sale.id)
         tiers = selectors.tiers_of(sale.id)
-        frame = frame_of(sale)
+        frame = current_frame(sale)
         first, price = (Money(minor, sale.currency) for minor in (tiers[0].price_minor, frame["price_minor"]))
         invite = read_invite(request)
         context = {
@@ -198,7 +202,7 @@ class RallyPresenter(BasePresenter):
         return context
 
     def _own(
-        self, request: HttpRequest, rally: Rally, tiers: Sequence[Tier], frame: Mapping[str, Any]
+        self, request: HttpRequest, rally: Rally, tiers: Sequence[PriceTier], frame: Mapping[str, Any]
     ) -> dict[str, Any]:
         """What only the fan who is logged in sees."""
         sale, fan_id = rally.sale, user_id(request)
@@ -213,7 +217,7 @@ class RallyPresenter(BasePresenter):
         if own["is_verified"]:
             # The key is for forms without scripts; a script makes its own, one per purchase.
             own["key"] = uuid7()
-            if sale.state in RUNNING_STATES:
+            if sale.state in UNENDED_STATES:
                 own |= issue_buy_token(user_id=fan_id, sale_id=sale.id)
         if frame["did_run"] is not None:
             own |= self._after_the_end(fan_id, rally, frame, join)
@@ -229,7 +233,7 @@ class RallyPresenter(BasePresenter):
 
     def proof(self, sale: Sale) -> dict[str, Any]:
         rally = selectors.get_rally(sale.id)
-        frame = frame_of(sale)
+        frame = current_frame(sale)
         return {
             "rally": rally,
             "frame": frame,
@@ -239,12 +243,55 @@ class RallyPresenter(BasePresenter):
             "rows": pseudonymous_rows(sale, frame),
         }
 
-    def sums(self, sales_: Collection[Sale]) -> dict[UUID, Sums]:
-        rallies = selectors.rallies_of(sales_)
+    def draft(self, sale: Sale) -> dict[str, Any]:
+        return self._drawn(sale.rally, None)
+
+    def console(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
+        rally, frame = with_terms(Rally, sale), current_frame(sale)
+        tiers = selectors.tiers_of(sale.id)
+        next_minor = frame["next_price_minor"]
+        return {
+            "frame": frame,
+            "price": Money(frame["price_minor"], sale.currency),
+            "next_price": None if next_minor is None else Money(next_minor, sale.currency),
+            "rows": pseudonymous_rows(sale, frame, limit=CONSOLE_JOINS),
+            "inviters": top_inviters(sale.id),
+            "history": history_of(rally, tiers, now),
+            "history_until": min(now, sale.closed_at or sale.closes_at),
+            "invite_url": invite_url(request, sale.id, rally.seller_invite),
+            **self._drawn(rally, frame),
+            **_after_the_end(rally),
+        }
+
+    def _drawn(self, rally: Rally, frame: Mapping[str, Any] | None) -> dict[str, Any]:
+        drawn = stairs.draw(selectors.tiers_of(rally.sale_id), rally.sale.currency, frame)
+        return {
+            "rally": rally,
+            "stairs": drawn,
+            "tier_sums": stairs.tier_sums(drawn, fee_bps=rally.fee_bps),
+            "fee_percent": f"{rally.fee_bps / 100:g}",
+        }
+
+    def close_means(self, sale: Sale) -> str:
+        rally, frame = with_terms(Rally, sale), current_frame(sale)
+        minor = frame["price_minor"] if frame["next_price_minor"] is None else frame["next_price_minor"]
+        if frame["count"] < rally.minimum:
+            what = f"As it stands, with {frame['count']} of at least {rally.minimum}, nobody would pay."
+        else:
+            what = f"As it stands, {frame['units']} units would be paid at {Money(minor, sale.currency)}."
+        return (
+            "Nobody can join or leave any more. Because it ends before its time, everybody pays the next price that the crowd "
+            f"was promised. {what} It cannot be opened again."
+        )
+
+    def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]:
+        rallies = selectors.rallies_of(sales)
         outcomes = selectors.outcomes_of([rally.sale_id for rally in rallies])
         prices = {rally_id: outcome.price_minor for rally_id, outcome in outcomes.items()}
         ended = ended_totals([rally for rally in rallies if rally.sale_id in outcomes], prices)
-        running = sales.newest_frames(rally.sale_id for rally in rallies if rally.sale.state in RUNNING_STATES)
+        running = sale_presenters.newest_frames(
+            rally.sale_id for rally in rallies if rally.sale.state in UNENDED_STATES
+        )
         sums = {}
         for rally in rallies:
             units, gross = 0, Money(0, rally.sale.currency)
@@ -294,11 +341,24 @@ def late_quantities(rally: Rally, outcome: Outcome | None, units_left: int | Non
     """How many the fan may still buy at the final price. Only `rules.decide` decides; one too many is refused there."""
     if not rally.late_joins or outcome is None or not outcome.did_run:
         return range(0)
-    has = join.quantity if join is not None and join.state == JoinState.PAID else 0
+    if join is not None and join.state == JoinState.REMOVED:
+        return range(0)
+    has = join.quantity if join is not None and join.state in (JoinState.JOINED, JoinState.PAID) else 0
     return range(1, min(rally.limit_per_fan - has, units_left or 0, QUANTITY_MAX) + 1)
 
 
 # The seller's pages
+
+
+def _after_the_end(rally: Rally) -> dict[str, Any]:
+    outcome = selectors.outcomes_of([rally.sale_id]).get(rally.sale_id)
+    if outcome is None:
+        return {}
+    return {
+        "outcome": outcome,
+        "totals": ended_totals([rally], {rally.sale_id: outcome.price_minor})[rally.sale_id],
+        "late_rows": selectors.list_late_joins_of_rally(rally.sale_id, limit=CONSOLE_JOINS),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +371,7 @@ def top_inviters(sale_id: UUID) -> list[Inviter]:
     return [Inviter(pseudonym(sale_id, fan_id), brought) for fan_id, brought in selectors.top_inviters(sale_id)]
 
 
-def history_of(rally: Rally, tiers: Sequence[Tier], now: dt.datetime) -> stairs.History | None:
+def history_of(rally: Rally, tiers: Sequence[PriceTier], now: dt.datetime) -> stairs.History | None:
     """The crowd and the price from the opening until now or the end."""
     sale = rally.sale
     since, until = sale.opens_at, min(now, sale.closed_at or sale.closes_at)

@@ -16,14 +16,14 @@ from msgspec import Struct
 TIERS_MAX = 12
 
 
-class Tier(Struct, frozen=True, gc=False):
+class PriceTier(Struct, frozen=True, gc=False):
     """From `from_count` joiners (or units) on, a unit costs `price_minor`."""
 
     from_count: int
     price_minor: int
 
 
-def check_tiers(tiers: Sequence[Tier]) -> str | None:
+def check_tiers(tiers: Sequence[PriceTier]) -> str | None:
     """Why these tiers are no staircase down, as a sentence; None when they are."""
     if not 1 <= len(tiers) <= TIERS_MAX:
         return f"A rally has 1 to {TIERS_MAX} price tiers."
@@ -39,7 +39,7 @@ def check_tiers(tiers: Sequence[Tier]) -> str | None:
     return None
 
 
-def level_of(tiers: Sequence[Tier], only_at_or_below: int | None) -> int | None:
+def level_of(tiers: Sequence[PriceTier], only_at_or_below: int | None) -> int | None:
     """The first tier that a join with this limit (minor units a unit) accepts; None when the price never falls that low."""
     if only_at_or_below is None:
         return 0
@@ -51,7 +51,7 @@ def crowds(counts_by_level: Sequence[int]) -> list[int]:
     return list(accumulate(counts_by_level))
 
 
-def reached(tiers: Sequence[Tier], counts_by_level: Sequence[int]) -> int:
+def reached(tiers: Sequence[PriceTier], counts_by_level: Sequence[int]) -> int:
     """The last tier that enough have joined for; the first when none has."""
     accepting = crowds(counts_by_level)
     levels = [level for level, tier in enumerate(tiers) if accepting[level] >= tier.from_count]

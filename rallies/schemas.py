@@ -8,12 +8,24 @@ from ninja import Schema
 from pydantic import Field
 
 from core.money import Money
-from core.schemas import Currency, In, Minor, MoneyOut
-from rallies.models import CAP_MAX, LIMIT_MAX, REPEAT_DAYS_MAX, REPEATS_MAX, Join, LateJoin, Outcome, Rally
-from rallies.pricing import TIERS_MAX, Tier
+from core.schemas import In, Minor, MoneyOut
+from rallies.models import (
+    CAP_MAX,
+    INVITE_LENGTH_MAX,
+    INVITE_PATTERN,
+    LIMIT_MAX,
+    REPEAT_DAYS_MAX,
+    REPEATS_MAX,
+    Join,
+    LateJoin,
+    Outcome,
+    Rally,
+)
+from rallies.pricing import TIERS_MAX, PriceTier
 from rallies.sums import sums_of
 from sales.models import Sale
 from sales.proof import pseudonym
+from sales.schemas import SaleIn
 
 Count = Annotated[int, Field(strict=True, ge=1, le=CAP_MAX)]
 Units = Annotated[int, Field(strict=True, ge=1, le=LIMIT_MAX)]
@@ -26,13 +38,9 @@ class TierIn(In):
     price_minor: Minor
 
 
-class RallyIn(In):
+class RallyIn(SaleIn):
     """A new rally. The id is made by the client, so that a repeat makes one rally."""
 
-    sale_id: UUID
-    title: Annotated[str, Field(min_length=1, max_length=120)]
-    story: Annotated[str, Field(max_length=5_000)] = ""
-    currency: Currency = "EUR"
     tiers: Annotated[list[TierIn], Field(min_length=1, max_length=TIERS_MAX)]
     basis: Literal["joiners", "units"] = "joiners"
     minimum: Count = 1
@@ -42,13 +50,11 @@ class RallyIn(In):
     late_joins: Annotated[bool, Field(strict=True)] = False
     repeats_every_days: Annotated[int, Field(strict=True, ge=1, le=REPEAT_DAYS_MAX)] | None = None
     repeats_left: Annotated[int, Field(strict=True, ge=0, le=REPEATS_MAX)] = 0
-    opens_at: dt.datetime
-    closes_at: dt.datetime
+    repeats_zone: Annotated[str, Field(max_length=40)] = "UTC"
 
-    def as_draft(self) -> dict[str, Any]:
-        """The arguments of `services.draft_rally` that the client gives."""
-        tiers = [Tier(tier.from_count, tier.price_minor) for tier in self.tiers]
-        return {**self.dict(), "tiers": tiers}
+    def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
+        tiers = [PriceTier(tier.from_count, tier.price_minor) for tier in self.tiers]
+        return {**super().as_draft(seller_id, now), "tiers": tiers}
 
 
 class TierOut(Schema):
@@ -76,9 +82,12 @@ class RallyOut(Schema):
     limit_per_fan: int
     audience: str
     late_joins: bool
+    late_until: dt.datetime | None
+    firm_s: int
     seller_invite: str
     repeats_every_days: int | None
     repeats_left: int
+    repeats_zone: str
     fee_bps: int
     opens_at: dt.datetime
     closes_at: dt.datetime
@@ -86,14 +95,15 @@ class RallyOut(Schema):
     outcome: OutcomeOut | None
 
     @classmethod
-    def of(cls, rally: Rally, tiers: list[Tier], outcome: Outcome | None) -> RallyOut:
+    def of(cls, rally: Rally, tiers: list[PriceTier], outcome: Outcome | None) -> RallyOut:
         sale = rally.sale
         return cls(
             sale_id=sale.id, state=sale.state, title=sale.title, basis=rally.basis, minimum=rally.minimum,
             tiers=[TierOut(from_count=t.from_count, price=_money(t.price_minor, sale)) for t in tiers],
             cap_units=rally.cap_units, limit_per_fan=rally.limit_per_fan, audience=rally.audience,
-            late_joins=rally.late_joins, seller_invite=rally.seller_invite, fee_bps=rally.fee_bps,
-            repeats_every_days=rally.repeats_every_days, repeats_left=rally.repeats_left,
+            late_joins=rally.late_joins, late_until=rally.late_until, firm_s=rally.firm_s,
+            seller_invite=rally.seller_invite, fee_bps=rally.fee_bps, repeats_every_days=rally.repeats_every_days,
+            repeats_left=rally.repeats_left, repeats_zone=rally.repeats_zone,
             opens_at=sale.opens_at, closes_at=sale.closes_at, terms_sha256=sale.terms_sha256,
             outcome=_outcome(outcome, sale) if outcome else None,
         )  # fmt: skip
@@ -121,7 +131,7 @@ class MyJoinOut(JoinFacts):
     invite_code: str
 
     @classmethod
-    def of(cls, join: Join, tiers: list[Tier], level: int) -> MyJoinOut:
+    def of(cls, join: Join, tiers: list[PriceTier], level: int) -> MyJoinOut:
         return cls(**_facts(join, join.rally.sale, tiers, level), invite_code=join.invite_code)
 
 
@@ -129,7 +139,7 @@ class SellersJoinOut(JoinFacts):
     fan: str  # the name that this sale's proof gives them
 
     @classmethod
-    def of(cls, join: Join, sale: Sale, tiers: list[Tier], level: int) -> SellersJoinOut:
+    def of(cls, join: Join, sale: Sale, tiers: list[PriceTier], level: int) -> SellersJoinOut:
         return cls(**_facts(join, sale, tiers, level), fan=pseudonym(sale.id, join.fan_id))
 
 
@@ -138,6 +148,7 @@ class LateJoinIn(In):
 
     id: UUID
     quantity: Units = 1
+    invite: Annotated[str, Field(max_length=INVITE_LENGTH_MAX, pattern=INVITE_PATTERN)] = ""
 
 
 class LateJoinOut(Schema):
@@ -163,7 +174,7 @@ class BroughtOut(Schema):
     quantity: int
 
 
-def _facts(join: Join, sale: Sale, tiers: list[Tier], level: int) -> dict[str, Any]:
+def _facts(join: Join, sale: Sale, tiers: list[PriceTier], level: int) -> dict[str, Any]:
     sums = sums_of(tiers, sale.currency, quantity=join.quantity, level=join.level, state=join.state, crowd_level=level)
     money = {
         "ceiling": sums.ceiling,

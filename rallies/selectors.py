@@ -9,203 +9,45 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.db.models import Count, Sum
 
-from core.errors import NotFound
-from core.sql import Statement, array, execute_all
-from ledger import selectors as ledger
-from ledger.models import HOUSE
-from ledger.rules import Transfer
-from rallies import models, rules
+from rallies import models
 from rallies.errors import JoinNotFound
 from rallies.models import NOT_COUNTED, JoinState, Rally
-from rallies.pricing import Tier, crowds
-from sales import selectors as sales
+from rallies.pricing import PriceTier, crowds
+from rallies.values import Counts, crowd_at
+from sales import selectors as sale_selectors
+from sales import stuck
 from sales.models import Sale
-from sales.stock import Stock, home_bucket
-
-# The columns of `rules.Join`, `rules.LateJoin` and `rules.Outcome`, in their order.
-_JOIN = """rallies_join.rally_id, rallies_join.fan_id, rallies_join.id, idempotency_key, quantity, only_at_or_below_minor,
-           level, bucket, state, transfer_id, invite_code, invited_by_id, terms_sha256, joined_at, changed_at"""
-_JOIN_WIDTH = len(rules.Join.__struct_fields__)
-_LATE = "rally_id, fan_id, id, idempotency_key, quantity, transfer_id, terms_sha256, joined_at"
-
-
-# -- what the lane reads
-
-
-def load_terms(rally_id: UUID) -> rules.Terms:
-    """The sealed terms. Raises NotFound for a rally that was not published."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT (SELECT json_agg(json_build_array(from_count, price_minor) ORDER BY level)
-                      FROM rallies_tier WHERE rally_id = rallies_rally.sale_id),
-                   basis = 'units', minimum, cap_units, limit_per_fan, audience = 'invited', late_joins, seller_invite,
-                   rallies_rally.fee_bps, sales_sale.currency, opens_at, closes_at, terms_sha256, escrow.id, proceeds.id, fees.id
-              FROM rallies_rally
-              JOIN sales_sale ON sales_sale.id = rallies_rally.sale_id
-              JOIN ledger_account AS escrow ON escrow.owner_id = sales_sale.id AND escrow.kind = 'escrow'
-                                           AND escrow.currency = sales_sale.currency
-              JOIN ledger_account AS proceeds ON proceeds.owner_id = sales_sale.seller_id AND proceeds.kind = 'proceeds'
-                                             AND proceeds.currency = sales_sale.currency
-              JOIN ledger_account AS fees ON fees.owner_id = %s AND fees.kind = 'fees'
-                                         AND fees.currency = sales_sale.currency
-             WHERE rallies_rally.sale_id = %s
-            """,
-            [HOUSE, rally_id],
-        )
-        row = cursor.fetchone()
-    if row is None:
-        raise NotFound("This rally is not on sale.")
-    tiers, *others = row
-    return rules.Terms(rally_id, tuple(Tier(*tier) for tier in tiers), *others)
-
-
-def load_state(terms: rules.Terms, commands: Sequence[rules.Command], slot: int) -> rules.State | None:
-    """All that `commands` need to be decided by process number `slot`, in one round trip of the open transaction's snapshot.
-
-    None when the rally's terms are not the given ones any more.
-    """
-    fans = array({command.fan_id for command in commands})
-    rally_id = terms.rally_id
-    reads = {
-        "sealed": Statement("SELECT terms_sha256 FROM sales_sale WHERE id = %s", [rally_id]),
-        "buckets": Statement(
-            "SELECT number, joiners, units, units_left, is_closed FROM rallies_bucket WHERE rally_id = %s", [rally_id]
-        ),
-        "limited": _limited(rally_id),
-        "joins": Statement(
-            f"SELECT {_JOIN} FROM rallies_join WHERE rally_id = %s AND fan_id = ANY(%s::uuid[])",  # noqa: S608
-            [rally_id, fans],
-        ),
-        "wallets": ledger.wallets_statement([command.fan_id for command in commands], terms.currency),
-    }
-    if invites := {command.invite for command in commands if isinstance(command, rules.JoinRally) and command.invite}:
-        sql = "SELECT invite_code, fan_id FROM rallies_join WHERE rally_id = %s AND invite_code = ANY(%s)"
-        reads["inviters"] = Statement(sql, [rally_id, list(invites)])
-    if any(not isinstance(command, rules.JoinRally) for command in commands):
-        sql = f"""
-            SELECT {ledger.TRANSFER} FROM rallies_join JOIN ledger_transfer ON ledger_transfer.id = rallies_join.transfer_id
-             WHERE rally_id = %s AND fan_id = ANY(%s::uuid[])
-        """  # noqa: S608
-        reads["holds"] = Statement(sql, [rally_id, fans])
-        sql = f"SELECT {_LATE} FROM rallies_latejoin WHERE rally_id = %s AND fan_id = ANY(%s::uuid[])"  # noqa: S608
-        reads["late"] = Statement(sql, [rally_id, fans])
-        reads["outcome"] = _outcome(rally_id)
-    found = dict(zip(reads, execute_all(list(reads.values())), strict=True))
-    if found["sealed"] != [(terms.sha256,)]:
-        return None
-
-    state = _with_counts(terms, found["buckets"], found["limited"], slot)
-    state.joins = {row[1]: rules.Join(*row) for row in found["joins"]}
-    wallets = ledger.wallets_from(found["wallets"])
-    state.wallets = {fan: wallet.account_id for fan, wallet in wallets.items()}
-    state.balances = {wallet.account_id: wallet.balance for wallet in wallets.values()}
-    state.inviters = dict(found.get("inviters", []))
-    state.holds = {row[0]: Transfer(*row) for row in found.get("holds", [])}
-    state.late = {row[1]: rules.LateJoin(*row) for row in found.get("late", [])}
-    state.outcome = next((rules.Outcome(*row) for row in found.get("outcome", [])), None)
-    return state
-
-
-def load_counts(terms: rules.Terms) -> rules.State:
-    """Only how many have joined."""
-    buckets = Statement(
-        "SELECT number, joiners, units, units_left, is_closed FROM rallies_bucket WHERE rally_id = %s", [terms.rally_id]
-    )
-    found, limited = execute_all([buckets, _limited(terms.rally_id)])
-    return _with_counts(terms, found, limited, slot=0)
-
-
-def _limited(rally_id: UUID) -> Statement:
-    sql = """
-        SELECT level, sum(joiners)::bigint, sum(units)::bigint FROM rallies_limitedcount WHERE rally_id = %s GROUP BY level
-    """
-    return Statement(sql, [rally_id])
-
-
-def _outcome(rally_id: UUID) -> Statement:
-    sql = "SELECT joiners, units, level, price_minor, did_run FROM rallies_outcome WHERE rally_id = %s"
-    return Statement(sql, [rally_id])
-
-
-def _with_counts(
-    terms: rules.Terms, buckets: Sequence[tuple[Any, ...]], limited: Sequence[tuple[Any, ...]], slot: int
-) -> rules.State:
-    home = home_bucket(slot, len(buckets))
-    counts = rules.Counts([0] * len(terms.tiers), [0] * len(terms.tiers))
-    counts.add(0, sum(row[1] for row in buckets), sum(row[2] for row in buckets))
-    for level, joiners, units in limited:
-        counts.add(level, joiners, units)
-        counts.add(0, -joiners, -units)  # a bucket's count has them too
-    is_closed = any(row[4] for row in buckets)
-    stock = None
-    if terms.cap_units is not None:
-        stock = Stock({row[0]: row[3] for row in buckets}, home=home, is_closed=is_closed)
-    return rules.State(terms, counts, home, is_closed, stock)
-
-
-def load_chunk(rally_id: UUID, *, after: UUID | None, limit: int) -> list[tuple[rules.Join, Transfer]]:
-    """The next joins to settle in the order of fans, each with its hold."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT {_JOIN}, {ledger.TRANSFER}
-              FROM rallies_join JOIN ledger_transfer ON ledger_transfer.id = rallies_join.transfer_id
-             WHERE rally_id = %s AND state = 'joined' AND (%s::uuid IS NULL OR fan_id > %s::uuid)
-             ORDER BY fan_id LIMIT %s
-            """,  # noqa: S608  # constant lists of columns
-            [rally_id, after, after, limit],
-        )
-        return [(rules.Join(*row[:_JOIN_WIDTH]), Transfer(*row[_JOIN_WIDTH:])) for row in cursor.fetchall()]
+from sales.selectors import with_terms
 
 
 def joined_fans(rally_id: UUID, *, limit: int) -> list[UUID]:
-    """Fans whose hold is open, for a rally that was called off."""
+    """Fans whose hold is open, for a rally that was called off; but for those that stand aside."""
     joins = models.Join.objects.filter(rally_id=rally_id, state=JoinState.JOINED)
+    joins = joins.exclude(id__in=stuck.row_ids(rally_id))
     return list(joins.order_by("fan_id").values_list("fan_id", flat=True)[:limit])
 
 
-def frame_facts(sale_id: UUID) -> tuple[int, dict[str, Any]]:
-    """The sum of the buckets' versions, and what viewers are shown, from one statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT (SELECT json_agg(json_build_array(from_count, price_minor) ORDER BY level)
-                      FROM rallies_tier WHERE rally_id = rally.sale_id),
-                   (SELECT json_agg(json_build_array(level, joiners, units))
-                      FROM (SELECT level, sum(joiners) AS joiners, sum(units) AS units FROM rallies_limitedcount
-                             WHERE rally_id = rally.sale_id GROUP BY level) AS limited),
-                   counted.version, counted.joiners, counted.units, counted.units_left,
-                   rally.basis = 'units', rally.minimum, rally.cap_units, outcome.did_run
-              FROM rallies_rally AS rally
-             CROSS JOIN LATERAL (SELECT coalesce(sum(version), 0)::bigint AS version,
-                                        coalesce(sum(joiners), 0)::bigint AS joiners,
-                                        coalesce(sum(units), 0)::bigint AS units, sum(units_left)::bigint AS units_left
-                                   FROM rallies_bucket WHERE rally_id = rally.sale_id) AS counted
-              LEFT JOIN rallies_outcome AS outcome ON outcome.rally_id = rally.sale_id
-             WHERE rally.sale_id = %s
-            """,
-            [sale_id],
-        )
-        tiers, limited, version, joiners, units, units_left, counts_units, minimum, cap_units, did_run = (
-            cursor.fetchone()
-        )
-    return version, frame_of(
-        [Tier(*tier) for tier in tiers], joiners, units, limited or [],
-        counts_units=counts_units, minimum=minimum, units_left=cap_units if units_left is None else units_left, did_run=did_run,
-    )  # fmt: skip
+def next_joined(rally_id: UUID, *, after: UUID | None) -> UUID | None:
+    """The join that the next step would take first."""
+    joins = models.Join.objects.filter(rally_id=rally_id, state=JoinState.JOINED).exclude(
+        id__in=stuck.row_ids(rally_id)
+    )
+    if after is not None:
+        joins = joins.filter(fan_id__gt=after)
+    return joins.order_by("fan_id").values_list("id", flat=True).first()
 
 
 def frame_of(
-    tiers: Sequence[Tier], joiners: int, units: int, limited: Sequence[Sequence[int]],
-    *, counts_units: bool, minimum: int, units_left: int | None, did_run: bool | None,
+    tiers: Sequence[PriceTier], joiners: int, units: int, limited: Sequence[Sequence[int]],
+    *, counts_units: bool, minimum: int, units_left: int | None, ended_level: int | None, did_run: bool | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """What viewers see of a rally: who counts, the price that makes, and what the next step asks for."""
-    counts = rules.Counts([joiners, *[0] * (len(tiers) - 1)], [units, *[0] * (len(tiers) - 1)])
+    """What viewers see of a rally: who counts, the price that makes, and what the next step asks for. After the end it is the
+    level that was fixed then."""
+    counts = Counts([joiners, *[0] * (len(tiers) - 1)], [units, *[0] * (len(tiers) - 1)])
     for level, limited_joiners, limited_units in limited:
         counts.add(level, limited_joiners, limited_units)
         counts.add(0, -limited_joiners, -limited_units)
-    now = rules.crowd_at(tiers, counts, counts_units=counts_units)
+    now = crowd_at(tiers, counts, counts_units=counts_units, level=ended_level)
     following = tiers[now.level + 1] if now.level + 1 < len(tiers) else None
     accept_next = crowds(counts.units if counts_units else counts.joiners)[now.level + 1] if following else 0
     return {
@@ -224,29 +66,19 @@ def frame_of(
     }
 
 
-# -- what pages and the API read
-
-
 def get_rally(sale_id: UUID) -> Rally:
     """A rally that fans may see, with its sale and seller."""
-    return _with_sale(sale_id, sales.get_public_sale(sale_id))
+    return with_terms(Rally, sale_selectors.get_public_sale(sale_id))
 
 
 def get_rally_for_seller(seller_id: UUID, sale_id: UUID) -> Rally:
-    return _with_sale(sale_id, sales.get_sale_for_seller(seller_id, sale_id))
+    return with_terms(Rally, sale_selectors.get_sale_for_seller(seller_id, sale_id))
 
 
-def _with_sale(sale_id: UUID, sale: Any) -> Rally:
-    rally = Rally.objects.filter(sale_id=sale_id).first()
-    if rally is None:
-        raise NotFound("This rally does not exist.")
-    rally.sale = sale
-    return rally
-
-
-def tiers_of(rally_id: UUID) -> list[Tier]:
+def tiers_of(rally_id: UUID) -> list[PriceTier]:
     return [
-        Tier(*row) for row in models.Tier.objects.filter(rally_id=rally_id).values_list("from_count", "price_minor")
+        PriceTier(*row)
+        for row in models.Tier.objects.filter(rally_id=rally_id).values_list("from_count", "price_minor")
     ]
 
 
@@ -321,11 +153,11 @@ def list_late_joins_of_rally(rally_id: UUID, *, limit: int = 500) -> list[models
     return list(models.LateJoin.objects.filter(rally_id=rally_id).order_by("-joined_at")[:limit])
 
 
-def tiers_by_rally(rally_ids: Collection[UUID]) -> dict[UUID, list[Tier]]:
-    found: dict[UUID, list[Tier]] = {}
+def tiers_by_rally(rally_ids: Collection[UUID]) -> dict[UUID, list[PriceTier]]:
+    found: dict[UUID, list[PriceTier]] = {}
     tiers = models.Tier.objects.filter(rally_id__in=rally_ids).order_by("rally_id", "level")
     for rally_id, *tier in tiers.values_list("rally_id", "from_count", "price_minor"):
-        found.setdefault(rally_id, []).append(Tier(*tier))
+        found.setdefault(rally_id, []).append(PriceTier(*tier))
     return found
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.money import Money, share_bps
-from rallies.pricing import Tier
-from rallies.rules import Counts, crowd_at
+from rallies.pricing import PriceTier
+from rallies.values import Counts, crowd_at
 
 # Where the dearest step lies and where a free one would, with air for the marker above and the words below.
 TOP = 20.0
@@ -47,7 +47,7 @@ class Stairs:
         return len(self.steps) <= LABELS_MAX
 
 
-def draw(tiers: Sequence[Tier], currency: str, frame: Mapping[str, Any] | None = None) -> Stairs:
+def draw(tiers: Sequence[PriceTier], currency: str, frame: Mapping[str, Any] | None = None) -> Stairs:
     """`frame` says where the crowd stands; without one it is at the foot of the stairs."""
     level = frame["level"] if frame else 0
     steps = [_step(number, tier, tiers, currency, level if frame else None) for number, tier in enumerate(tiers)]
@@ -56,7 +56,7 @@ def draw(tiers: Sequence[Tier], currency: str, frame: Mapping[str, Any] | None =
     return Stairs(steps, _percent(marker_x), steps[level].y)
 
 
-def _step(number: int, tier: Tier, tiers: Sequence[Tier], currency: str, level: int | None) -> Step:
+def _step(number: int, tier: PriceTier, tiers: Sequence[PriceTier], currency: str, level: int | None) -> Step:
     width = 100 / len(tiers)
     y = TOP + (BOTTOM - TOP) * (1 - tier.price_minor / tiers[0].price_minor)
     return Step(
@@ -74,7 +74,7 @@ def _standing(number: int, level: int | None) -> str:
     return "reached" if number < level else "now" if number == level else "next"
 
 
-def _share_of_step(tiers: Sequence[Tier], level: int, count: int) -> float:
+def _share_of_step(tiers: Sequence[PriceTier], level: int, count: int) -> float:
     """How far along its step the crowd is, 0 to 1. The last step has no end, so there it stands in the middle."""
     if level + 1 == len(tiers):
         return 0.5
@@ -120,7 +120,7 @@ class History:
 
 
 def history(
-    tiers: Sequence[Tier],
+    tiers: Sequence[PriceTier],
     currency: str,
     changes: Sequence[tuple[int, int, int, int]],
     *,

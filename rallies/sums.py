@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.money import Money
-from rallies.pricing import Tier
-from rallies.rules import JOINED, PAID, REFUNDED
+from rallies.pricing import PriceTier
+from rallies.values import JOINED, PAID, REFUNDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class JoinSums:
 
 
 def sums_of(
-    tiers: Sequence[Tier], currency: str, *, quantity: int, level: int, state: str, crowd_level: int
+    tiers: Sequence[PriceTier], currency: str, *, quantity: int, level: int, state: str, crowd_level: int
 ) -> JoinSums:
     """`level` is the join's, `crowd_level` that of the price now; after the end that is the final price."""
     held_minor = tiers[level].price_minor * quantity

@@ -12,16 +12,17 @@ from accounts.services import Message
 from core.money import Money
 from core.transactions import retried_transaction
 from rallies import selectors
+from rallies.loading import load_counts, load_terms
 from rallies.models import Join, JoinState, Outcome
-from rallies.pricing import Tier
+from rallies.pricing import PriceTier
 from sales.models import RUNNING_STATES, Sale
 from sales.telling import tell_later
 
 CLOSING = "closing"
 SETTLED = "settled"
 _TIER = "tier-"
+_ROSE = "rose-"
 WATCH = "rallies.watch"
-WATCHED_EVERY = dt.timedelta(seconds=3)
 # "Closes soon" is said this long before, or for a short rally in its last fifth.
 CLOSING_SOON = dt.timedelta(minutes=15)
 
@@ -30,22 +31,36 @@ def tier_event(level: int) -> str:
     return f"{_TIER}{level}"
 
 
+def rose_event(level: int) -> str:
+    return f"{_ROSE}{level}"
+
+
+@retried_transaction(replayable=True)
+def price_moved(rally_id: UUID, level: int, was: int, *, now: dt.datetime) -> None:
+    """Have fans told that the price has come down to a tier, or has risen again to one. Each is said once in a rally."""
+    for reached in range(1, level + 1):
+        tell_later(rally_id, tier_event(reached), now=now)
+    if level < was:
+        tell_later(rally_id, rose_event(level), now=now)
+
+
 @retried_transaction(replayable=True)
 def watch(*, rally_id: UUID, now: dt.datetime) -> dt.datetime | None:
-    """Have fans told of the tiers that are reached and of the end that is near. When to look again; None after the close."""
+    """Have fans told that the end is near, and of every tier that nobody has told of. When to look again, or None."""
     sale = Sale.objects.get(id=rally_id)
     if sale.state not in RUNNING_STATES:
         return None
-    reached = selectors.load_counts(selectors.load_terms(rally_id)).crowd.level
-    for level in range(1, reached + 1):
-        tell_later(rally_id, tier_event(level), now=now)
-    if closing_soon_at(sale) <= now < sale.closes_at:
-        tell_later(rally_id, CLOSING, now=now)
-    return now + WATCHED_EVERY
+    soon_at = closing_soon_at(sale)
+    if now < soon_at:
+        return soon_at
+    for reached in range(1, load_counts(load_terms(rally_id)).crowd.level + 1):
+        tell_later(rally_id, tier_event(reached), now=now)
+    tell_later(rally_id, CLOSING, now=now)
+    return None
 
 
 def closing_soon_at(sale: Sale) -> dt.datetime:
-    return sale.closes_at - min(CLOSING_SOON, (sale.closes_at - sale.opens_at) / 5)
+    return sale.closes_at + sale.moved_by - min(CLOSING_SOON, (sale.closes_at - sale.opens_at) / 5)
 
 
 def messages(sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
@@ -60,11 +75,26 @@ def messages(sale: Sale, event: str, *, after: UUID | None, limit: int) -> Seque
     if event == SETTLED:
         outcome = Outcome.objects.get(rally_id=sale.id)
         return [Message(join.fan_id, *_settled_words(sale, tiers, join, outcome), path) for join in found]
-    title, text = _closing_words(sale) if event == CLOSING else _tier_words(sale, tiers, int(event.removeprefix(_TIER)))
+    title, text = _words(sale, tiers, event)
     return [Message(join.fan_id, title, text, path) for join in found]
 
 
-def _tier_words(sale: Sale, tiers: Sequence[Tier], level: int) -> tuple[str, str]:
+def _words(sale: Sale, tiers: Sequence[PriceTier], event: str) -> tuple[str, str]:
+    if event == CLOSING:
+        return _closing_words(sale)
+    kind, level = event.split("-")
+    return _tier_words(sale, tiers, int(level)) if f"{kind}-" == _TIER else _rose_words(sale, tiers, int(level))
+
+
+def _rose_words(sale: Sale, tiers: Sequence[PriceTier], level: int) -> tuple[str, str]:
+    price = Money(tiers[level].price_minor, sale.currency)
+    return (
+        f"{sale.title} is at {price} again",
+        "Some have left. Bring others with your invite link, or leave while you can.",
+    )
+
+
+def _tier_words(sale: Sale, tiers: Sequence[PriceTier], level: int) -> tuple[str, str]:
     price = Money(tiers[level].price_minor, sale.currency)
     return (
         f"{sale.title} is down to {price}",
@@ -76,7 +106,7 @@ def _closing_words(sale: Sale) -> tuple[str, str]:
     return f"{sale.title} closes soon", "Bring somebody with your invite link: the price falls for all."
 
 
-def _settled_words(sale: Sale, tiers: Sequence[Tier], join: Join, outcome: Outcome) -> tuple[str, str]:
+def _settled_words(sale: Sale, tiers: Sequence[PriceTier], join: Join, outcome: Outcome) -> tuple[str, str]:
     if join.state == JoinState.PAID:
         paid = Money(outcome.price_minor * join.quantity, sale.currency)
         saved = Money((tiers[0].price_minor - outcome.price_minor) * join.quantity, sale.currency)

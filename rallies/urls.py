@@ -1,6 +1,7 @@
 from django.urls import path
 
 from rallies import console_views, views
+from sales.console import console_paths
 
 app_name = "rallies"
 urlpatterns = [
@@ -11,10 +12,7 @@ urlpatterns = [
     path("rallies/joins/<uuid:join_id>/", views.receipt, name="receipt"),
     path("rallies/late-joins/<uuid:join_id>/", views.late_receipt, name="late_receipt"),
     path("sell/<slug:handle>/rallies/new/", console_views.new, name="new"),
-    path("sell/<slug:handle>/rallies/<uuid:sale_id>/", console_views.rally, name="console"),
-    path("sell/<slug:handle>/rallies/<uuid:sale_id>/publish/", console_views.publish, name="publish"),
-    path("sell/<slug:handle>/rallies/<uuid:sale_id>/close/", console_views.close, name="close"),
-    path("sell/<slug:handle>/rallies/<uuid:sale_id>/cancel/", console_views.cancel, name="cancel"),
+    *console_paths("rally", "rallies"),
     path("sell/<slug:handle>/joins/<uuid:join_id>/remove/", console_views.remove, name="remove"),
     path("sell/<slug:handle>/joins/<uuid:join_id>/refund/", console_views.refund, name="refund"),
 ]

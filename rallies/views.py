@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -13,61 +12,38 @@ from django.views.decorators.http import require_safe
 
 from accounts import selectors as accounts
 from core import clock
-from core.errors import Busy, Invalid, Refusal
+from core.errors import Invalid, Refusal
 from core.http import user_id
 from core.ids import uuid7
 from core.money import Money
-from rallies import presenters, rules, selectors, services
-from rallies.format import RALLY
+from rallies import presenters, selectors, services
 from rallies.forms import JoinForm, LateJoinForm, read_invite
-from sales import selectors as sales
-from sales.errors import IdempotencyConflict, NotVerified
+from rallies.hot import JOIN, JoinIn
+from rallies.values import JoinLate
+from sales import selectors as sale_selectors
+from sales.buying import place_from_page
+from sales.errors import NotVerified
+from sales.formats import get_format
 from sales.views import render_room, with_way_back
 
 
 @with_way_back
 @login_required
 def join(request: HttpRequest, sale_id: UUID) -> HttpResponse:
-    """Join without scripts: the same command as the API's, then the room again."""
+    """Join without scripts; then the room again."""
     if request.method == "GET":
         return redirect("sales:room", sale_id)
-    sale = sales.get_public_sale(sale_id)
-    form = JoinForm(request.POST)
-    if not form.is_valid():
-        return render_room(request, sale, refusal=Invalid("Please choose how many, and press the button again."))
-    asked: dict[str, Any] = {
-        "chosen_quantity": form.cleaned_data["quantity"],
-        "chosen_limit": form.cleaned_data["only_at_or_below"],
-    }
-    try:
-        services.join_rally(sale_id, _join_command(request, form))
-    except IdempotencyConflict:
-        # The same page, sent a second time for something else.
-        refusal = Invalid("You have already joined from this page. Leave first if you want to join differently.")
-        return render_room(request, sale, refusal=refusal)
-    except Busy as refusal:
-        # Perhaps it went through unheard, so the next try carries the same key.
-        return render_room(request, sale, refusal=refusal, key=form.cleaned_data["key"], **asked)
-    except Refusal as refusal:
-        return render_room(request, sale, refusal=refusal, **asked)
+    invite = read_invite(request)
+    joined = place_from_page(
+        request, sale_id, JOIN, JoinForm(request.POST),
+        body=lambda cleaned: JoinIn(cleaned["quantity"], cleaned["only_at_or_below"], invite),
+        again="You have already joined from this page. Leave first if you want to join differently.",
+        shown=lambda cleaned: {"chosen_quantity": cleaned["quantity"], "chosen_limit": cleaned["only_at_or_below"]},
+    )  # fmt: skip
+    if isinstance(joined, HttpResponse):
+        return joined
     messages.success(request, "You are in.")
     return redirect("sales:room", sale_id)
-
-
-def _join_command(request: HttpRequest, form: JoinForm) -> rules.JoinRally:
-    if not accounts.is_verified(user_id(request)):
-        raise NotVerified
-    return rules.JoinRally(
-        join_id=uuid7(),
-        transfer_id=uuid7(),
-        fan_id=user_id(request),
-        idempotency_key=form.cleaned_data["key"],
-        quantity=form.cleaned_data["quantity"],
-        only_at_or_below_minor=form.cleaned_data["only_at_or_below"],
-        invite=read_invite(request),
-        invite_code=services.new_invite_code(),
-        received_at=clock.now(),
-    )
 
 
 @with_way_back
@@ -80,7 +56,7 @@ def leave(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     try:
         services.leave_rally(rally_id=sale_id, fan_id=mine.fan_id, now=clock.now())
     except Refusal as refusal:
-        return render_room(request, sales.get_public_sale(sale_id), refusal=refusal)
+        return render_room(request, sale_selectors.get_public_sale(sale_id), refusal=refusal)
     messages.success(request, "You have left, and your money is in your wallet.")
     return redirect("sales:room", sale_id)
 
@@ -91,7 +67,7 @@ def join_late(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     """Buy at the final price after the end; then the receipt."""
     if request.method == "GET":
         return redirect("sales:room", sale_id)
-    sale = sales.get_public_sale(sale_id)
+    sale = sale_selectors.get_public_sale(sale_id)
     form = LateJoinForm(request.POST)
     if not form.is_valid():
         return render_room(request, sale, refusal=Invalid("Please choose how many, and press the button again."))
@@ -100,10 +76,10 @@ def join_late(request: HttpRequest, sale_id: UUID) -> HttpResponse:
             raise NotVerified
         late = services.join_late(
             sale_id,
-            rules.JoinLate(
+            JoinLate(
                 join_id=uuid7(), transfer_id=uuid7(), fan_id=user_id(request),
                 idempotency_key=form.cleaned_data["key"], quantity=form.cleaned_data["quantity"],
-                received_at=clock.now(),
+                invite=read_invite(request), received_at=clock.now(),
             ),
         )  # fmt: skip
     except Refusal as refusal:
@@ -117,7 +93,7 @@ def joins(request: HttpRequest) -> HttpResponse:
     """The rallies that the fan is or was in."""
     fan_id = user_id(request)
     context = {
-        "format": RALLY,
+        "format": get_format("rally"),
         "rows": presenters.join_rows(selectors.list_joins_of_fan(fan_id)),
         "late_rows": presenters.late_rows(selectors.list_late_joins_of_fan(fan_id)),
     }
@@ -132,10 +108,10 @@ def receipt(request: HttpRequest, join_id: UUID) -> HttpResponse:
     (row,) = presenters.join_rows([join])
     price_minor = presenters.standings([sale.id])[sale.id]["price_minor"]
     context = {
-        "format": RALLY,
         "record": join,
         "row": row,
         "sale": sale,
+        "format": get_format(sale.format),
         "price": Money(price_minor, sale.currency),
         "held_first": row.sums.ceiling * join.quantity,
     }
@@ -147,5 +123,5 @@ def receipt(request: HttpRequest, join_id: UUID) -> HttpResponse:
 def late_receipt(request: HttpRequest, join_id: UUID) -> HttpResponse:
     late = selectors.get_late_receipt(user_id(request), join_id)
     (row,) = presenters.late_rows([late])
-    context = {"format": RALLY, "record": late, "row": row, "sale": late.rally.sale}
+    context = {"format": get_format("rally"), "record": late, "row": row, "sale": late.rally.sale}
     return render(request, "rallies/late_receipt.html", context)

@@ -4,7 +4,7 @@ import datetime as dt
 from uuid import UUID
 
 from core.due_work import handles
-from rallies import services, telling
+from rallies import settlement, telling
 
 
 @handles(telling.WATCH)
@@ -12,7 +12,7 @@ def watch(rally_id: UUID, now: dt.datetime) -> dt.datetime | None:
     return telling.watch(rally_id=rally_id, now=now)
 
 
-@handles(services.REPEAT)
+@handles(settlement.REPEAT)
 def repeat(rally_id: UUID, now: dt.datetime) -> dt.datetime | None:
-    services.repeat_rally(rally_id=rally_id, now=now)
+    settlement.repeat_rally(rally_id=rally_id, now=now)
     return None

@@ -34,3 +34,13 @@ class NotVerified(NotAllowed):
 class BadBuyToken(NotAuthenticated):
     code = "bad_token"
     detail = "Your permission to buy has run out. Please reload the page."
+
+
+class Frozen(Conflict):
+    code = "frozen"
+    detail = "This sale is paused by staff. Nothing is lost: holds stay, and every deadline moves on."
+
+
+class CalledOff(NotOpen):
+    code = "called_off"
+    detail = "This sale was called off. Whatever you had paid or held goes back to your wallet."

@@ -25,8 +25,13 @@ from sales.terms import TermValue
 class Rules(Protocol):
     """What the spine asks of a format. All but `terms`, `ends_at` and the frame's two are parts of the spine's transaction.
 
-    Steps are bounded (DSQL takes 3,000 rows a transaction), do at most `limit` rows, and are safe to run again after a kill.
+    Steps are bounded (DSQL takes 3,000 rows a transaction) and safe to run again after a kill. Their `limit` is how many of the
+    format's own rows they take at most: `settle_chunk` or `unwind_chunk` at first, fewer after a conflict, down to one.
     """
+
+    settle_chunk: int
+    unwind_chunk: int
+    frame_sql: str  # one row with the format's public numbers; `%(sale_id)s` stands for the sale
 
     def terms(self, sale: Sale) -> Mapping[str, TermValue]:
         """The promises to seal, beside the ones every sale makes."""
@@ -40,32 +45,47 @@ class Rules(Protocol):
     def close(self, sale: Sale, now: dt.datetime) -> None:
         """What the end means to the format's own rows. The gate lets nobody buy any more already."""
 
-    def settle_step(self, sale: Sale, now: dt.datetime) -> dt.datetime | None:
+    def settle_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
         """Pay the next chunk. The time of the next step, or None when this one found nothing left to do."""
 
-    def unwind_step(self, sale: Sale, now: dt.datetime) -> dt.datetime | None:
+    def unwind_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
         """Give the next chunk of buyers of a cancelled sale their money back. Answers like `settle_step`."""
+
+    def next_row(self, sale: Sale, now: dt.datetime) -> UUID | None:
+        """The row that the next step would take first: it is the one that failed when a step of one row did."""
+
+    def look_again(self, sale: Sale) -> None:
+        """Have the next step begin anew: rows that were set aside before it got here are free again."""
 
     def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
         """What to tell the next fans, in the order of their ids, of an event that the format named (`sales.telling`)."""
 
-    def frame_facts(self, sale_id: UUID) -> tuple[int, dict[str, Any]]:
-        """The version of the format's rows and what viewers are shown of them, from one statement."""
+    def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
+        """What viewers are shown, from the row that `frame_sql` gave."""
 
 
 class BaseRules:
     """Defaults of `Rules` for a format without an end of its own and without events. A forgotten step must not pass mypy."""
 
+    settle_chunk = 500
+    unwind_chunk = 500
+    frame_sql = "SELECT 1"
+
     def ends_at(self, sale: Sale) -> dt.datetime:
-        return sale.closes_at
+        return sale.closes_at + sale.moved_by
 
     def close(self, sale: Sale, now: dt.datetime) -> None: ...
+
+    def next_row(self, sale: Sale, now: dt.datetime) -> UUID | None:
+        return None
+
+    def look_again(self, sale: Sale) -> None: ...
 
     def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
         raise AssertionError(event)  # a format that names events says what to tell of them
 
-    def frame_facts(self, sale_id: UUID) -> tuple[int, dict[str, Any]]:
-        return 0, {}
+    def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +104,8 @@ class Presenter(Protocol):
     card_template: str
     totals_template: str
     orders_template: str
+    draft_template: str
+    console_template: str
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         """What the room's template needs beside the sale, its frame and its phase, which every room has."""
@@ -92,6 +114,12 @@ class Presenter(Protocol):
         """What the proof's totals and newest orders need: no names."""
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]: ...
+
+    def draft(self, sale: Sale) -> dict[str, Any]:
+        """What the seller's page of a draft needs beside the sale and the text that will be sealed."""
+
+    def console(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
+        """What the seller's page of a published sale needs beside the sale, its phase, terms and sums."""
 
     def close_means(self, sale: Sale) -> str:
         """What closing the running sale now would do, for the seller who is about to."""
@@ -104,6 +132,8 @@ class BasePresenter:
     card_template = "sales/_card.html"
     totals_template = "sales/_totals.html"
     orders_template = "sales/_newest.html"
+    draft_template = "sales/draft.html"
+    console_template = "sales/console_frame.html"
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         return {}
@@ -113,6 +143,12 @@ class BasePresenter:
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]:
         return {sale.id: Sums(0, None, Money(0, sale.currency)) for sale in sales}
+
+    def draft(self, sale: Sale) -> dict[str, Any]:
+        return {}
+
+    def console(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
+        return {}
 
     def close_means(self, sale: Sale) -> str:
         return "It cannot be opened again."
@@ -133,7 +169,8 @@ class Words:
     noun: str
     plural: str
     things: str  # what fans make in it: orders, joins, bids
-    called_off: str  # a sentence: what calling a running one off means to those who are in
+    calling_off: str  # a sentence: what calling a running one off will mean to those who are in
+    called_off: str  # the same once it has happened
     hint: str = ""  # a sentence for the seller's empty console: what making one takes
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
+from uuid import UUID
 
 from django import forms
 from django.core.exceptions import ValidationError
+
+from sales.drafting import SaleDraft
 
 NOW, LATER = "now", "at"
 
@@ -58,14 +62,19 @@ class SaleForm(forms.Form):
             self.add_error("opens_at", "Say when it opens.")
         return cleaned
 
-    def sale_terms(self, now: dt.datetime) -> dict[str, Any]:
-        """The arguments that drafting takes for every format. Only after `is_valid`."""
+    # Where a field of the form is called otherwise than the argument that a refusal names.
+    named: ClassVar[Mapping[str, str]] = {}
+
+    def sale_draft(self, seller_id: UUID, currency: str, now: dt.datetime) -> SaleDraft:
+        """The part of a draft that is the same for every format. Only after `is_valid`."""
         cleaned = self.cleaned_data
-        return {
-            "sale_id": cleaned["sale_id"],
-            "title": cleaned["title"],
-            "story": cleaned["story"],
-            "opens_at": now if cleaned["opens"] == NOW else cleaned["opens_at"],
-            "closes_at": cleaned["closes_at"],
-            "now": now,
-        }
+        return SaleDraft(
+            sale_id=cleaned["sale_id"], seller_id=seller_id, title=cleaned["title"], story=cleaned["story"],
+            currency=currency, opens_at=None if cleaned["opens"] == NOW else cleaned["opens_at"],
+            closes_at=cleaned["closes_at"], now=now,
+        )  # fmt: skip
+
+    def add_refusal(self, field: str, message: str) -> None:
+        """Show what the service refused beside the field it is about."""
+        field = self.named.get(field, field)
+        self.add_error(field if field in self.fields else None, message)

@@ -37,5 +37,8 @@ def _mint_chunk(ids: list[UUID], transfer_ids: list[UUID], funds: Money, now: dt
     EmailAddress.objects.bulk_create(
         EmailAddress(user=user, email=user.email, verified=True, primary=True) for user in users
     )
-    credits = [(transfer_id, id, funds.minor) for transfer_id, id in zip(transfer_ids, ids, strict=True)]
+    credits = [
+        payments.Credit(transfer_id, transfer_id, id, funds.minor)
+        for transfer_id, id in zip(transfer_ids, ids, strict=True)
+    ]
     payments.credit_wallets(credits, currency=funds.currency, now=now)

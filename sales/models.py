@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import datetime as dt
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
@@ -13,6 +15,7 @@ class SaleState(models.TextChoices):
     DRAFT = "draft", _("Draft")
     SCHEDULED = "scheduled", _("Scheduled")
     LIVE = "live", _("Live")
+    FROZEN = "frozen", _("Paused by staff")
     CLOSED = "closed", _("Closed")
     SETTLING = "settling", _("Settling")
     SETTLED = "settled", _("Settled")
@@ -21,6 +24,8 @@ class SaleState(models.TextChoices):
 
 # Published and not yet closed. Whether such a sale is open is decided by the clock, inside the buyer's transaction.
 RUNNING_STATES = [SaleState.SCHEDULED, SaleState.LIVE]
+# Those, and the ones that staff have stopped for now: they have not come to their end.
+UNENDED_STATES = [*RUNNING_STATES, SaleState.FROZEN]
 
 
 class Sale(models.Model):
@@ -47,6 +52,9 @@ class Sale(models.Model):
     published_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
     settled_at = models.DateTimeField(null=True)
+    # While staff have it frozen nothing happens to it, and afterwards every deadline is later by `frozen_ms`, all freezes together.
+    frozen_at = models.DateTimeField(null=True)
+    frozen_ms = models.BigIntegerField(default=0)
 
     class Meta:
         constraints = [
@@ -59,6 +67,40 @@ class Sale(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def moved_by(self) -> dt.timedelta:
+        """How much later than sealed its deadlines are."""
+        return dt.timedelta(milliseconds=self.frozen_ms)
+
+
+class Gate(models.Model):
+    """What a purchase and the end of its sale meet on: every batch of purchases writes its process' own gate, and whatever stops
+    a sale writes all of them. So of the two the database refuses one, however many rows of stock there are."""
+
+    pk = models.CompositePrimaryKey("sale_id", "number")
+    sale = models.ForeignKey(Sale, models.PROTECT, related_name="gates", db_index=False)
+    number = models.IntegerField()
+    version = models.BigIntegerField(default=0)  # grows by one with every write
+
+    def __str__(self) -> str:
+        return f"{self.sale_id} #{self.number}"
+
+
+class StuckRow(models.Model):
+    """A purchase that a step of its sale could not do. The step leaves it out until staff set it free."""
+
+    id = UUIDv7Field(primary_key=True)
+    sale = models.ForeignKey(Sale, models.PROTECT, related_name="stuck_rows")
+    row_id = models.UUIDField()  # the format's: an order, a join
+    error = models.CharField(max_length=500)
+    made_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sale", "row_id"], name="a_row_is_stuck_once")]
+
+    def __str__(self) -> str:
+        return f"{self.row_id} of {self.sale_id}: {self.error[:60]}"
 
 
 class SealedTerms(models.Model):

@@ -51,7 +51,7 @@ class Phase(StrEnum):
 # States that say where a sale stands. In all others it is the clock that says so.
 STANDING: Mapping[str, Phase] = {
     SaleState.DRAFT: Phase.DRAFT,
-    "frozen": Phase.FROZEN,
+    SaleState.FROZEN: Phase.FROZEN,
     SaleState.CLOSED: Phase.ENDED,
     SaleState.SETTLING: Phase.ENDED,
     SaleState.SETTLED: Phase.SETTLED,
@@ -63,7 +63,7 @@ def phase_of(sale: Sale, now: dt.datetime, units_left: int | None = None) -> Pha
     """`units_left` only matters when it is 0: a sale that is open has then sold out."""
     if sale.state in STANDING:
         return STANDING[sale.state]
-    if now < sale.opens_at:
+    if now < sale.opens_at + sale.moved_by:
         return Phase.UPCOMING
     if now >= ends_at(sale):
         return Phase.ENDED

@@ -1,11 +1,13 @@
-"""What a settled sale's money does last: from the sale to its seller, less the house's fee."""
+"""What a settled sale's money does last: from the sale to whoever it belongs to, and on to whoever has a part of it."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
-from core.ids import uuid7
+from core.ids import named_id
 from core.transactions import joins_transaction
 from ledger import rules as ledger_rules
 from ledger import services as ledger
@@ -14,24 +16,37 @@ from ledger.rules import Transfer
 from sales.models import Sale
 
 
+class Line(NamedTuple):
+    """One line of what is passed on: `code` says why (price, fee, premium, tax). Minor units; nothing for 0."""
+
+    code: str
+    source: AccountKey
+    target: AccountKey
+    amount_minor: int
+
+
+def escrow_of(sale: Sale) -> AccountKey:
+    return AccountKey(sale.id, AccountKind.ESCROW, sale.currency)
+
+
+def sellers_lines(sale: Sale, *, gross_minor: int, fee_minor: int) -> list[Line]:
+    """All of it to the seller, and the fee from there to the house."""
+    seller = AccountKey(sale.seller_id, AccountKind.PROCEEDS, sale.currency)
+    house = AccountKey(HOUSE, AccountKind.FEES, sale.currency)
+    return [Line("proceeds", escrow_of(sale), seller, gross_minor), Line("fee", seller, house, fee_minor)]
+
+
 @joins_transaction
-def proceeds_transfers(sale: Sale, *, id: UUID, gross_minor: int, fee_minor: int, at: dt.datetime) -> list[Transfer]:
-    """One chunk's two transfers, in the journal `id`: all of it to the seller, the fee from there to the house."""
-    escrow = AccountKey(sale.id, AccountKind.ESCROW, sale.currency)
-    proceeds = AccountKey(sale.seller_id, AccountKind.PROCEEDS, sale.currency)
-    fees = AccountKey(HOUSE, AccountKind.FEES, sale.currency)
-    accounts = ledger.open_accounts([escrow, proceeds, fees], now=at)
-    made = [
+def proceeds_transfers(sale: Sale, lines: Sequence[Line], *, id: UUID, at: dt.datetime) -> list[Transfer]:
+    """One chunk's transfers, in the journal `id`. Who is paid, and in which lines, is the format's to say."""
+    lines = [line for line in lines if line.amount_minor]
+    keys = [key for line in lines for key in (line.source, line.target)]
+    accounts = ledger.open_accounts(keys, now=at)
+    return [
         ledger_rules.pay(
-            id=id, debit=accounts[escrow], credit=accounts[proceeds], amount_minor=gross_minor, currency=sale.currency,
-            code="proceeds", subject_id=sale.id, at=at,
+            id=named_id(f"{line.code} {number}", id) if number else id, journal_id=id, debit=accounts[line.source],
+            credit=accounts[line.target], amount_minor=line.amount_minor, currency=sale.currency, code=line.code,
+            subject_id=sale.id, at=at,
         )
+        for number, line in enumerate(lines)
     ]  # fmt: skip
-    if fee_minor:
-        made.append(
-            ledger_rules.pay(
-                id=uuid7(), journal_id=id, debit=accounts[proceeds], credit=accounts[fees], amount_minor=fee_minor,
-                currency=sale.currency, code="fee", subject_id=sale.id, at=at,
-            )
-        )  # fmt: skip
-    return made

@@ -1,11 +1,32 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Annotated, Any
 from uuid import UUID
 
 from ninja import Schema
+from pydantic import Field
 
+from core.schemas import Currency, In
+from sales.drafting import SaleDraft
 from sales.models import Sale
+
+
+class SaleIn(In):
+    """What a new sale of every format says. The id is made by the client, so that a repeat makes one sale."""
+
+    sale_id: UUID
+    title: Annotated[str, Field(min_length=1, max_length=120)]
+    story: Annotated[str, Field(max_length=5_000)] = ""
+    currency: Currency = "EUR"
+    opens_at: dt.datetime
+    closes_at: dt.datetime
+
+    def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
+        """The arguments of the format's drafting service: the common part as `draft`, the rest by name."""
+        said = {name: getattr(self, name) for name in type(self).model_fields}
+        common = {name: said.pop(name) for name in SaleIn.model_fields}
+        return {"draft": SaleDraft(seller_id=seller_id, now=now, **common), **said}
 
 
 class SaleOut(Schema):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import TypeVar
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from core.errors import NotFound
-from sales.models import RUNNING_STATES, Sale, SaleState, SealedTerms
+from sales.models import UNENDED_STATES, Sale, SaleState, SealedTerms
+
+M = TypeVar("M", bound=Model)
 
 
 def published_sales() -> QuerySet[Sale]:
@@ -35,7 +38,7 @@ def list_sales_of_seller(seller_id: UUID) -> QuerySet[Sale]:
 
 def list_running_sales(*, limit: int = 60, seller_id: UUID | None = None) -> list[Sale]:
     """Sales that are open or will open, the earliest first."""
-    sales = Sale.objects.select_related("seller").filter(state__in=RUNNING_STATES, seller__is_active=True)
+    sales = Sale.objects.select_related("seller").filter(state__in=UNENDED_STATES, seller__is_active=True)
     if seller_id is not None:
         sales = sales.filter(seller_id=seller_id)
     return list(sales.order_by("opens_at")[:limit])
@@ -56,3 +59,12 @@ def list_settled_sales(*, limit: int = 100) -> list[Sale]:
 
 def find_terms(sale_id: UUID, version: int) -> SealedTerms | None:
     return SealedTerms.objects.filter(sale_id=sale_id, version=version).first()
+
+
+def with_terms(model: type[M], sale: Sale) -> M:
+    """The format's own row of the sale, with the sale in it. Raises NotFound when the sale is of another format."""
+    row = model._default_manager.filter(pk=sale.id).first()
+    if row is None:
+        raise NotFound(f"This {model._meta.verbose_name} does not exist.")
+    row.sale = sale  # type: ignore[attr-defined]
+    return row

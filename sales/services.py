@@ -1,71 +1,34 @@
-"""The life of a sale: draft → scheduled → live → closed → settling → settled, or cancelled."""
+"""The life of a sale: draft → scheduled → live → closed → settling → settled, or cancelled; frozen by staff on the way."""
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
-from django.utils.text import slugify
 
 from accounts import selectors as accounts
 from core import clock, due_work, nudge
-from core.errors import Invalid
+from core.chunks import run_shrinking
 from core.transactions import DEADLINE_S, Conflict40001, joins_transaction, retried_transaction
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
-from sales import frames, selectors, telling, terms, tokens
-from sales.errors import IdTaken, NotEditable, WrongState
+from sales import frames, gates, selectors, stuck, telling, terms, tokens
+from sales.drafting import check_times
+from sales.errors import NotEditable, WrongState
 from sales.formats import get_format
-from sales.models import RUNNING_STATES, Sale, SaleState, SealedTerms
+from sales.models import RUNNING_STATES, UNENDED_STATES, Sale, SaleState, SealedTerms
 
 # A purchase received in time may take this long to commit, so closing waits for it. Nobody can *place* one meanwhile: that is
 # decided by the time it was received.
 CLOSE_GRACE = dt.timedelta(seconds=DEADLINE_S)
-SALE_LONGEST = dt.timedelta(days=92)
-# Also keeps times inside what Python can hold: a year 9999 with an offset is stored as the year 10000, which no one can load.
-ANNOUNCED_LONGEST = dt.timedelta(days=730)
 
 ANNOUNCE = "sales.announce"
 CLOSE = "sales.close"
 SETTLE = "sales.settle"
 UNWIND = "sales.unwind"
-
-
-@joins_transaction
-def draft_sale(
-    *, sale_id: UUID, seller_id: UUID, format: str, title: str, story: str, currency: str,
-    opens_at: dt.datetime, closes_at: dt.datetime, now: dt.datetime,
-) -> Sale:  # fmt: skip
-    """The common part of a new draft; the format's own service has looked for a repeat, calls this and adds its row."""
-    check_times(opens_at, closes_at, now)
-    if Sale.objects.filter(id=sale_id).exists():
-        raise IdTaken
-    sale = Sale(
-        id=sale_id, seller_id=seller_id, format=format, title=title.strip(), story=story.strip(), currency=currency,
-        slug=_slug(title, sale_id), opens_at=opens_at, closes_at=closes_at, created_at=now,
-    )  # fmt: skip
-    sale.save(force_insert=True)
-    return sale
-
-
-def check_times(opens_at: dt.datetime, closes_at: dt.datetime, now: dt.datetime) -> None:
-    if closes_at <= opens_at:
-        raise Invalid("A sale must close after it opens.", field="closes_at")
-    if closes_at <= now:
-        raise Invalid("The closing time has passed.", field="closes_at")
-    if closes_at - opens_at > SALE_LONGEST:
-        raise Invalid("A sale can be open for at most 92 days.", field="closes_at")
-    if opens_at - now > ANNOUNCED_LONGEST:
-        raise Invalid("A sale can be announced at most two years ahead.", field="opens_at")
-
-
-def _slug(title: str, sale_id: UUID) -> str:
-    # A few digits made of the id keep two sales of one title apart without asking the database.
-    return f"{slugify(title)[:70] or 'sale'}-{hashlib.sha256(sale_id.bytes).hexdigest()[:6]}"
 
 
 @retried_transaction(replayable=True)
@@ -96,11 +59,17 @@ def publish(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
         ],
         now=now,
     )
+    gates.open_gates(sale.id)
     format.rules.publish(sale, now)
     _move(sale, SaleState.SCHEDULED, "terms_version", "terms_sha256", "published_at")
-    due_work.schedule(ANNOUNCE, sale.id, due_at=sale.opens_at)
-    due_work.schedule(CLOSE, sale.id, due_at=sale.closes_at + CLOSE_GRACE)
+    _schedule(sale)
     return sale
+
+
+def _schedule(sale: Sale) -> None:
+    if sale.state == SaleState.SCHEDULED:
+        due_work.schedule(ANNOUNCE, sale.id, due_at=sale.opens_at + sale.moved_by)
+    due_work.schedule(CLOSE, sale.id, due_at=get_format(sale.format).rules.ends_at(sale) + CLOSE_GRACE)
 
 
 def common_terms(sale: Sale) -> dict[str, terms.TermValue]:
@@ -120,18 +89,26 @@ def announce_sale(*, sale_id: UUID, now: dt.datetime) -> None:
     """Say that the sale is live. It was open from `opens_at` on, whether or not anybody said so."""
     sale = _load(sale_id)
     frames.send_after_commit(sale.id)
-    if sale.state == SaleState.SCHEDULED and sale.opens_at <= now:
+    if sale.state == SaleState.SCHEDULED and sale.opens_at + sale.moved_by <= now:
         _move(sale, SaleState.LIVE)
         telling.tell_later(sale.id, telling.OPENING, now=now)
 
 
 @retried_transaction(replayable=True)
-def close_sale(*, sale_id: UUID, now: dt.datetime) -> None:
-    """End the buying, then have the sale settled. A repeat, or one that comes too early, changes nothing."""
+def close_sale(*, sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
+    """End the buying when its time has come, then have the sale settled. When to look again; None when there is no need to.
+
+    Only the format knows when its sale ends, and that may have moved since this was scheduled.
+    """
     sale = _load(sale_id)
     frames.send_after_commit(sale.id)
-    if sale.state in RUNNING_STATES and sale.closes_at + CLOSE_GRACE <= now:
-        _close(sale, now)
+    if sale.state not in RUNNING_STATES:
+        return None  # ended, or frozen: whoever sets it free schedules this again
+    due_at = get_format(sale.format).rules.ends_at(sale) + CLOSE_GRACE
+    if due_at > now:
+        return due_at
+    _close(sale, now)
+    return None
 
 
 @retried_transaction(replayable=True)
@@ -147,26 +124,43 @@ def close_sale_early(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sal
 
 
 def _close(sale: Sale, now: dt.datetime) -> None:
+    gates.meet_purchases(sale.id)
     get_format(sale.format).rules.close(sale, now)
     sale.closed_at = now
     _move(sale, SaleState.CLOSED, "closed_at")
     due_work.schedule(SETTLE, sale.id, due_at=now)
 
 
-@retried_transaction(replayable=True, deadline_s=10.0)
 def settle_step(*, sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     """Pay the next chunk of a closed sale. The time of the next step; the one that finds nothing left settles the sale."""
+    rules = get_format(Sale.objects.only("format").get(id=sale_id).format).rules
+    return run_shrinking(
+        lambda limit: _settle(sale_id, now, limit), largest=rules.settle_chunk, name="settle", subject_id=sale_id,
+        set_aside=lambda error: stuck.set_aside(sale_id, error, now=now),
+    )  # fmt: skip
+
+
+@joins_transaction
+def _settle(sale_id: UUID, now: dt.datetime, limit: int) -> dt.datetime | None:
     sale = _load(sale_id)
     frames.send_after_commit(sale.id)
     if sale.state not in (SaleState.CLOSED, SaleState.SETTLING):
         return None
-    next_at = get_format(sale.format).rules.settle_step(sale, now)
+    next_at = get_format(sale.format).rules.settle_step(sale, now, limit=limit)
+    if next_at is None and stuck.has_any(sale.id):
+        next_at = now + stuck.LOOK_AGAIN_AFTER  # all others are done; what stands aside waits for staff
     if next_at is None:
         sale.settled_at = now
         _move(sale, SaleState.SETTLED, "settled_at")
     elif sale.state == SaleState.CLOSED:
         _move(sale, SaleState.SETTLING)
     return next_at
+
+
+def settle_to_the_end(sale_id: UUID) -> None:
+    """All steps that are due now, one after the other: for commands and demos, beside the worker who may do some of them."""
+    while (next_at := settle_step(sale_id=sale_id, now=clock.now())) and next_at <= clock.now():
+        pass
 
 
 @retried_transaction(replayable=True)
@@ -177,9 +171,10 @@ def cancel_sale(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
         frames.send_after_commit(sale.id)
     if sale.state == SaleState.CANCELLED:
         return sale
-    if sale.state != SaleState.DRAFT and sale.state not in RUNNING_STATES:
+    if sale.state != SaleState.DRAFT and sale.state not in UNENDED_STATES:
         raise WrongState("This sale has ended; it can no longer be called off.", state=sale.state)
     if sale.state != SaleState.DRAFT:
+        gates.meet_purchases(sale.id)
         get_format(sale.format).rules.close(sale, now)
         due_work.schedule(UNWIND, sale.id, due_at=now)
     sale.closed_at = now
@@ -187,13 +182,21 @@ def cancel_sale(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
     return sale
 
 
-@retried_transaction(replayable=True, deadline_s=10.0)
 def unwind_step(*, sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     """Give the next chunk of a cancelled sale's buyers their money back. The time of the next step, or None at the end."""
+    rules = get_format(Sale.objects.only("format").get(id=sale_id).format).rules
+    return run_shrinking(
+        lambda limit: _unwind(sale_id, now, limit), largest=rules.unwind_chunk, name="unwind", subject_id=sale_id,
+        set_aside=lambda error: stuck.set_aside(sale_id, error, now=now),
+    )  # fmt: skip
+
+
+@joins_transaction
+def _unwind(sale_id: UUID, now: dt.datetime, limit: int) -> dt.datetime | None:
     sale = _load(sale_id)
     assert sale.state == SaleState.CANCELLED, sale.state
     frames.send_after_commit(sale.id)
-    return get_format(sale.format).rules.unwind_step(sale, now)
+    return get_format(sale.format).rules.unwind_step(sale, now, limit=limit)
 
 
 def issue_buy_token(*, user_id: UUID, sale_id: UUID) -> dict[str, Any]:

@@ -11,21 +11,17 @@ UNITS_PER_BUCKET_MIN = 50
 class Stock:
     """The buckets as a snapshot shows them. Taking and giving back changes them and collects what must be written."""
 
-    def __init__(self, units_by_bucket: Mapping[int, int], *, home: int, is_closed: bool = False) -> None:
+    def __init__(self, units_by_bucket: Mapping[int, int], *, home: int) -> None:
         assert sorted(units_by_bucket) == list(range(len(units_by_bucket))), units_by_bucket
         assert home in units_by_bucket, (home, units_by_bucket)
         self.home = home
-        self.is_closed = is_closed
         self.units_left = sum(units_by_bucket.values())
         self._units = dict(units_by_bucket)
         self._changes: dict[int, int] = {}
 
     @property
     def changes(self) -> dict[int, int]:
-        """Bucket → change of its units, for the buckets that were touched.
-
-        A unit given back and sold again is a change of zero, and is written too: every purchase must meet a close.
-        """
+        """Bucket → change of its units, for the buckets that were touched."""
         return dict(self._changes)
 
     def take(self, quantity: int) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
+from core.alarms import counts_stuck
 from core.due_work import handles
-from sales import services, telling
+from sales import services, stuck, telling
+
+counts_stuck("purchases")(stuck.count)
 
 
 @handles(services.ANNOUNCE)
@@ -15,18 +18,17 @@ def announce(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     return None
 
 
-@handles(services.CLOSE)
+@handles(services.CLOSE, urgent=True)
 def close(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
-    services.close_sale(sale_id=sale_id, now=now)
-    return None
+    return services.close_sale(sale_id=sale_id, now=now)
 
 
-@handles(services.SETTLE)
+@handles(services.SETTLE, urgent=True)
 def settle(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     return services.settle_step(sale_id=sale_id, now=now)
 
 
-@handles(services.UNWIND)
+@handles(services.UNWIND, urgent=True)
 def unwind(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     return services.unwind_step(sale_id=sale_id, now=now)
 

@@ -11,7 +11,7 @@ from structlog.contextvars import get_contextvars
 
 from core import errors
 from core.http import RequestIdMiddleware, refusal_as_json
-from core.ids import follow_up_id, uuid7
+from core.ids import named_id, uuid7
 
 
 @pytest.mark.parametrize(
@@ -64,9 +64,11 @@ def test_anything_else_gets_an_id_of_ours(given):
     assert len(first) == 36
 
 
-def test_a_follow_up_has_one_id_and_no_two_share_one():
-    firsts = [uuid7() for _ in range(2_000)]
-    ids = {follow_up_id(first, step) for first in firsts for step in range(3)} | set(firsts)
+def test_a_step_has_one_id_and_no_two_steps_nor_steps_of_steps_share_one():
+    names = ["resolve", "reverse", "refund"]
+    firsts = {uuid7() for _ in range(500)}
+    seconds = {named_id(name, first) for first in firsts for name in names}
+    thirds = {named_id(name, second) for second in seconds for name in names}
 
-    assert len(ids) == 4 * len(firsts)
-    assert follow_up_id(firsts[0], 1) == follow_up_id(firsts[0], 1)
+    assert len(firsts | seconds | thirds) == 500 * (1 + 3 + 9)
+    assert all(named_id("refund", first) == named_id("refund", first) for first in firsts)

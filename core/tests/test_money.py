@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.money import EXPONENTS, MINOR_MAX, Money, MoneyError, amount_text, parse_money, share_bps
+from core.errors import Invalid
+from core.money import EXPONENTS, MINOR_MAX, Money, MoneyError, amount_text, parse_money, share_bps, sold_in
 
 
 @pytest.mark.parametrize(
@@ -86,3 +87,11 @@ def test_a_share_is_rounded_down_and_never_more_than_the_whole(totals, rate_bps)
     assert all(0 <= share <= total for share, total in zip(shares, totals, strict=True))
     assert all(total * rate_bps - share * 10_000 < 10_000 for share, total in zip(shares, totals, strict=True))
     assert sum(shares) <= share_bps(sum(totals), rate_bps)
+
+
+@pytest.mark.parametrize("currency", ["PLAY", "XXX", "", "eur"])
+def test_goods_are_sold_for_money_that_is_money(currency):
+    assert sold_in("JPY") == "JPY"
+    with pytest.raises(Invalid) as refusal:
+        sold_in(currency)
+    assert refusal.value.data == {"field": "currency"}

@@ -101,7 +101,8 @@ BAD_DROPS = [
     {"price_minor": 0}, {"price_minor": -1}, {"price_minor": 1.5}, {"price_minor": "2400"}, {"price_minor": True},
     {"price_minor": 10**30}, {"price_minor": None}, {"units_total": 0}, {"units_total": 10**26}, {"units_total": "3"},
     {"limit_per_fan": 0}, {"limit_per_fan": -1}, {"hold_s": -1}, {"hold_s": 3_601}, {"cancel_s": 10**9},
-    {"currency": "XXX"}, {"currency": "eur"}, {"currency": ""}, {"title": ""}, {"title": "x" * 121}, {"title": None},
+    {"currency": "XXX"}, {"currency": "PLAY"}, {"currency": "eur"}, {"currency": ""}, {"title": ""},
+    {"title": "x" * 121}, {"title": None},
     {"title": "a\x00b"}, {"story": "a\x00b"}, {"title": "\ud800"}, {"story": "x" * 5_001}, {"sale_id": "x"},
     {"sale_id": 7}, {"opens_at": "tomorrow"}, {"opens_at": "2026-03-02T12:00:00"}, {"closes_at": "2020-01-01T00:00:00Z"},
     {"opens_at": "9999-12-31T20:00:00-14:00", "closes_at": "9999-12-31T23:59:59-14:00"},
@@ -172,6 +173,8 @@ def test_top_ups_that_are_not_right_are_refused():
         ({"amount_minor": "1000"}, "invalid"),
         ({"currency": "XXX"}, "invalid"),
         ({"currency": "PLAY2"}, "invalid"),
+        ({"currency": "PLAY"}, "invalid"),
+        ({"currency": "JPY", "amount_minor": 150_001}, "amount_out_of_range"),
         ({"id": None}, "invalid"),
         ({"user_id": str(uuid7())}, "invalid"),
     ):

@@ -6,7 +6,6 @@ import asyncio
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -121,8 +120,10 @@ def test_fifty_taps_with_one_key_at_once_are_one_order(make_request, fan):
 
     responses = post_all(requests)
 
-    assert sorted(response.status_code for response in responses) == [200] * 49 + [201]
-    assert len({response.json()["id"] for response in responses}) == 1
+    # A fan may have a few requests in the queue at a time; the others are asked to come again, and then get the same order.
+    answered = [response for response in responses if response.status_code != 503]
+    assert sorted(response.status_code for response in answered) == [200] * (len(answered) - 1) + [201]
+    assert len({response.json()["id"] for response in [*answered, *post_all(requests[:1])]}) == 1
     assert shop.wallet(fan).available_minor == 4_000
 
 
@@ -312,7 +313,8 @@ def test_busy_when_the_queue_is_full(ask, monkeypatch):
 
 @pytest.mark.usefixtures("nothing_moves", "no_pauses")
 def test_busy_when_the_database_refuses_until_the_deadline(ask, monkeypatch):
-    monkeypatch.setattr(lanes, "in_transaction", partial(lanes.in_transaction, deadline_s=0.0))
+    in_transaction = lanes.in_transaction
+    monkeypatch.setattr(lanes, "in_transaction", lambda body, **how: in_transaction(body, **{**how, "deadline_s": 0.0}))
 
     with faults.fail_commits(1_000):
         response = ask()

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from core.errors import Refusal
 from drops import rules
-from drops.rules import HELD, PAID, Terms
+from drops.rules import HELD, PAID, DropTerms, OrderValue
 from ledger import rules as ledger
 from ledger.rules import Balance, Transfer
+from sales.standing import Standing
 from sales.stock import Stock, split_units
 from tests.tools.shop import NOW
 
@@ -31,15 +32,16 @@ ESCROW = UUID(int=1_000)
 class Books:
     """What the database would hold, in memory: `load` gives a snapshot, `write` applies a decision with the guards."""
 
-    terms: Terms
+    terms: DropTerms
+    standing: Standing
     units: dict[int, int]
     balances: dict[UUID, Balance] = field(default_factory=dict)
     limits: dict[UUID, int] = field(default_factory=dict)
-    orders: dict[UUID, rules.Order] = field(default_factory=dict)
+    orders: dict[UUID, OrderValue] = field(default_factory=dict)
     transfers: dict[UUID, Transfer] = field(default_factory=dict)
 
     def load(self, home: int) -> rules.State:
-        state = rules.State(self.terms, Stock(self.units, home=home % len(self.units)))
+        state = rules.State(self.terms, self.standing, Stock(self.units, home=home % len(self.units)))
         state.wallets, state.balances, state.units_by_fan = dict(WALLETS), dict(self.balances), dict(self.limits)
         state.orders = dict(self.orders)
         state.orders_by_key = {(order.fan_id, order.idempotency_key): order for order in self.orders.values()}
@@ -56,7 +58,7 @@ class Books:
             assert order.id not in self.orders
             self.orders[order.id] = order
         for order in decision.changed.values():
-            assert self.orders[order.id].state == decision.was[order.id]
+            assert self.orders[order.id].state == decision.was[order.id].state
             self.orders[order.id] = order
         for transfer in decision.transfers:
             assert transfer.id not in self.transfers
@@ -78,17 +80,25 @@ class Books:
         }  # fmt: skip
 
 
-def seen(outcome: rules.Order | Refusal) -> Any:
+def seen(outcome: OrderValue | Refusal) -> Any:
     return (outcome.code, outcome.data) if isinstance(outcome, Refusal) else outcome
 
 
 def open_books(units_total: int, buckets: int, limit: int | None) -> Books:
-    terms = Terms(
+    terms = DropTerms(
         drop_id=UUID(int=9_999), price_minor=PRICE_MINOR, currency="EUR", limit_per_fan=limit, hold_s=30, cancel_s=40,
-        opens_at=NOW, closes_at=NOW + dt.timedelta(seconds=100), sha256="0" * 64, escrow_account_id=ESCROW,
+        sha256="0" * 64, escrow_account_id=ESCROW,
     )  # fmt: skip
+    standing = Standing(
+        state="live",
+        opens_at=NOW,
+        closes_at=NOW + dt.timedelta(seconds=100),
+        frozen_ms=0,
+        terms_sha256="0" * 64,
+        now=NOW,
+    )
     units = dict(enumerate(split_units(units_total, buckets)))
-    return Books(terms, units, balances={wallet: Balance(FUNDS_MINOR, 0) for wallet in WALLETS.values()})
+    return Books(terms, standing, units, balances={wallet: Balance(FUNDS_MINOR, 0) for wallet in WALLETS.values()})
 
 
 @st.composite
@@ -216,7 +226,7 @@ def test_a_purchase_is_refused_with_its_facts(command, code, data):
 def test_a_sale_is_open_from_its_first_second_until_before_its_last(at_s, is_open):
     (outcome,) = open_books(5, 1, None).run([place(at_s=at_s)])
 
-    assert isinstance(outcome, rules.Order) is is_open
+    assert isinstance(outcome, OrderValue) is is_open
 
 
 def test_a_key_used_for_something_else_is_refused():
@@ -237,7 +247,7 @@ def test_a_hold_is_confirmed_before_its_deadline(at_s, state):
 
     (outcome,) = books.run([rules.ConfirmOrder(**order_of(command), received_at=NOW + dt.timedelta(seconds=at_s))])
 
-    assert (outcome.state if isinstance(outcome, rules.Order) else outcome[0]) == state
+    assert (outcome.state if isinstance(outcome, OrderValue) else outcome[0]) == state
 
 
 def test_a_hold_never_outlives_the_sale():
@@ -254,7 +264,7 @@ def test_a_purchase_is_given_back_within_its_time(at_s, code):
 
     (outcome,) = books.run([rules.CancelOrder(**order_of(command), received_at=NOW + dt.timedelta(seconds=at_s))])
 
-    assert (outcome.state if isinstance(outcome, rules.Order) else outcome[0]) == code
+    assert (outcome.state if isinstance(outcome, OrderValue) else outcome[0]) == code
 
 
 @pytest.mark.parametrize("kind", [rules.ConfirmOrder, rules.CancelOrder])
@@ -275,11 +285,52 @@ def test_holding_is_refused_where_it_is_not_offered():
     assert books.run([place(hold=True)]) == [("hold_not_offered", {})]
 
 
-def test_a_closed_bucket_closes_the_drop():
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [("closed", "not_open"), ("settled", "not_open"), ("frozen", "frozen"), ("cancelled", "called_off")],
+)
+def test_a_sale_that_is_stopped_sells_nothing_whatever_the_time(state, code):
     books = open_books(5, 2, None)
+    books.standing = rules.replace(books.standing, state=state)
+
+    assert books.run([place()])[0][0] == code
+
+
+@pytest.mark.parametrize(("state", "code"), [("frozen", "frozen"), ("cancelled", "called_off"), ("closed", PAID)])
+def test_a_hold_is_confirmed_after_an_early_close_but_not_while_frozen_or_called_off(state, code):
+    books = open_books(5, 1, None)
+    books.run([place(hold=True)])
+    books.standing = rules.replace(books.standing, state=state)
+
+    (outcome,) = books.run([rules.ConfirmOrder(UUID(int=10_001), FANS[0], NOW + dt.timedelta(seconds=1))])
+
+    assert (outcome.state if isinstance(outcome, OrderValue) else outcome[0]) == code
+
+
+def test_what_is_frozen_moves_on_by_the_time_frozen():
+    books = open_books(5, 1, None)
+    books.run([place(hold=True)])
+    # Frozen for a minute: the hold of 30 s, placed at the first second, is good until the 91st.
+    books.standing = rules.replace(
+        books.standing, frozen_ms=60_000, closes_at=books.standing.closes_at + dt.timedelta(seconds=60)
+    )
+    confirm = [rules.ConfirmOrder(UUID(int=10_001), FANS[0], NOW + dt.timedelta(seconds=at_s)) for at_s in (91, 90)]
+
+    too_late, in_time = (books.run([command])[0] for command in confirm)
+
+    assert too_late[0] == "not_held"
+    assert in_time.state == PAID
+
+
+def test_units_of_a_hold_that_is_over_are_sold_to_who_asks():
+    books = open_books(2, 1, None)
+    books.run([place(hold=True, quantity=2)])
     state = books.load(0)
-    state.stock.is_closed = True
+    state.run_out.append(UUID(int=10_001))
+    state.standing = rules.replace(state.standing, now=NOW + dt.timedelta(seconds=40))
 
-    (outcome,) = rules.decide(state, [place()]).outcomes
+    (sold,) = rules.decide(state, [place(number=2, key=2, at_s=40)]).outcomes
 
-    assert outcome.code == "not_open"
+    assert sold.state == PAID
+    assert state.orders[UUID(int=10_001)].state == rules.EXPIRED
+    assert state.stock.units_left == 1

@@ -166,6 +166,18 @@ def test_amounts_that_no_rule_asks_for_are_a_bug_of_the_caller(amount):
         rules.post(hold(100), amount_minor=amount, code="capture", at=NOW)
 
 
+def test_what_many_orders_come_to_goes_over_in_one_transfer():
+    terms = {
+        "id": uuid7(), "debit": COLLECTING[0], "credit": COLLECTING[1], "currency": "EUR", "code": "proceeds",
+        "subject_id": uuid7(), "at": NOW,
+    }  # fmt: skip
+
+    assert rules.pay(**terms, amount_minor=1_000 * MINOR_MAX).amount_minor == 1_000 * MINOR_MAX
+    for amount in (0, -1, 2**63):
+        with pytest.raises(AssertionError):
+            rules.pay(**terms, amount_minor=amount)
+
+
 def test_only_holds_end_and_only_moved_money_goes_back():
     pending = hold()
     posted = rules.post(pending, amount_minor=100, code="capture", at=NOW)

@@ -3,8 +3,10 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
+from django.db import IntegrityError
 from django.urls import reverse
 
+from core.errors import Invalid
 from core.ids import uuid7
 from core.money import Money
 from ledger.models import Transfer
@@ -39,7 +41,17 @@ def test_paid_money_is_in_the_wallet_once(fan):
     assert complete(top_up).state == "paid"
 
     assert wallet(fan) == Balance(2_500, 0)
-    assert Transfer.objects.get().id == top_up.id
+    transfer = Transfer.objects.get()
+    assert transfer.subject_id == top_up.id
+    assert transfer.id == TopUp.objects.get().transfer_id
+
+
+def test_the_ledgers_key_is_not_the_id_that_the_fan_chose(fan):
+    top_up = start(fan)
+
+    complete(top_up)
+
+    assert not Transfer.objects.filter(id=top_up.id).exists()
 
 
 def test_a_provider_that_tells_it_many_times_at_once_pays_once(fan, race):
@@ -93,11 +105,38 @@ def test_an_id_is_one_users_and_one_amount(fan, make_fan):
     assert TopUp.objects.count() == 1
 
 
-@pytest.mark.parametrize("minor", [99, 100_001, 0])
-def test_amounts_have_bounds(fan, minor):
+@pytest.mark.parametrize(
+    ("minor", "currency"), [(0, "EUR"), (99, "EUR"), (100_001, "EUR"), (99, "JPY"), (150_001, "JPY")]
+)
+def test_amounts_have_bounds(fan, minor, currency):
     with pytest.raises(AmountOutOfRange):
-        start(fan, minor)
+        start(fan, minor, currency=currency)
     assert TopUp.objects.count() == 0
+
+
+@pytest.mark.parametrize(("minor", "currency"), [(100, "EUR"), (100_000, "CHF"), (100, "JPY"), (150_000, "JPY")])
+def test_amounts_at_the_bounds_are_taken(fan, minor, currency):
+    assert start(fan, minor, currency=currency).amount_minor == minor
+
+
+def test_play_money_is_not_bought(fan):
+    with pytest.raises(Invalid) as refusal:
+        start(fan, currency="PLAY")
+    assert refusal.value.data == {"field": "currency"}
+
+    assert TopUp.objects.count() == 0
+
+
+def test_a_payment_in_play_money_that_was_started_before_this_rule_brings_nothing(fan):
+    top_up = TopUp.objects.create(user_id=fan, amount_minor=500, currency="PLAY", created_at=NOW)
+
+    with pytest.raises(Invalid):
+        complete(top_up)
+    with pytest.raises(IntegrityError):  # whatever the service let through
+        TopUp.objects.update(transfer_id=uuid7())
+
+    assert complete(top_up, is_paid=False).state == "failed"
+    assert wallet(fan, "PLAY") == Balance(0, 0)
 
 
 @pytest.mark.parametrize("change", [{"amount_minor": 9_999}, {"currency": "USD"}])
@@ -134,6 +173,6 @@ def test_the_simulated_provider_sends_the_fan_to_our_own_page(fan):
 
 def test_currencies_have_wallets_of_their_own(fan):
     complete(start(fan, 500))
-    complete(start(fan, 700, currency="PLAY"))
+    complete(start(fan, 700, currency="USD"))
 
-    assert (wallet(fan, "EUR"), wallet(fan, "PLAY")) == (Balance(500, 0), Balance(700, 0))
+    assert (wallet(fan, "EUR"), wallet(fan, "USD")) == (Balance(500, 0), Balance(700, 0))

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 
 from rallies import selectors
 from rallies.models import Rally
-from rallies.pricing import Tier
+from rallies.pricing import PriceTier
 from sales.models import SaleState
 from tests.tools.shop import join, make_fans, make_seller, wallet
 
@@ -32,7 +32,7 @@ def open_rally(*arguments: str) -> Rally:
 def test_a_rally_is_published_with_the_given_terms():
     rally = open_rally("--tiers", "1:100.00", "3:52.00", "--minimum", "2", "--cap", "9", "--limit", "4")
 
-    assert selectors.tiers_of(rally.sale_id) == [Tier(1, 10_000), Tier(3, 5_200)]
+    assert selectors.tiers_of(rally.sale_id) == [PriceTier(1, 10_000), PriceTier(3, 5_200)]
     assert (rally.minimum, rally.cap_units, rally.limit_per_fan, rally.basis) == (2, 9, 4, "joiners")
     assert rally.sale.state == SaleState.SCHEDULED
 

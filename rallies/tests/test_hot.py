@@ -6,7 +6,6 @@ import asyncio
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -371,7 +370,8 @@ def test_busy_when_the_queue_is_full(ask, monkeypatch):
 
 @pytest.mark.usefixtures("nothing_moves", "no_pauses")
 def test_busy_when_the_database_refuses_until_the_deadline(ask, monkeypatch):
-    monkeypatch.setattr(lanes, "in_transaction", partial(lanes.in_transaction, deadline_s=0.0))
+    in_transaction = lanes.in_transaction
+    monkeypatch.setattr(lanes, "in_transaction", lambda body, **how: in_transaction(body, **{**how, "deadline_s": 0.0}))
 
     with faults.fail_commits(1_000):
         response = ask()

@@ -18,7 +18,7 @@ from core.ids import uuid7
 from live import publisher
 from rallies import services
 from rallies.models import Join, JoinState, LateJoin, Rally
-from rallies.pricing import Tier
+from rallies.pricing import PriceTier
 from sales import services as sales
 from sales.models import SaleState
 from sales.proof import pseudonym
@@ -408,7 +408,7 @@ def test_a_rally_called_off_gives_everything_back() -> None:
 
 
 def test_late_joins_buy_what_is_left_at_the_final_price() -> None:
-    rally = make_rally(cap_units=3, late_joins=True, limit_per_fan=2, tiers=[Tier(1, 10_000)])
+    rally = make_rally(cap_units=3, late_joins=True, limit_per_fan=2, tiers=[PriceTier(1, 10_000)])
     enter(rally, make_fan(funds=10_000))
     settle(rally)
     late_id = make_fan(funds=50_000)
@@ -428,7 +428,7 @@ def test_late_joins_buy_what_is_left_at_the_final_price() -> None:
 
 
 def test_nobody_is_offered_late_what_the_terms_do_not_give() -> None:
-    rally = make_rally(cap_units=3, tiers=[Tier(1, 10_000)])
+    rally = make_rally(cap_units=3, tiers=[PriceTier(1, 10_000)])
     enter(rally, make_fan(funds=10_000))
     settle(rally)
     fan = logged_in(make_fan(funds=50_000))
@@ -675,7 +675,7 @@ def test_closing_early_says_what_would_come_of_it() -> None:
 
 
 def test_the_settled_page_shows_what_it_came_to() -> None:
-    rally = make_rally(tiers=[Tier(1, 10_000), Tier(2, 8_000)])
+    rally = make_rally(tiers=[PriceTier(1, 10_000), PriceTier(2, 8_000)])
     for fan_id in make_fans(2, funds=20_000):
         enter(rally, fan_id, 2)
     settle(rally)

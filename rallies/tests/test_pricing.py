@@ -6,21 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rallies.pricing import TIERS_MAX, Tier, check_tiers, crowds, level_of, reached
+from rallies.pricing import TIERS_MAX, PriceTier, check_tiers, crowds, level_of, reached
 
-THREE = [Tier(1, 10_000), Tier(3, 8_000), Tier(5, 5_200)]
+THREE = [PriceTier(1, 10_000), PriceTier(3, 8_000), PriceTier(5, 5_200)]
 
 
 @st.composite
-def staircases(draw) -> list[Tier]:
+def staircases(draw) -> list[PriceTier]:
     count = draw(st.integers(1, 6))
     froms = [1, *sorted(draw(st.sets(st.integers(2, 25), min_size=count - 1, max_size=count - 1)))]
     prices = sorted(draw(st.sets(st.integers(1, 900), min_size=count, max_size=count)), reverse=True)
-    return [Tier(*step) for step in zip(froms, prices, strict=True)]
+    return [PriceTier(*step) for step in zip(froms, prices, strict=True)]
 
 
 @st.composite
-def rallies(draw) -> tuple[list[Tier], list[int]]:
+def rallies(draw) -> tuple[list[PriceTier], list[int]]:
     """Tiers, and how many joined at each level."""
     tiers = draw(staircases())
     return tiers, draw(st.lists(st.integers(0, 12), min_size=len(tiers), max_size=len(tiers)))
@@ -96,13 +96,13 @@ def test_a_staircase_is_accepted(tiers):
     "tiers",
     [
         [],
-        [Tier(2, 100)],
-        [Tier(1, 100), Tier(1, 90)],
-        [Tier(1, 100), Tier(5, 100)],
-        [Tier(1, 100), Tier(5, 110)],
-        [Tier(1, 100), Tier(5, 90), Tier(4, 80)],
-        [Tier(1, 100), Tier(5, 0)],
-        [Tier(n + 1, 1_000 - n) for n in range(TIERS_MAX + 1)],
+        [PriceTier(2, 100)],
+        [PriceTier(1, 100), PriceTier(1, 90)],
+        [PriceTier(1, 100), PriceTier(5, 100)],
+        [PriceTier(1, 100), PriceTier(5, 110)],
+        [PriceTier(1, 100), PriceTier(5, 90), PriceTier(4, 80)],
+        [PriceTier(1, 100), PriceTier(5, 0)],
+        [PriceTier(n + 1, 1_000 - n) for n in range(TIERS_MAX + 1)],
     ],
 )
 def test_what_is_no_staircase_is_named(tiers):

@@ -18,12 +18,12 @@ from core.ids import uuid7
 from ledger import rules as ledger
 from ledger.rules import Balance, Transfer
 from rallies import rules
-from rallies.pricing import Tier
+from rallies.pricing import PriceTier
 from rallies.rules import JOINED, LEFT, PAID, RELEASED, Counts, Terms
 from sales.stock import Stock, split_units
 from tests.tools.shop import NOW
 
-TIERS = (Tier(1, 100), Tier(3, 80), Tier(5, 52))
+TIERS = (PriceTier(1, 100), PriceTier(3, 80), PriceTier(5, 52))
 FUNDS_MINOR = 350
 FANS = [UUID(int=n) for n in range(1, 8)]
 WALLETS = {fan: UUID(int=fan.int + 100) for fan in FANS[:6]}  # the last one never opened a wallet

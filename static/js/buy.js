@@ -179,15 +179,22 @@ const LOGIN = { url: `/accounts/login/?next=${encodeURIComponent(HERE)}`, words:
 /** What helps against a refusal, if something does. */
 function linkFor(refusal, form) {
   if (refusal.code === "not_verified") return { url: "/accounts/email/", words: "Confirm your e-mail address" };
-  if (refusal.code !== "insufficient_funds") return null;
+  // No address: this currency cannot be paid in.
+  if (refusal.code !== "insufficient_funds" || !form.dataset.topUpUrl) return null;
   const { needed_minor: needed, available_minor: available, currency } = refusal.data;
-  const query = new URLSearchParams({ amount: amountText(needed - available, Number(form.dataset.exponent)), currency, next: HERE });
-  return { url: `${form.dataset.topUpUrl}?${query}`, words: "Add the missing money" };
+  const { topUpUrl, topUpMin, topUpMax, exponent } = form.dataset;
+  const missing = needed - available;
+  const amount = amountText(Math.min(Math.max(missing, Number(topUpMin)), Number(topUpMax)), Number(exponent));
+  const payments = Math.ceil(missing / Number(topUpMax));
+  return {
+    url: `${topUpUrl}?${new URLSearchParams({ amount, currency, next: HERE })}`,
+    words: payments > 1 ? `Add the missing money in ${payments} payments` : "Add the missing money",
+  };
 }
 
-/** `exponent` is how many digits the currency has after the point. A top-up is of one whole unit at least. */
+// The page says how many digits: the browser knows none for play money, and need not agree about the others.
 function amountText(minor, exponent) {
-  return (Math.max(minor, 10 ** exponent) / 10 ** exponent).toFixed(exponent);
+  return (minor / 10 ** exponent).toFixed(exponent);
 }
 
 /** The place below the price that says how it went, made from the page's templates. */

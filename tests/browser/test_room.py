@@ -106,3 +106,27 @@ def test_the_keyboard_alone_buys(visit: OpenVisitor, world: World, fan: str) -> 
     expect(visitor.page.get_by_text("It is yours")).to_be_visible()
     expect(buy).to_be_focused()  # whoever uses the keyboard is still where they were
     assert world.count_orders(sale_id) == 1
+
+
+def test_a_dear_thing_is_paid_for_in_payments_that_are_taken(visit: OpenVisitor, world: World) -> None:
+    sale_id = world.open_drop("--currency", "JPY", "--price", "400000")
+    visitor = visit(email=world.poor_fan)
+    visitor.page.goto(f"/sales/{sale_id}/")
+
+    visitor.button("Buy").click()
+
+    visitor.link("Add the missing money in 3 payments").click()
+    expect(visitor.page.get_by_label("Amount")).to_have_value("150000")
+    expect(visitor.page.get_by_label("Currency")).to_have_value("JPY")
+
+
+def test_a_refusal_in_a_currency_the_browser_does_not_know_is_read(visit: OpenVisitor, world: World) -> None:
+    data = {"available_minor": 0, "needed_minor": 500, "currency": "PLAY"}
+    refusal = {"code": "insufficient_funds", "detail": "There is not enough money.", "data": data}
+    visitor = visit(email=world.poor_fan)
+    visitor.page.route("**/api/v1/drops/*/orders", lambda route: route.fulfill(status=409, json=refusal))
+    visitor.page.goto(f"/sales/{world.open_drop()}/")
+
+    visitor.button("Buy").click()
+
+    expect(visitor.page.get_by_text("There is not enough money.")).to_be_visible()

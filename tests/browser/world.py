@@ -67,6 +67,11 @@ class World:
         """The id of an open drop of `UNITS` units at 10 euro, no limit per fan, that nobody has bought of."""
         return next(self.drops)
 
+    def open_drop(self, *options: str) -> str:
+        """The id of a drop of `UNITS` units that is opened now, at 10 euro if the options say nothing else."""
+        terms = ["--seller", HANDLE, "--units", str(UNITS), "--price", "10.00", *options]
+        return self.site.manage("open_drop", *terms).split()[-1]
+
     def next_fan(self) -> str:
         """The e-mail address of a verified fan with 200 euro who has bought nothing yet."""
         return next(self.fans)

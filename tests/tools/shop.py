@@ -13,13 +13,16 @@ from core.transactions import in_transaction
 from drops import rules
 from drops import services as drops
 from drops.models import Drop
+from drops.rules import OrderValue
 from ledger import selectors as ledger
 from ledger.rules import Balance
-from rallies import rules as rally_rules
 from rallies import services as rallies
+from rallies import values
 from rallies.models import Rally
-from rallies.pricing import Tier
+from rallies.pricing import PriceTier
+from rallies.values import JoinValue, LateJoinValue
 from sales import minting
+from sales.drafting import SaleDraft
 from sellers import services as sellers
 from sellers.models import Seller
 
@@ -27,7 +30,7 @@ from sellers.models import Seller
 NOW = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
 PRICE_MINOR = 1_000
-TIERS = [Tier(1, 10_000), Tier(3, 8_000), Tier(5, 5_200)]
+TIERS = [PriceTier(1, 10_000), PriceTier(3, 8_000), PriceTier(5, 5_200)]
 
 
 def make_seller(*, handle: str | None = None, owner_id: UUID | None = None, fee_bps: int = 500) -> Seller:
@@ -64,21 +67,30 @@ def make_drop(*, seller: Seller | None = None, now: dt.datetime = NOW, **terms: 
 def drop_terms(*, seller: Seller | None = None, now: dt.datetime = NOW, **terms: Any) -> dict[str, Any]:
     """What `open_drop` and `draft_drop` take, with defaults."""
     defaults = {
-        "sale_id": uuid7(),
-        "seller_id": (seller or make_seller()).id,
-        "title": "A print",
-        "story": "",
-        "currency": "EUR",
         "price_minor": PRICE_MINOR,
         "units_total": 3,
         "limit_per_fan": None,
         "hold_s": 0,
         "cancel_s": 0,
+    }
+    return drafted("A print", seller, now, defaults | terms)
+
+
+def drafted(title: str, seller: Seller | None, now: dt.datetime, terms: dict[str, Any]) -> dict[str, Any]:
+    """Terms with what is common to every draft of them gathered in `draft`."""
+    common: dict[str, Any] = {
+        "sale_id": uuid7(),
+        "seller_id": None,
+        "title": title,
+        "story": "",
+        "currency": "EUR",
         "opens_at": now - dt.timedelta(minutes=1),
         "closes_at": now + HOUR,
         "now": now,
     }
-    return defaults | terms
+    common |= {name: terms.pop(name) for name in list(terms) if name in common}
+    common["seller_id"] = common["seller_id"] or (seller or make_seller()).id
+    return {"draft": SaleDraft(**common), **terms}
 
 
 def purchase(
@@ -91,7 +103,7 @@ def purchase(
     )  # fmt: skip
 
 
-def buy(drop: Drop, fan_id: UUID, quantity: int = 1, **request: Any) -> rules.Order:
+def buy(drop: Drop, fan_id: UUID, quantity: int = 1, **request: Any) -> OrderValue:
     """Buy, or hold, through this process' lane. Raises the refusals."""
     return drops.place_order(drop.sale_id, purchase(fan_id, quantity, **request))
 
@@ -103,7 +115,7 @@ class Process:
         self.lane = drops.OrderLane(drop.sale_id)
         self.lane.slot = home
 
-    def do(self, command: rules.Command) -> rules.Order:
+    def do(self, command: rules.Command) -> OrderValue:
         """One command in a batch of its own. Raises its refusal."""
         (outcome,) = self.do_batch(command)
         if isinstance(outcome, Exception):
@@ -122,11 +134,6 @@ def make_rally(*, seller: Seller | None = None, now: dt.datetime = NOW, **terms:
 def rally_terms(*, seller: Seller | None = None, now: dt.datetime = NOW, **terms: Any) -> dict[str, Any]:
     """What `open_rally` and `draft_rally` take, with defaults."""
     defaults = {
-        "sale_id": uuid7(),
-        "seller_id": (seller or make_seller()).id,
-        "title": "A lamp",
-        "story": "",
-        "currency": "EUR",
         "tiers": TIERS,
         "basis": "joiners",
         "minimum": 1,
@@ -134,11 +141,8 @@ def rally_terms(*, seller: Seller | None = None, now: dt.datetime = NOW, **terms
         "limit_per_fan": 5,
         "audience": "everyone",
         "late_joins": False,
-        "opens_at": now - dt.timedelta(minutes=1),
-        "closes_at": now + HOUR,
-        "now": now,
     }
-    return defaults | terms
+    return drafted("A lamp", seller, now, defaults | terms)
 
 
 def join_request(
@@ -149,15 +153,15 @@ def join_request(
     invite: str = "",
     key: UUID | None = None,
     at: dt.datetime = NOW,
-) -> rally_rules.JoinRally:
+) -> values.JoinRally:
     """One request to join, with ids of its own; `only` is the limit on the price of a unit, in minor units."""
-    return rally_rules.JoinRally(
+    return values.JoinRally(
         join_id=uuid7(), transfer_id=uuid7(), fan_id=fan_id, idempotency_key=key or uuid7(), quantity=quantity,
         only_at_or_below_minor=only, invite=invite, invite_code=rallies.new_invite_code(), received_at=at,
     )  # fmt: skip
 
 
-def join(rally: Rally, fan_id: UUID, quantity: int = 1, **request: Any) -> rally_rules.Join:
+def join(rally: Rally, fan_id: UUID, quantity: int = 1, **request: Any) -> JoinValue:
     """Join through this process' lane. Raises the refusals."""
     return rallies.join_rally(rally.sale_id, join_request(fan_id, quantity, **request))
 
@@ -169,14 +173,14 @@ class RallyProcess:
         self.lane = rallies.RallyLane(rally.sale_id)
         self.lane.slot = home
 
-    def do(self, command: rally_rules.Command) -> rally_rules.Join | rally_rules.LateJoin:
+    def do(self, command: values.Command) -> JoinValue | LateJoinValue:
         """One command in a batch of its own. Raises its refusal."""
         (outcome,) = self.do_batch(command)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    def do_batch(self, *commands: rally_rules.Command) -> list[Any]:
+    def do_batch(self, *commands: values.Command) -> list[Any]:
         return list(in_transaction(lambda: self.lane.run(commands), name=self.lane.name, replayable=True))
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.apps import apps
 from django.db import connection
+from django.db.models import Model, UUIDField
 
 from core.invariants import Finding
 from sales import proof, selectors
+from sales.formats import get_format
+from sales.models import Sale
 
 
 def broken_checks(sale_id: UUID | None = None) -> list[str]:
@@ -26,41 +30,57 @@ def _sentence(where: str, finding: Finding) -> str:
 
 def picture(sale_id: UUID) -> dict[str, Any]:
     """All that is stored of a sale, its money and its due work, without the ids and times that differ from run to run."""
-    return {
-        "sale": rows("SELECT state, version, terms_version FROM sales_sale WHERE id = %s", sale_id),
-        "terms": rows("SELECT count(*) FROM sales_sealedterms WHERE sale_id = %s", sale_id),
-        "buckets": rows("SELECT number, units_left, is_closed, version FROM drops_bucket WHERE drop_id = %s", sale_id),
-        "limits": rows("SELECT units FROM drops_fanlimit WHERE drop_id = %s", sale_id),
-        "orders": rows(
-            """SELECT quantity, unit_price_minor, state, is_hold, placed_at, expires_at, changed_at,
-                      settlement_id IS NOT NULL
-                 FROM drops_order WHERE drop_id = %s""",
-            sale_id,
-        ),
-        "settlements": rows(
-            "SELECT number, orders, gross_minor, fee_minor FROM drops_settlement WHERE drop_id = %s", sale_id
-        ),
-        "rally_buckets": rows(
-            "SELECT number, joiners, units, units_left, is_closed, version FROM rallies_bucket WHERE rally_id = %s",
-            sale_id,
-        ),
-        "rally_limited": rows("SELECT level, joiners, units FROM rallies_limitedcount WHERE rally_id = %s", sale_id),
-        "joins": rows(
-            """SELECT quantity, only_at_or_below_minor, level, state, invited_by_id, joined_at, changed_at
-                 FROM rallies_join WHERE rally_id = %s""",
-            sale_id,
-        ),
-        "late_joins": rows("SELECT quantity, joined_at FROM rallies_latejoin WHERE rally_id = %s", sale_id),
-        "outcome": rows(
-            "SELECT joiners, units, price_minor, did_run, settled_up_to FROM rallies_outcome WHERE rally_id = %s",
-            sale_id,
-        ),
+    sale = Sale.objects.get(id=sale_id)
+    seen: dict[str, Any] = {
+        "sale": rows("SELECT state, version, terms_version, frozen_ms FROM sales_sale WHERE id = %s", sale_id),
         "transfers": rows("SELECT kind, code, amount_minor, held_minor, currency, at FROM ledger_transfer"),
         "accounts": rows("SELECT kind, currency, available_minor, held_minor FROM ledger_account"),
         "due_work": rows(
-            """SELECT kind, due_at, done_at, parked_at, last_error FROM core_duework WHERE subject_id = %s""", sale_id
+            "SELECT kind, due_at, done_at, parked_at, last_error FROM core_duework WHERE subject_id = %s", sale_id
         ),
     }
+    for app in ("sales", get_format(sale.format).app):
+        for model in apps.get_app_config(app).get_models():
+            if model is not Sale:
+                seen[model._meta.db_table] = _rows_of(model, sale_id)
+    return seen
+
+
+# Made anew in every run, whatever happens in it.
+_MADE_UP = {
+    "idempotency_key",
+    "transfer_id",
+    "invite_code",
+    "settlement_id",
+    "seller_invite",
+    "sha256",
+    "terms_sha256",
+    "text",
+}
+
+
+def _rows_of(model: type[Model], sale_id: UUID) -> list[tuple[Any, ...]]:
+    """The model's rows of this sale. Ids of rows are left out, those of fans are not: they are the test's."""
+    columns = [
+        field.column
+        for field in model._meta.concrete_fields
+        if field.column
+        and field.column not in _MADE_UP
+        and not (field.primary_key and isinstance(field, UUIDField))
+        and field.column != "id"
+    ]
+    of_sale = next(
+        field.column
+        for field in model._meta.concrete_fields
+        if field.is_relation and _leads_to_sale(field.related_model)
+    )
+    table = model._meta.db_table
+    return rows(f"SELECT {', '.join(columns)} FROM {table} WHERE {of_sale} = %s", sale_id)
+
+
+def _leads_to_sale(model: Any) -> bool:
+    """The sale itself, or the format's own row of it, which shares its key."""
+    return model is Sale or (model._meta.pk.is_relation and model._meta.pk.related_model is Sale)
 
 
 def rows(sql: str, *params: Any) -> list[tuple[Any, ...]]:

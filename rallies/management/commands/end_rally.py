@@ -33,9 +33,7 @@ class Command(BaseCommand):
         clock.measure()
         try:
             sales.close_sale_early(seller_id=rally.sale.seller_id, sale_id=sale_id, now=clock.now())
-            # A worker may settle at the same time: both then do a part of it.
-            while sales.settle_step(sale_id=sale_id, now=clock.now()):
-                pass
+            sales.settle_to_the_end(sale_id)
         except Refusal as refusal:
             raise CommandError(str(refusal)) from refusal
         report = _report(sale_id)

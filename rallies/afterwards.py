@@ -1,0 +1,151 @@
+"""A rally after its end, pure: buying at the final price what the cap left over, and giving back what was paid."""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from core.ids import named_id
+from core.money import share_bps
+from ledger import rules as ledger_rules
+from ledger.errors import InsufficientFunds
+from ledger.rules import Transfer
+from rallies.errors import AlreadyJoined, CannotRefund, Full, InviteNeeded, NoLateJoins, Removed, TooManyUnits
+from rallies.values import (
+    JOINED,
+    PAID,
+    REFUNDED,
+    REMOVED,
+    Decision,
+    JoinLate,
+    JoinRally,
+    JoinValue,
+    LateJoinValue,
+    OutcomeValue,
+    RallyTerms,
+    RefundJoin,
+    State,
+    known_join,
+    set_join,
+)
+from sales.deciding import move_money
+from sales.standing import check_not_stopped
+
+
+def refund(state: State, decision: Decision, command: RefundJoin) -> JoinValue:
+    mine = known_join(state, command.fan_id)
+    if mine.state == REFUNDED:
+        return mine  # a repeat
+    if mine.state != PAID or state.outcome is None:
+        raise CannotRefund(state=mine.state)
+    for transfer in _refund_transfers(
+        state.terms, state.outcome, mine, state.wallets[mine.fan_id], command.received_at
+    ):
+        move_money(state, decision.transfers, transfer)
+    refunded = replace(mine, state=REFUNDED, changed_at=command.received_at)
+    set_join(state, decision, refunded)
+    return refunded
+
+
+def _refund_transfers(
+    terms: RallyTerms, outcome: OutcomeValue, join: JoinValue, wallet_id: UUID, at: dt.datetime
+) -> list[Transfer]:
+    """From the seller, who has the money by now, and the fee from the house to the seller. Ids admit each once."""
+    paid_minor = outcome.price_minor * join.quantity
+    fee_minor = share_bps(paid_minor, terms.fee_bps)
+    journal_id = named_id("refund", join.transfer_id)
+    made = [
+        ledger_rules.pay(
+            id=journal_id, debit=terms.proceeds_account_id, credit=wallet_id, amount_minor=paid_minor,
+            currency=terms.currency, code="refund", subject_id=join.id, at=at,
+        )
+    ]  # fmt: skip
+    if fee_minor:
+        made.append(
+            ledger_rules.pay(
+                id=named_id("fee_back", join.transfer_id), journal_id=journal_id, debit=terms.fees_account_id,
+                credit=terms.proceeds_account_id, amount_minor=fee_minor, currency=terms.currency, code="fee_back",
+                subject_id=join.id, at=at,
+            )
+        )  # fmt: skip
+    return made
+
+
+def join_late(state: State, decision: Decision, command: JoinLate) -> LateJoinValue:
+    terms, outcome = state.terms, state.outcome
+    mine = state.late.get(command.fan_id)
+    if mine is not None:
+        if mine.quantity != command.quantity:
+            raise AlreadyJoined("You have bought at the final price already.", quantity=mine.quantity)
+        return mine
+    _check_late(state, command)
+    assert outcome is not None, "checked"
+    assert state.stock is not None, "checked"
+    if state.stock.units_left < command.quantity:
+        raise Full(units_left=state.stock.units_left, quantity=command.quantity)
+    late = LateJoinValue(
+        terms.rally_id, command.fan_id, command.join_id, command.idempotency_key, command.quantity,
+        command.transfer_id, terms.sha256, command.received_at,
+    )  # fmt: skip
+    price_minor = outcome.price_minor * late.quantity
+    wallet_id = state.wallets.get(late.fan_id)
+    if wallet_id is None:
+        raise InsufficientFunds(available_minor=0, needed_minor=price_minor, currency=terms.currency)
+    for transfer in _late_transfers(terms, late, wallet_id, price_minor):
+        move_money(state, decision.transfers, transfer)
+    state.stock.take(late.quantity)
+    state.late[late.fan_id] = late
+    decision.late.append(late)
+    return late
+
+
+def _late_transfers(terms: RallyTerms, late: LateJoinValue, wallet_id: UUID, price_minor: int) -> list[Transfer]:
+    made = [
+        ledger_rules.pay(
+            id=late.transfer_id, debit=wallet_id, credit=terms.proceeds_account_id, amount_minor=price_minor,
+            currency=terms.currency, code="late_join", subject_id=late.id, at=late.joined_at,
+        )
+    ]  # fmt: skip
+    if fee_minor := share_bps(price_minor, terms.fee_bps):
+        made.append(
+            ledger_rules.pay(
+                id=named_id("late_fee", late.transfer_id), journal_id=late.transfer_id,
+                debit=terms.proceeds_account_id, credit=terms.fees_account_id, amount_minor=fee_minor,
+                currency=terms.currency, code="late_fee", subject_id=late.id, at=late.joined_at,
+            )
+        )  # fmt: skip
+    return made
+
+
+def _check_late(state: State, command: JoinLate) -> None:
+    """Late joins keep what the rally promised: the limit for each fan, the invitation, and who was turned out."""
+    terms, outcome = state.terms, state.outcome
+    check_not_stopped(state.standing)
+    if terms.late_until is None or state.stock is None or outcome is None or not outcome.did_run:
+        raise NoLateJoins
+    late_until = terms.late_until + dt.timedelta(milliseconds=state.standing.frozen_ms)
+    if command.received_at >= late_until:
+        raise NoLateJoins("The time for late joins is over.", late_until=late_until.isoformat())
+    mine = state.joins.get(command.fan_id)
+    if mine is not None and mine.state == REMOVED:
+        raise Removed
+    if mine is None:
+        check_invited(state, command, inviter_of(state, command))
+    # While settling goes on, a join may not be paid yet and is as good as that.
+    has = mine.quantity if mine is not None and mine.state in (JOINED, PAID) else 0
+    if has + command.quantity > terms.limit_per_fan:
+        raise TooManyUnits(limit_per_fan=terms.limit_per_fan, quantity=has + command.quantity)
+
+
+def inviter_of(state: State, command: JoinRally | JoinLate) -> UUID | None:
+    """Whose link the fan came by. A link admits nobody any more when its owner is not in."""
+    inviter = state.inviters.get(command.invite) if command.invite else None
+    return None if inviter == command.fan_id else inviter
+
+
+def check_invited(state: State, command: JoinRally | JoinLate, inviter: UUID | None) -> None:
+    is_invited = inviter is not None or command.invite == state.terms.seller_invite
+    if state.terms.needs_invite and not is_invited:
+        raise InviteNeeded

@@ -1,0 +1,47 @@
+"""A purchase from a page without scripts: the same command as the hot route's, and the room again when it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from msgspec import Struct
+
+from accounts import selectors as accounts
+from core import clock
+from core.errors import Busy, Invalid, Refusal
+from core.http import user_id
+from sales import selectors
+from sales.errors import IdempotencyConflict, NotVerified
+from sales.placing import Asked, Place
+from sales.views import render_room
+
+
+def place_from_page(
+    request: HttpRequest, sale_id: UUID, place: Place, form: forms.Form, *, body: Callable[[dict[str, Any]], Struct],
+    again: str, shown: Callable[[dict[str, Any]], dict[str, Any]] = lambda cleaned: {},
+) -> Any | HttpResponse:  # fmt: skip
+    """The outcome, or the room with what was refused.
+
+    `form` has a field `key`; `body` makes the place's body of what it says, and `shown` what the room fills in again. `again` is
+    what to say when the page was sent a second time for something else.
+    """
+    sale = selectors.get_public_sale(sale_id)
+    if not form.is_valid():
+        return render_room(request, sale, refusal=Invalid("Please choose how many, and press the button again."))
+    cleaned = form.cleaned_data
+    try:
+        if not accounts.is_verified(user_id(request)):
+            raise NotVerified
+        asked = Asked(user_id(request), cleaned["key"], clock.now(), body(cleaned))
+        return place.lane(sale_id).call(place.command(asked))
+    except IdempotencyConflict:
+        return render_room(request, sale, refusal=Invalid(again))
+    except Busy as refusal:
+        # Perhaps it went through unheard, so the next try carries the same key.
+        return render_room(request, sale, refusal=refusal, key=cleaned["key"], **shown(cleaned))
+    except Refusal as refusal:
+        return render_room(request, sale, refusal=refusal, **shown(cleaned))

@@ -1,0 +1,166 @@
+"""A seller's pages that are the same for every format: drafting, one sale's page, publishing, closing, calling off."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path
+from django.views.decorators.http import require_http_methods, require_safe
+
+from core import clock
+from core.errors import Invalid, NotFound
+from core.http import user_id
+from core.ids import uuid7
+from sales import presenters, selectors
+from sales import services as sales
+from sales.formats import Format, get_format
+from sales.models import Sale, SaleState
+from sales.phases import standing
+from sales.views import with_way_back
+from sellers import selectors as sellers
+from sellers.models import MAY_EDIT_SALES, Member
+
+asks_first = require_http_methods(["GET", "HEAD", "POST"])  # a question by GET, the act by POST
+
+
+class SaleForm(Protocol):
+    """What a format's form of a new sale can do (`sales.forms.SaleForm` is the base of them)."""
+
+    @property
+    def errors(self) -> Any: ...
+    def is_valid(self) -> bool: ...
+    def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
+        """The arguments of the format's drafting service."""
+
+    def add_refusal(self, field: str, message: str) -> None: ...
+
+
+def console_paths(format: str, plural: str) -> list[URLPattern]:
+    """`/sell/{handle}/{plural}/{sale_id}/…` under the names "console", "publish", "close", "cancel"."""
+    sale = f"sell/<slug:handle>/{plural}/<uuid:sale_id>/"
+    given = {"format_name": format}
+    return [
+        path(sale, page, given, name="console"),
+        path(f"{sale}publish/", publish, given, name="publish"),
+        path(f"{sale}close/", close, given, name="close"),
+        path(f"{sale}cancel/", cancel, given, name="cancel"),
+    ]
+
+
+@asks_first
+@login_required
+def new(
+    request: HttpRequest,
+    handle: str,
+    format_name: str,
+    *,
+    form_class: Callable[..., SaleForm],
+    draft: Callable[..., Any],
+) -> HttpResponse:
+    """A form that drafts a sale. Sending it twice drafts one."""
+    format = get_format(format_name)
+    member = sellers.get_editor(user_id(request), handle)
+    form = form_class(request.POST or None, initial={"sale_id": uuid7()})
+    if form.is_valid() and (sale_id := draft_from(form, member, draft)):
+        return redirect(format.url("console", handle, sale_id))
+    context = {"shop": member.seller, "format": format, "form": form, "now": clock.now()}
+    return render(request, f"{format.app}/new.html", context, status=422 if form.errors else 200)
+
+
+def draft_from(form: SaleForm, member: Member, draft: Callable[..., Any]) -> UUID | None:
+    """Draft what the form says; the sale's id, or None when the form shows now why it was refused."""
+    try:
+        row = draft(**form.as_draft(member.seller_id, clock.now()))
+    except Invalid as refusal:
+        form.add_refusal(str(refusal.data.get("field", "")), refusal.message)
+        return None
+    return UUID(str(row.pk))
+
+
+@require_safe
+@login_required
+def page(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> HttpResponse:
+    """A draft to look over and publish, or a running or ended sale's numbers."""
+    member = sellers.get_membership(user_id(request), handle)
+    sale, format = _sale(member, sale_id, format_name)
+    now = clock.now()
+    context = {
+        "shop": member.seller,
+        "sale": sale,
+        **standing(sale, now),
+        "may_edit": member.role in MAY_EDIT_SALES,
+    }
+    if sale.state == SaleState.DRAFT:
+        context |= {"terms_text": presenters.terms_preview(sale), **format.presenter.draft(sale)}
+        return render(request, format.presenter.draft_template, context)
+    context |= {
+        "terms": selectors.find_terms(sale.id, sale.terms_version),
+        "sums": format.presenter.sums([sale])[sale.id],
+        **format.presenter.console(request, sale, now),
+    }
+    return render(request, format.presenter.console_template, context)
+
+
+@with_way_back
+@login_required
+def publish(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> HttpResponse:
+    """Seal the draft's terms and put it on its schedule."""
+    if request.method == "GET":
+        return redirect(get_format(format_name).url("console", handle, sale_id))
+    member = sellers.get_editor(user_id(request), handle)
+    sale, format = _sale(member, sale_id, format_name)
+    sales.publish_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
+    messages.success(request, f"{sale.title} is published and its terms are sealed.")
+    return redirect(format.url("console", handle, sale_id))
+
+
+@asks_first
+@login_required
+def close(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> HttpResponse:
+    """End a running sale now; first ask."""
+    member = sellers.get_editor(user_id(request), handle)
+    sale, format = _sale(member, sale_id, format_name)
+    words = format.words
+    if request.method == "POST":
+        sales.close_sale_early(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
+        messages.success(request, f"The {words.noun} is closed; its {words.things} are being settled.")
+        return redirect(format.url("console", handle, sale_id))
+    return question(
+        request, f"Close {sale.title} now?", format.presenter.close_means(sale), f"Close the {words.noun}",
+        format.url("console", handle, sale_id),
+    )  # fmt: skip
+
+
+@asks_first
+@login_required
+def cancel(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> HttpResponse:
+    """Call a sale off; first ask."""
+    member = sellers.get_editor(user_id(request), handle)
+    sale, format = _sale(member, sale_id, format_name)
+    words = format.words
+    if request.method == "POST":
+        sales.cancel_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
+        messages.success(request, f"The {words.noun} is called off. {words.called_off}")
+        return redirect(format.url("console", handle, sale_id))
+    means = "Nobody has seen it yet." if sale.state == SaleState.DRAFT else words.calling_off
+    return question(request, f"Call {sale.title} off?", means, "Call it off", format.url("console", handle, sale_id))
+
+
+def question(request: HttpRequest, heading: str, sentence: str, action: str, back: str) -> HttpResponse:
+    """A page that asks before something that cannot be undone; its button posts to the same address."""
+    context = {"heading": heading, "sentence": sentence, "action": action, "back": back}
+    return render(request, "confirm.html", context)
+
+
+def _sale(member: Member, sale_id: UUID, format_name: str) -> tuple[Sale, Format]:
+    sale = selectors.get_sale_for_seller(member.seller_id, sale_id)
+    if sale.format != format_name:
+        raise NotFound
+    return sale, get_format(format_name)

@@ -1,0 +1,113 @@
+"""Drafting a sale of any format, once: the common part of a draft, and looking for a repeat."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable
+from typing import TypeVar
+from uuid import UUID
+
+from django.db.models import Model
+from django.utils.text import slugify
+from msgspec import Struct
+
+from core.errors import Invalid
+from core.money import MINOR_MAX, WORTH_MAX, sold_in
+from core.transactions import joins_transaction
+from sales.errors import IdTaken
+from sales.models import Sale
+
+M = TypeVar("M", bound=Model)
+
+SALE_LONGEST = dt.timedelta(days=92)
+# Also keeps times inside what Python can hold: a year 9999 with an offset is stored as the year 10000, which no one can load.
+ANNOUNCED_LONGEST = dt.timedelta(days=730)
+
+
+class SaleDraft(Struct, frozen=True):
+    """What a draft of every format says. The id is made by whoever drafts and kept over retries."""
+
+    sale_id: UUID
+    seller_id: UUID
+    title: str
+    story: str
+    currency: str
+    opens_at: dt.datetime | None  # None: as soon as it is drafted
+    closes_at: dt.datetime
+    now: dt.datetime
+
+
+@joins_transaction
+def draft_once(model: type[M], draft: SaleDraft, *, format: str, make: Callable[[Sale], M]) -> M:
+    """The draft with its terms: `make` gives the format's row for the sale, not saved yet. A repeat returns what is there.
+
+    Raises Invalid, and IdTaken when the id is another sale's or was used for a draft that says something else.
+    """
+    existing = Sale.objects.select_related("seller").filter(id=draft.sale_id, seller_id=draft.seller_id).first()
+    if existing is not None:
+        return _repeated(model, existing, draft, format, make)
+    sold_in(draft.currency)
+    opens_at = draft.opens_at or draft.now
+    check_times(opens_at, draft.closes_at, draft.now)
+    if Sale.objects.filter(id=draft.sale_id).exists():
+        raise IdTaken
+    sale = Sale(
+        id=draft.sale_id, seller_id=draft.seller_id, format=format, title=draft.title.strip(), story=draft.story.strip(),
+        currency=draft.currency, slug=_slug(draft.title, draft.sale_id), opens_at=opens_at, closes_at=draft.closes_at,
+        created_at=draft.now,
+    )  # fmt: skip
+    sale.save(force_insert=True)
+    row = make(sale)
+    row.save(force_insert=True)
+    return row
+
+
+def _repeated(model: type[M], sale: Sale, draft: SaleDraft, format: str, make: Callable[[Sale], M]) -> M:
+    row = model._default_manager.filter(pk=sale.id).first()
+    if row is None or sale.format != format or not _says(sale, draft):
+        raise IdTaken
+    wanted = make(sale)
+    for field in model._meta.concrete_fields:
+        # What the service made by itself (a random code) is no part of what was asked for.
+        if field.attname not in getattr(model, "MADE_HERE", ()) and (
+            getattr(row, field.attname) != getattr(wanted, field.attname)
+        ):
+            raise IdTaken
+    row.sale = sale  # type: ignore[attr-defined]
+    return row
+
+
+def _says(sale: Sale, draft: SaleDraft) -> bool:
+    opens_at = sale.created_at if draft.opens_at is None else draft.opens_at
+    asked = (draft.title.strip(), draft.story.strip(), draft.currency, opens_at, draft.closes_at)
+    return (sale.title, sale.story, sale.currency, sale.opens_at, sale.closes_at) == asked
+
+
+def check_times(opens_at: dt.datetime, closes_at: dt.datetime, now: dt.datetime) -> None:
+    if closes_at <= opens_at:
+        raise Invalid("A sale must close after it opens.", field="closes_at")
+    if closes_at <= now:
+        raise Invalid("The closing time has passed.", field="closes_at")
+    if closes_at - opens_at > SALE_LONGEST:
+        raise Invalid("A sale can be open for at most 92 days.", field="closes_at")
+    if opens_at - now > ANNOUNCED_LONGEST:
+        raise Invalid("A sale can be announced at most two years ahead.", field="opens_at")
+
+
+def check_worth(price_minor: int, *, units_an_order: int, units: int | None, field: str) -> None:
+    """What may be sold must also be possible to pay for: each order in one payment, and all of them in sums we can hold."""
+    if price_minor * units_an_order > MINOR_MAX:
+        raise Invalid(
+            "One order could cost more than one payment can be. Lower the price, or the units one fan may buy.",
+            field=field,
+        )
+    if units is not None and price_minor * units > WORTH_MAX:
+        raise Invalid(
+            "All units together would be worth more than a sale can be. Lower the price or the units.", field=field
+        )
+
+
+def _slug(title: str, sale_id: UUID) -> str:
+    # A few digits made of the id keep two sales of one title apart without asking the database.
+    return f"{slugify(title)[:70] or 'sale'}-{hashlib.sha256(sale_id.bytes).hexdigest()[:6]}"

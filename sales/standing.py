@@ -1,0 +1,48 @@
+"""Where a sale stands for the batch that is being decided, pure: what every format's rules ask before they sell anything."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from msgspec import Struct
+
+from sales.errors import CalledOff, Frozen, NotOpen
+
+RUNNING = ("scheduled", "live")
+
+
+class Standing(Struct, frozen=True, gc=False):
+    """One snapshot's view of the sale's row, and the database's clock. Times are later by `frozen_ms` than sealed."""
+
+    state: str
+    opens_at: dt.datetime
+    closes_at: dt.datetime
+    frozen_ms: int
+    terms_sha256: str
+    now: dt.datetime
+
+
+# The columns of `Standing`, in its order.
+STANDING_SQL = """
+    SELECT state, opens_at + frozen_ms * interval '1 millisecond', closes_at + frozen_ms * interval '1 millisecond', frozen_ms,
+           terms_sha256, clock_timestamp()
+      FROM sales_sale WHERE id = %s AND published_at IS NOT NULL
+"""
+
+
+def check_open(standing: Standing, at: dt.datetime, *, noun: str, ends_at: dt.datetime | None = None) -> None:
+    """Raise unless something received `at` may still change the sale. `ends_at` where the end is not the sealed one."""
+    ends_at = ends_at or standing.closes_at
+    check_not_stopped(standing)
+    if at < standing.opens_at:
+        raise NotOpen(f"This {noun} has not opened yet.", opens_at=standing.opens_at.isoformat())
+    if at >= ends_at or standing.state not in RUNNING:
+        raise NotOpen(f"This {noun} has closed.", closes_at=ends_at.isoformat())
+
+
+def check_not_stopped(standing: Standing) -> None:
+    """Raise when staff have frozen the sale, or it was called off: then nothing may be bought, confirmed or left either."""
+    if standing.state == "frozen":
+        raise Frozen
+    if standing.state == "cancelled":
+        raise CalledOff

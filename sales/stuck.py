@@ -1,0 +1,58 @@
+"""Rows that a step could not do, set aside so that the others go on. Staff see them, and set them free once the cause is gone."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from uuid import UUID
+
+import structlog
+
+from core import due_work
+from core.transactions import retried_transaction
+from sales.formats import get_format
+from sales.models import Sale, SaleState, StuckRow
+
+log = structlog.get_logger(__name__)
+
+LOOK_AGAIN_AFTER = dt.timedelta(minutes=5)
+
+
+def set_aside(sale_id: UUID, error: Exception, *, now: dt.datetime) -> bool:
+    """Set the row aside that the next step of the sale would take first. False when there is none. In a transaction of its own."""
+    return _set_aside(sale_id=sale_id, error=f"{type(error).__name__}: {error}"[:500], now=now)
+
+
+@retried_transaction(replayable=True)
+def _set_aside(*, sale_id: UUID, error: str, now: dt.datetime) -> bool:
+    sale = Sale.objects.get(id=sale_id)
+    row_id = get_format(sale.format).rules.next_row(sale, now)
+    if row_id is None:
+        return False
+    StuckRow.objects.create(sale=sale, row_id=row_id, error=error, made_at=now)
+    log.error("row_stuck", sale_id=str(sale_id), row_id=str(row_id), error=error)
+    return True
+
+
+def has_any(sale_id: UUID) -> bool:
+    return StuckRow.objects.filter(sale_id=sale_id).exists()
+
+
+def count() -> int:
+    return StuckRow.objects.count()
+
+
+def row_ids(sale_id: UUID) -> list[UUID]:
+    """What the sale's steps leave out."""
+    return list(StuckRow.objects.filter(sale_id=sale_id).values_list("row_id", flat=True))
+
+
+@retried_transaction(replayable=True)
+def set_free(*, ids: Collection[UUID], now: dt.datetime) -> int:
+    """Have these rows tried again now. Returns how many there were."""
+    rows = list(StuckRow.objects.select_related("sale").filter(id__in=ids))
+    for sale in {row.sale for row in rows}:
+        get_format(sale.format).rules.look_again(sale)
+        kind = "sales.unwind" if sale.state == SaleState.CANCELLED else "sales.settle"
+        due_work.schedule(kind, sale.id, due_at=now)
+    return StuckRow.objects.filter(id__in=[row.id for row in rows]).delete()[0]
