@@ -33,7 +33,10 @@ FRAME_DELAY = Histogram(
 FRAMES_LOST = Counter("dropfront_frames_lost_total", "Frames that could not be published.")
 DUE_WORK = Counter("dropfront_due_work_total", "Steps of due work by kind and result.", ["kind", "result"])
 INVARIANT_BROKEN = Gauge(
-    "dropfront_invariant_broken", "1 while a check of the books fails.", ["check"], multiprocess_mode="max"
+    "dropfront_invariant_broken",
+    "1 while a check fails, of the books or of any sale.",
+    ["check"],
+    multiprocess_mode="mostrecent",  # whichever process proved last knows
 )
 
 

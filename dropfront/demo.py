@@ -20,7 +20,7 @@ from payments.providers import Simulated
 from rallies import rules as rally_rules
 from rallies import services as rallies
 from rallies.pricing import Tier
-from sales import minting
+from sales import minting, prover
 from sales import services as sales
 from sales.models import RUNNING_STATES, Sale, SaleState
 from sellers import services as sellers
@@ -198,6 +198,7 @@ def _end(shop: Seller, sale_id: UUID) -> None:
     sales.close_sale_early(seller_id=shop.id, sale_id=sale_id, now=clock.now())
     while Sale.objects.filter(id=sale_id).exclude(state=SaleState.SETTLED).exists():
         sales.settle_step(sale_id=sale_id, now=clock.now())
+    prover.prove_now(Sale.objects.get(id=sale_id))
 
 
 def _purchase(fan_id: UUID) -> rules.PlaceOrder:

@@ -1,4 +1,4 @@
-from core.errors import Conflict, NotAllowed, NotAuthenticated
+from core.errors import Busy, Conflict, NotAllowed, NotAuthenticated
 
 
 class NotOpen(Conflict):
@@ -34,3 +34,8 @@ class NotVerified(NotAllowed):
 class BadBuyToken(NotAuthenticated):
     code = "bad_token"
     detail = "Your permission to buy has run out. Please reload the page."
+
+
+class BeingChecked(Busy):
+    code = "being_checked"
+    detail = "The checks of this sale run for the first time just now. Please look again in a moment."

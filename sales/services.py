@@ -17,7 +17,7 @@ from core.errors import Invalid
 from core.transactions import DEADLINE_S, Conflict40001, joins_transaction, retried_transaction
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
-from sales import frames, selectors, telling, terms, tokens
+from sales import frames, prover, selectors, telling, terms, tokens
 from sales.errors import IdTaken, NotEditable, WrongState
 from sales.formats import get_format
 from sales.models import RUNNING_STATES, Sale, SaleState, SealedTerms
@@ -164,6 +164,7 @@ def settle_step(*, sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     if next_at is None:
         sale.settled_at = now
         _move(sale, SaleState.SETTLED, "settled_at")
+        prover.wish_anew(sale.id, now=now)
     elif sale.state == SaleState.CLOSED:
         _move(sale, SaleState.SETTLING)
     return next_at
