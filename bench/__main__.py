@@ -1,4 +1,4 @@
-"""`python -m bench drop|rally|strict [--json] [--rounds N] [--data DIR]`. Exits with 1 when a promise was broken, however fast."""
+"""`python -m bench drop|rally|strict|proof [--json] [--rounds N] [--data DIR]`. Exits with 1 when a promise was broken, however fast."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import drop, drop_report, rally, rally_report, strict
+from bench import drop, drop_report, proof, rally, rally_report, strict
 from bench.servers import ROOT
 from core.embedded.errors import StartError
 
@@ -18,7 +18,9 @@ def main() -> int:
     os.chdir(ROOT)  # web processes are started with `-m`, which looks here
     data = options.data and options.data.resolve()
     try:
-        return {"drop": run_drop, "rally": run_rally, "strict": run_strict}[options.format](options, data)
+        return {"drop": run_drop, "rally": run_rally, "strict": run_strict, "proof": run_proof}[options.format](
+            options, data
+        )
     except StartError as error:
         print(error, file=sys.stderr)
         return 1
@@ -46,6 +48,12 @@ def run_strict(options: argparse.Namespace, data: Path | None) -> int:
     return 0
 
 
+def run_proof(options: argparse.Namespace, data: Path | None) -> int:
+    findings = proof.run(sizes=options.orders, data=data)
+    print(proof.as_json(findings) if options.json else proof.as_text(findings))
+    return 1 if findings.problems else 0
+
+
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench", description="Measure Dropfront on servers of its own (Linux).")
     formats = parser.add_subparsers(dest="format", required=True)
@@ -57,6 +65,8 @@ def parse_options() -> argparse.Namespace:
         "--naive", action="store_true", help="only the stress run, beside a rally as one writes it first"
     )
     add_format(formats, "strict", rounds=5, help="what strict mode adds to a statement: about a minute")
+    proofs = add_format(formats, "proof", rounds=1, help="the proof of a large sale: about five minutes")
+    proofs.add_argument("--orders", type=int, nargs="+", default=proof.SIZES, metavar="N", help="of each sale")
     return parser.parse_args()
 
 

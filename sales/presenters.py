@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.core.cache import cache
 from django.db import connection
 
 from live import store
@@ -134,19 +133,6 @@ class ShownProof:
         if run is None:
             return cls(None, True, "")
         return cls(prover.read_proof(run), run.asked_at is not None, run.error)
-
-
-# The totals beside a run read all of a sale's orders, so they are made once for a run, not for each viewer.
-TOTALS_KEPT_S = 3_600
-
-
-def proof_totals(sale: Sale, run: ProofRun | None) -> dict[str, Any]:
-    """What the format's presenter shows on the proof, as it was soon after that run."""
-    presenter = get_format(sale.format).presenter
-    if run is None or run.ran_at is None:
-        return presenter.proof(sale)
-    key = f"proof-totals:{sale.id}:{run.ran_at.timestamp()}"
-    return cache.get_or_set(key, lambda: presenter.proof(sale), timeout=TOTALS_KEPT_S)  # type: ignore[return-value]
 
 
 def has_doors() -> bool:

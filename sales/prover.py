@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
@@ -26,7 +27,7 @@ from core.invariants import Finding
 from core.transactions import joins_transaction, retried_transaction
 from ledger import invariants as ledger_checks
 from sales import proof, selectors
-from sales.formats import list_formats
+from sales.formats import get_format, list_formats
 from sales.models import RUNNING_STATES, ProofRun, Sale, SaleState
 from sales.proof import BOOKS, BOOKS_WHOLE, Proof
 
@@ -40,6 +41,7 @@ SETTLED_AGAIN = dt.timedelta(hours=6)
 BOOKS_WHOLE_AGAIN = dt.timedelta(hours=24)
 ROUND_BUDGET_S = 20.0
 ROUND_SALES = 200
+TOTALS_KEPT_S = 12 * 3_600  # longer than a settled sale's run
 
 LOCK = "prover"
 LOCK_S = 30  # a killed prover's turn ends after this time
@@ -108,6 +110,18 @@ def _wished(subject_id: UUID, run: ProofRun | None, now: dt.datetime) -> ProofRu
     return run
 
 
+def totals_beside(sale: Sale, run: ProofRun | None) -> dict[str, Any]:
+    """What the format shows beside that run. It reads all of a sale's orders, so it is made once for a run, not for each viewer."""
+    if run is None or run.ran_at is None:
+        return get_format(sale.format).presenter.proof(sale)
+    key = f"proof-totals:{sale.id}:{run.ran_at.timestamp()}"
+    found = cache.get(key)
+    if found is None:
+        found = get_format(sale.format).presenter.proof(sale)
+        cache.set(key, found, timeout=TOTALS_KEPT_S)
+    return found  # type: ignore[no-any-return]
+
+
 # Wishes
 
 
@@ -133,17 +147,11 @@ def wish_anew(subject_id: UUID, *, now: dt.datetime) -> None:
 
 
 def prove_now(sale: Sale) -> Proof:
-    """Run the sale's checks and store the run, for commands, demos and tests."""
+    """Run the sale's checks and store the run."""
     run = find_run(sale.id)
     found = proof.prove_sale(sale, books=False)
     _store(sale.id, found, run.asked_at if run else None)
-    return found
-
-
-def prove_books_now() -> Proof:
-    """Run the checks of the whole books and store the run."""
-    found = proof.prove_books()
-    _store(BOOKS_WHOLE, found, None)
+    totals_beside(sale, find_run(sale.id))  # so that the first viewer need not wait for them
     return found
 
 
@@ -213,13 +221,12 @@ def _prove(subject_id: UUID) -> None:
     asked_at = run.asked_at if run else None
     began_at = clock.now()
     try:
-        found = _run(subject_id)
+        found = _run(subject_id, asked_at)
     except (DatabaseError, PoolTimeout, Busy) as error:
         log.exception("proof_failed", subject_id=str(subject_id))
         metrics.DUE_WORK.labels("sales.prove", "failed").inc()
         _store_failure(subject_id, f"{type(error).__name__}: {error}", began_at, asked_at)
         return
-    _store(subject_id, found, asked_at)
     metrics.DUE_WORK.labels("sales.prove", "done").inc()
     for finding in found.findings:
         if not finding.holds:
@@ -227,12 +234,12 @@ def _prove(subject_id: UUID) -> None:
             log.error("invariant_broken", subject_id=str(subject_id), check=name, expected=expected, found=number)
 
 
-def _run(subject_id: UUID) -> Proof:
-    if subject_id == BOOKS:
-        return proof.prove_books_since()
-    if subject_id == BOOKS_WHOLE:
-        return proof.prove_books()
-    return proof.prove_sale(Sale.objects.get(id=subject_id), books=False)
+def _run(subject_id: UUID, asked_at: dt.datetime | None) -> Proof:
+    if subject_id not in (BOOKS, BOOKS_WHOLE):
+        return prove_now(Sale.objects.get(id=subject_id))
+    found = proof.prove_books_since() if subject_id == BOOKS else proof.prove_books()
+    _store(subject_id, found, asked_at)
+    return found
 
 
 @retried_transaction(replayable=True)

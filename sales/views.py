@@ -124,7 +124,7 @@ def proof(request: HttpRequest, sale_id: UUID) -> HttpResponse:
         "terms": selectors.find_terms(sale.id, sale.terms_version),
         "database": presenters.database_name(),
         "presenter": presenter,
-        **presenters.proof_totals(sale, run),
+        **prover.totals_beside(sale, run),
     }
     return render(request, "sales/proof.html", context)
 
