@@ -1,4 +1,7 @@
-"""`python -m bench drop|rally|strict|proof [--json] [--rounds N] [--data DIR]`. Exits with 1 when a promise was broken, however fast."""
+"""`python -m bench drop|rally|strict|proof [--json] [--rounds N] [--data DIR]`.
+
+Exits with 1 when a promise was broken, however fast.
+"""
 
 from __future__ import annotations
 
@@ -65,17 +68,17 @@ def parse_options() -> argparse.Namespace:
         "--naive", action="store_true", help="only the stress run, beside a rally as one writes it first"
     )
     add_format(formats, "strict", rounds=5, help="what strict mode adds to a statement: about a minute")
-    proofs = add_format(formats, "proof", rounds=1, help="the proof of a large sale: about five minutes")
+    proofs = add_format(formats, "proof", rounds=None, help="the proof of a large sale: about five minutes")
     proofs.add_argument("--orders", type=int, nargs="+", default=proof.SIZES, metavar="N", help="of each sale")
     return parser.parse_args()
 
 
-def add_format(formats: Any, name: str, *, rounds: int, help: str) -> argparse.ArgumentParser:
+def add_format(formats: Any, name: str, *, rounds: int | None, help: str) -> argparse.ArgumentParser:
     parser = formats.add_parser(name, help=help)
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.add_argument(
-        "--rounds", type=int, default=rounds, metavar="N", help=f"how often everything is measured ({rounds})"
-    )
+    if rounds is not None:
+        text = f"how often everything is measured ({rounds})"
+        parser.add_argument("--rounds", type=int, default=rounds, metavar="N", help=text)
     parser.add_argument("--data", type=Path, metavar="DIR", help="a new folder for the servers; deleted afterwards")
     return parser  # type: ignore[no-any-return]
 
