@@ -24,6 +24,7 @@ from sellers import selectors as sellers
 
 CURRENCY = "EUR"
 PRICE_MINOR = 2_450
+RECORDED_AGO = dt.timedelta(hours=1)  # so that a checkpoint of the books can be behind the transfers
 
 # A row for each buyer, with the ids of all that belongs to them.
 BUYERS = """
@@ -41,7 +42,7 @@ CHUNKS = """
 TRANSFERS = """
     INSERT INTO ledger_transfer (id, journal_id, kind, debit_account_id, credit_account_id, amount_minor, held_minor,
                                  currency, code, subject_id, at, recorded_at)
-    SELECT {id}, {journal}, 'plain', {debit}, {credit}, {amount}, 0, %(currency)s, {code}, {subject}, %(now)s, now() FROM {source}
+    SELECT {id}, {journal}, 'plain', {debit}, {credit}, {amount}, 0, %(currency)s, {code}, {subject}, %(now)s, %(recorded)s FROM {source}
 """
 ROWS = [
     """INSERT INTO accounts_user (id, password, is_superuser, email, display_name, is_staff, is_active, created_at)
@@ -97,7 +98,7 @@ def make(orders: int, *, shop: str) -> Drop:
 def write_rows(database: psycopg.Connection[Any], drop: Drop, orders: int, now: dt.datetime) -> None:
     named = {
         "orders": orders, "chunk": SETTLE_CHUNK_ORDERS, "price": PRICE_MINOR, "fee_bps": drop.fee_bps, "now": now,
-        "currency": CURRENCY, "drop_id": drop.sale_id, "terms": drop.sale.terms_sha256,
+        "recorded": now - RECORDED_AGO, "currency": CURRENCY, "drop_id": drop.sale_id, "terms": drop.sale.terms_sha256,
         "funding": account(database, HOUSE, "funding"), "fees": account(database, HOUSE, "fees"),
         "escrow": account(database, drop.sale_id, "escrow"),
         "proceeds": account(database, drop.sale.seller_id, "proceeds"),

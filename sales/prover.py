@@ -176,7 +176,7 @@ def prove_in_turn(*, budget_s: float = ROUND_BUDGET_S) -> int:
     done = 0
     with _my_turn() as is_mine:
         for sale_id, last_ms in _due_sales(clock.now()) if is_mine else []:
-            if time.monotonic() > ends_at:
+            if time.monotonic() >= ends_at:
                 break
             if last_ms > budget_s * 1000:
                 wish(sale_id, now=clock.now())

@@ -6,8 +6,10 @@ from django.db import connection
 from core import clock
 from sales import prover
 
+# A message is acknowledged at once: a run may take longer than an unacknowledged one stays away, and beat sends the next anyway.
 
-@shared_task(ignore_result=True)
+
+@shared_task(ignore_result=True, acks_late=False)
 def fulfil_proof_wishes() -> None:
     """Run the checks that somebody wished for. One process at a time does; the others leave at once."""
     try:
@@ -16,7 +18,7 @@ def fulfil_proof_wishes() -> None:
         connection.close()
 
 
-@shared_task(ignore_result=True)
+@shared_task(ignore_result=True, acks_late=False)
 def prove_in_turn() -> None:
     """Run the sales' own checks, newest and running first. A broken one is an alarm in the log and in the metrics."""
     try:
