@@ -42,7 +42,8 @@ CHUNKS = """
 TRANSFERS = """
     INSERT INTO ledger_transfer (id, journal_id, kind, debit_account_id, credit_account_id, amount_minor, held_minor,
                                  currency, code, subject_id, at, recorded_at)
-    SELECT {id}, {journal}, 'plain', {debit}, {credit}, {amount}, 0, %(currency)s, {code}, {subject}, %(now)s, %(recorded)s FROM {source}
+    SELECT {id}, {journal}, 'plain', {debit}, {credit}, {amount}, 0, %(currency)s, {code}, {subject}, %(now)s, %(recorded)s
+      FROM {source}
 """
 ROWS = [
     """INSERT INTO accounts_user (id, password, is_superuser, email, display_name, is_staff, is_active, created_at)
