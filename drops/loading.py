@@ -129,7 +129,8 @@ def _run_out(drop_id: UUID) -> Statement:
           JOIN ledger_transfer ON ledger_transfer.id = drops_order.transfer_id
           JOIN ledger_account AS wallet ON wallet.id = ledger_transfer.debit_account_id
          WHERE drop_id = %s AND drops_order.state = 'held'
-           AND drops_order.expires_at + (sales_sale.frozen_ms - drops_order.frozen_ms) * interval '1 millisecond' <= clock_timestamp()
+           AND drops_order.expires_at + (sales_sale.frozen_ms - drops_order.frozen_ms) * interval '1 millisecond'
+               <= clock_timestamp()
          ORDER BY drops_order.id LIMIT {RUN_OUT_MAX}
     """  # noqa: S608  # constant lists of columns
     return Statement(sql, [drop_id])

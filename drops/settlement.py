@@ -59,7 +59,8 @@ class DropRules(BaseRules):
             Bucket(drop_id=sale.id, number=number, units_left=units) for number, units in enumerate(shares)
         )
         if sale.drop.hold_s:
-            due_work.schedule(EXPIRE_HOLDS, sale.id, due_at=sale.opens_at + dt.timedelta(seconds=sale.drop.hold_s))
+            first_end = sale.opens_at + dt.timedelta(seconds=sale.drop.hold_s)
+            due_work.schedule(EXPIRE_HOLDS, sale.id, due_at=min(first_end, sale.closes_at))
 
     def settle_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
         if expire_due_holds(sale, now, limit=min(limit, GIVE_BACK_CHUNK_ORDERS)):
@@ -115,10 +116,13 @@ def settle_chunk(sale: Sale, now: dt.datetime, *, limit: int) -> int:
 
 @retried_transaction(replayable=True)
 def expire_holds(*, drop_id: UUID, now: dt.datetime) -> dt.datetime | None:
-    """Give back up to a chunk of holds that ran out. When to look again; None once the sale has closed (settling goes on)."""
+    """Give back up to a chunk of holds that ran out. When to look again; None at the sale's end, where no hold goes on."""
     sale = Sale.objects.select_related("drop").get(id=drop_id)
     if sale.state not in RUNNING_STATES:
         return None if sale.state != SaleState.FROZEN else now + dt.timedelta(seconds=sale.drop.hold_s)
+    ends_at = DropRules().ends_at(sale)
+    if now >= ends_at:
+        return None
     expired = expire_due_holds(sale, now, limit=GIVE_BACK_CHUNK_ORDERS)
     if expired:
         frames.send_after_commit(drop_id)
@@ -126,7 +130,7 @@ def expire_holds(*, drop_id: UUID, now: dt.datetime) -> dt.datetime | None:
         return now
     # A hold that is placed from now on cannot end earlier than this.
     earliest_new = now + dt.timedelta(seconds=sale.drop.hold_s)
-    return min(selectors.next_hold_ends_at(sale) or earliest_new, earliest_new)
+    return min(selectors.next_hold_ends_at(sale) or earliest_new, earliest_new, ends_at)
 
 
 @joins_transaction

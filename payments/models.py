@@ -35,7 +35,10 @@ class TopUp(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="top_up_above_zero"),
-            models.CheckConstraint(condition=~Q(currency="PLAY"), name="top_up_is_not_play_money"),
+            # Of the rows from before this rule, none has a transfer here.
+            models.CheckConstraint(
+                condition=~Q(currency="PLAY") | Q(transfer_id__isnull=True), name="top_up_brings_no_play_money"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -58,6 +58,8 @@ def complete_top_up(*, event: PaymentEvent, now: dt.datetime) -> TopUp:
         raise TopUpConflict
     if top_up.state == TopUpState.PAID:
         return top_up
+    if event.is_paid:
+        sold_in(top_up.currency)  # it may have been started before play money was left out
     top_up.state = TopUpState.PAID if event.is_paid else TopUpState.FAILED
     top_up.provider_ref, top_up.completed_at = event.provider_ref, now
     top_up.transfer_id = uuid7() if event.is_paid else None

@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import DatabaseError, OperationalError, ProgrammingError
 
-from core import lanes
+from core import lanes, metrics
 from core.errors import Busy, Conflict, NotFound, Refusal
 from core.lanes import Lane, Lanes
 
@@ -90,6 +91,14 @@ def test_a_batch_has_its_largest_size(lane, pile_up, monkeypatch):
     assert [len(batch) for batch in lane.batches] == [1, 20, 20, 10]
 
 
+def test_a_batch_is_bounded_by_the_rows_it_writes(lane, pile_up, monkeypatch):
+    monkeypatch.setattr(EchoLane, "rows_max", 10)
+    monkeypatch.setattr(EchoLane, "rows_of", lambda lane, command: 1 if command == "first" else command)
+
+    assert pile_up([4, 4, 2, 9, 1, 1, 99, 3]) == [4, 4, 2, 9, 1, 1, 99, 3]
+    assert lane.batches == [["first"], [4, 4, 2], [9, 1], [1], [99], [3]]  # too large for any batch: alone
+
+
 def test_a_batch_wakes_the_event_loop_once(lane, pile_up, monkeypatch):
     wake_ups = []
     settle_all = lanes._settle_all
@@ -106,6 +115,68 @@ def test_a_poisoned_command_fails_alone(lane, pile_up):
     assert isinstance(outcomes[2], Poison)
     assert outcomes[:2] + outcomes[3:] == [0, 1, 3, 4, 5, 6]
     assert [command for batch in lane.batches[1:] for command in batch] == [0, 1, 3, 4, 5, 6]  # still in order
+
+
+class ReadOnly(OperationalError):
+    sqlstate = "25006"
+
+
+class NoSuchColumn(ProgrammingError):
+    sqlstate = "42703"
+
+
+class DoesNotFit(DatabaseError):
+    sqlstate = "22003"
+
+
+@pytest.mark.parametrize(("error", "answer"), [(ReadOnly("no"), Busy), (NoSuchColumn("no"), NoSuchColumn)])
+def test_an_error_that_no_command_can_have_caused_fails_the_batch_once(lane, pile_up, error, answer):
+    tries = []
+
+    def fail() -> None:
+        tries.append(1)
+        raise error
+
+    assert [type(outcome) for outcome in pile_up([0, fail, 2, 3])] == [answer] * 4
+    assert len(tries) == 1
+
+
+def test_a_value_that_the_database_refuses_fails_its_command_alone(lane, pile_up):
+    def fail() -> None:
+        raise DoesNotFit("too large")
+
+    outcomes = pile_up([0, fail, 2, 3])
+
+    assert isinstance(outcomes.pop(1), DoesNotFit)
+    assert outcomes == [0, 2, 3]
+
+
+class Clock:
+    """Stands in for `time` in the lane."""
+
+    def __init__(self) -> None:
+        self.s = time.monotonic()
+
+    def monotonic(self) -> float:
+        return self.s
+
+    def sleep(self, pause_s: float) -> None: ...
+
+
+def test_halving_ends_at_the_deadline(lane, pile_up, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(lanes, "time", clock)
+    tries = []
+
+    def fail_slowly() -> None:
+        tries.append(1)
+        clock.s += lanes.DEADLINE_S / 2
+        raise Poison
+
+    outcomes = pile_up([fail_slowly, 1, 2, 3])
+
+    assert [type(outcome) for outcome in outcomes] == [Busy] * 4
+    assert len(tries) == 2
 
 
 def test_a_refusal_is_one_callers_outcome(lane, pile_up):
@@ -131,6 +202,52 @@ def test_a_full_queue_refuses_at_once(lane, pile_up, monkeypatch):
     assert [type(outcome) for outcome in outcomes[3:]] == [Busy, Busy]
     assert outcomes[3].retry_after_s == 1
     assert lane.depth == 0
+
+
+class FanCommand:
+    def __init__(self, fan_id: Any) -> None:
+        self.fan_id = fan_id
+
+
+def commands_of(fan_id: Any, count: int) -> list[FanCommand]:
+    return [FanCommand(fan_id) for _ in range(count)]
+
+
+def test_one_fan_cannot_fill_a_lane(lane, pile_up):
+    mine, others = commands_of("me", 10), [FanCommand(n) for n in range(20)]
+
+    outcomes = pile_up([*mine, *others, *commands_of(None, 20)])
+
+    assert outcomes[:8] == mine[:8]
+    assert [type(outcome) for outcome in outcomes[8:10]] == [Busy, Busy]
+    assert outcomes[10:30] == others
+    assert not any(isinstance(outcome, Busy) for outcome in outcomes[30:])  # what no fan asked for is not counted
+
+
+@pytest.mark.parametrize("batch_max", [1, 3, 400])
+def test_a_fan_may_ask_again_once_his_commands_have_left_the_queue(lane, pile_up, monkeypatch, batch_max):
+    monkeypatch.setattr(EchoLane, "batch_max", batch_max)
+
+    for _ in range(3):
+        assert Busy not in map(type, pile_up([*commands_of("me", 8), *commands_of("you", 8)]))
+    assert lane._waiting_of == {}
+
+
+def test_a_fan_may_ask_again_after_waiting_in_vain_or_giving_up(lane, pile_up):
+    def give_up() -> None:
+        for ticket in list(lane._queue):
+            ticket.queued_at -= lanes.DEADLINE_S
+
+    assert [type(outcome) for outcome in pile_up(commands_of("me", 8), meanwhile=give_up)] == [Busy] * 8
+    assert Busy not in map(type, pile_up(commands_of("me", 8)))
+
+
+def test_a_command_refused_by_a_full_queue_does_not_count_against_its_fan(lane, pile_up, monkeypatch):
+    monkeypatch.setattr(EchoLane, "queue_max", 3)
+
+    pile_up(commands_of("me", 50))
+
+    assert lane._waiting_of == {}
 
 
 def test_who_has_waited_for_the_whole_deadline_is_refused_unasked(lane, pile_up):
@@ -230,6 +347,56 @@ def test_a_committed_batch_is_answered_even_if_telling_viewers_fails(lane, monke
         raise RuntimeError("viewers are out of reach")
 
     monkeypatch.setattr(lane, "told", fail)
+
+    assert [lane.call("one"), lane.call("two")] == ["one", "two"]
+
+
+def raise_error(*args: Any) -> None:
+    raise RuntimeError("nobody thought of this")
+
+
+def test_a_caller_in_a_thread_that_cannot_be_told_stops_nothing(lane):
+    lane.may_run.clear()
+    lane.submit("first", raise_error, None)
+    answers: list[Any] = []
+    told = threading.Event()
+    lane.submit("second", raise_error, None)
+    lane.submit("third", lambda outcome: (answers.append(outcome), told.set()), None)
+    lane.may_run.set()
+
+    assert told.wait(10)
+    assert answers == ["third"]
+    assert lane.call("fourth") == "fourth"
+
+
+def test_a_caller_on_a_loop_that_cannot_be_told_leaves_the_others_their_answers(lane):
+    async def ask_all() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        lane.may_run.clear()
+        asked = [asyncio.create_task(lane.ask("one"))]
+        await asyncio.sleep(0)
+        lane.submit("two", raise_error, loop)
+        asked.append(asyncio.create_task(lane.ask("three")))
+        await asyncio.sleep(0)
+        lane.may_run.set()
+        return await asyncio.wait_for(asyncio.gather(*asked), 10)
+
+    assert asyncio.run(ask_all()) == ["one", "three"]
+
+
+class BrokenMetric:
+    labels = raise_error
+
+
+@pytest.mark.parametrize("name", ["LANE_DEPTH", "LANE_BATCH", "LANE_SECONDS"])
+def test_a_metric_that_cannot_be_written_stops_nothing(lane, monkeypatch, name):
+    monkeypatch.setattr(metrics, name, BrokenMetric())
+
+    assert [lane.call("one"), lane.call("two")] == ["one", "two"]
+
+
+def test_an_error_between_two_batches_stops_nothing(lane, monkeypatch):
+    monkeypatch.setattr(lane, "_linger", raise_error)
 
     assert [lane.call("one"), lane.call("two")] == ["one", "two"]
 

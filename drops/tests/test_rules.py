@@ -310,11 +310,11 @@ def test_a_hold_is_confirmed_after_an_early_close_but_not_while_frozen_or_called
 def test_what_is_frozen_moves_on_by_the_time_frozen():
     books = open_books(5, 1, None)
     books.run([place(hold=True)])
-    # Frozen for a minute: the hold of 30 s, placed before, is good for 90.
+    # Frozen for a minute: the hold of 30 s, placed at the first second, is good until the 91st.
     books.standing = rules.replace(
         books.standing, frozen_ms=60_000, closes_at=books.standing.closes_at + dt.timedelta(seconds=60)
     )
-    confirm = [rules.ConfirmOrder(UUID(int=10_001), FANS[0], NOW + dt.timedelta(seconds=at_s)) for at_s in (90, 89)]
+    confirm = [rules.ConfirmOrder(UUID(int=10_001), FANS[0], NOW + dt.timedelta(seconds=at_s)) for at_s in (91, 90)]
 
     too_late, in_time = (books.run([command])[0] for command in confirm)
 

@@ -15,7 +15,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="topup",
             constraint=models.CheckConstraint(
-                condition=models.Q(("currency", "PLAY"), _negated=True), name="top_up_is_not_play_money"
+                condition=models.Q(
+                    models.Q(("currency", "PLAY"), _negated=True), ("transfer_id__isnull", True), _connector="OR"
+                ),
+                name="top_up_brings_no_play_money",
             ),
         ),
     ]

@@ -124,9 +124,19 @@ def test_play_money_is_not_bought(fan):
         start(fan, currency="PLAY")
     assert refusal.value.data == {"field": "currency"}
 
-    with pytest.raises(IntegrityError):  # whatever the service let through
-        TopUp.objects.create(user_id=fan, amount_minor=500, currency="PLAY", created_at=NOW)
     assert TopUp.objects.count() == 0
+
+
+def test_a_payment_in_play_money_that_was_started_before_this_rule_brings_nothing(fan):
+    top_up = TopUp.objects.create(user_id=fan, amount_minor=500, currency="PLAY", created_at=NOW)
+
+    with pytest.raises(Invalid):
+        complete(top_up)
+    with pytest.raises(IntegrityError):  # whatever the service let through
+        TopUp.objects.update(transfer_id=uuid7())
+
+    assert complete(top_up, is_paid=False).state == "failed"
+    assert wallet(fan, "PLAY") == Balance(0, 0)
 
 
 @pytest.mark.parametrize("change", [{"amount_minor": 9_999}, {"currency": "USD"}])

@@ -13,6 +13,7 @@ from core.errors import Invalid, NotFound
 from core.models import DueWork
 from drops import services as drops
 from drops.models import Bucket, Order, Settlement
+from drops.settlement import DropRules
 from ledger import selectors as ledger
 from ledger.models import HOUSE, Account, AccountKind
 from ledger.rules import Balance
@@ -224,7 +225,7 @@ def test_the_seller_gets_what_was_paid_less_the_fee(upcoming, make_fans, buy):
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 5])
 def test_the_fee_does_not_depend_on_the_chunks(make_drop, make_seller, make_fans, buy, monkeypatch, chunk):
-    monkeypatch.setattr(drops, "SETTLE_CHUNK_ORDERS", chunk)
+    monkeypatch.setattr(DropRules, "settle_chunk", chunk)
     drop = make_drop(seller=make_seller(fee_bps=333), units_total=5, price_minor=199)
     sell(drop, make_fans(5, funds=1_000), partial(_buy_at_now, buy))
 
@@ -240,7 +241,7 @@ def _buy_at_now(buy: Any, drop: Any, fan: Any, **_: Any) -> None:
 
 
 def test_settling_can_be_stopped_after_each_chunk(make_drop, seller, make_fans, buy, monkeypatch):
-    monkeypatch.setattr(drops, "SETTLE_CHUNK_ORDERS", 2)
+    monkeypatch.setattr(DropRules, "settle_chunk", 2)
     drop = make_drop(seller=seller, units_total=5)
     sell(drop, make_fans(5, funds=1_000), partial(_buy_at_now, buy))
     sales.close_sale_early(**owned(drop))
@@ -262,7 +263,7 @@ def test_settling_can_be_stopped_after_each_chunk(make_drop, seller, make_fans, 
 
 
 def test_many_workers_settling_one_sale_pay_once(make_drop, seller, make_fans, buy, race, monkeypatch):
-    monkeypatch.setattr(drops, "SETTLE_CHUNK_ORDERS", 2)
+    monkeypatch.setattr(DropRules, "settle_chunk", 2)
     drop = make_drop(seller=seller, units_total=10)
     sell(drop, make_fans(10, funds=1_000), partial(_buy_at_now, buy))
     sales.close_sale_early(**owned(drop))
@@ -319,7 +320,7 @@ def test_a_settled_order_cannot_be_given_back(upcoming, make_fan, buy):
 
 
 def test_calling_off_gives_everybody_everything_back(make_drop, seller, make_fans, buy, monkeypatch):
-    monkeypatch.setattr(drops, "GIVE_BACK_CHUNK_ORDERS", 2)
+    monkeypatch.setattr(DropRules, "unwind_chunk", 2)
     drop = make_drop(seller=seller, units_total=5, limit_per_fan=1, hold_s=60)
     fans = make_fans(5, funds=1_000)
     for number, fan in enumerate(fans):
