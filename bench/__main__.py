@@ -17,6 +17,7 @@ from bench import (
     ledger,
     ledger_report,
     profiles,
+    proof,
     rally,
     rally_report,
     strict,
@@ -116,6 +117,16 @@ def run_ledger(options: argparse.Namespace) -> Report:
     return report, not findings.problems
 
 
+def proof_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--orders", type=int, nargs="+", default=proof.SIZES, metavar="N", help="of each sale")
+
+
+def run_proof(options: argparse.Namespace) -> Report:
+    findings = proof.run(sizes=options.orders, data=options.data)
+    report = proof.as_json(findings) if options.json else proof.as_text(findings)
+    return report, not findings.problems
+
+
 def run_strict(options: argparse.Namespace) -> Report:
     findings = strict.run(rounds=options.rounds, data=options.data)
     return strict.as_json(findings) if options.json else strict.as_text(findings), True
@@ -125,6 +136,7 @@ COMMANDS = {
     "drop": Command("a stampede on a drop: about six minutes", 3, run_drop, drop_options),
     "rally": Command("a stampede on a rally, and settling it: about ten minutes", 3, run_rally, rally_options),
     "ledger": Command("transfers a second, beside django-hordak: about three minutes", 3, run_ledger),
+    "proof": Command("the proof of a large sale: about five minutes", 1, run_proof, proof_options),
     "strict": Command("what strict mode adds to a statement: about a minute", 5, run_strict),
 }
 

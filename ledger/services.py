@@ -13,7 +13,7 @@ from core.sql import Statement, array, execute_all
 from core.transactions import joins_transaction, retried_transaction
 from ledger import rules, selectors
 from ledger.errors import AlreadyResolved, TransferConflict
-from ledger.models import KEEPS_BALANCE, Account, AccountKey, Checkpoint
+from ledger.models import KEEPS_BALANCE, Account, AccountKey, BooksCheckpoint, Checkpoint
 from ledger.rules import Balance, Transfer
 
 # A transaction may be this old when it commits (DSQL ends them at five minutes), so younger rows may still appear.
@@ -125,3 +125,11 @@ def checkpoint_accounts(*, now: dt.datetime, limit: int = 200) -> int:
         )  # fmt: skip
     Checkpoint.objects.bulk_create(rows)  # an account that another run brought forward meanwhile is a conflict
     return len(rows)
+
+
+@retried_transaction(replayable=True)
+def checkpoint_books(*, until: dt.datetime, collected_minor: int) -> None:
+    """Remember how far the books were checked. Whoever has come further stays: the row never goes back."""
+    if not BooksCheckpoint.objects.exists():
+        BooksCheckpoint.objects.create(until=until, collected_minor=collected_minor)
+    BooksCheckpoint.objects.filter(until__lt=until).update(until=until, collected_minor=collected_minor)

@@ -140,7 +140,7 @@ def _check_late(state: State, command: JoinLate) -> None:
 
 
 def inviter_of(state: State, command: JoinRally | JoinLate) -> UUID | None:
-    """Whose link the fan came by. A link admits nobody any more when its owner is not in."""
+    """Whose link the fan came by. The link of a fan who was removed admits nobody."""
     inviter = state.inviters.get(command.invite) if command.invite else None
     return None if inviter == command.fan_id else inviter
 

@@ -3,8 +3,10 @@
 from core.invariants import Check
 from sales.invariants import TERMS_HASH_HOLDS
 
-# The joins that the count has: all but those who left or were removed.
-_COUNTED = "state NOT IN ('left', 'removed')"
+# The joins that have units: all but those who left or were removed.
+_IN = "state NOT IN ('left', 'removed')"
+# The joins that the count has: also those who left or were removed shortly before the end.
+_COUNTED = "(state NOT IN ('left', 'removed') OR stays_counted)"
 
 # What became of the holds of this rally, by way of the sale's own account, which an index leads to. Two sides that must agree
 # are put in one list and summed by id, not joined: however stale the planner's statistics are, that takes time in proportion to
@@ -36,7 +38,8 @@ ONE_PRICE = Check(
 
 COUNT_ADDS_UP = Check(
     "joiners",
-    "The count that made the price is the number of fans who joined and stayed: no join lost, none invented.",
+    "The count that made the price is the number of fans who joined and stayed, or left so late that they stay counted: no join "
+    "lost, none invented.",
     f"""
     SELECT (SELECT count(*) FROM rallies_join WHERE rally_id = %(sale_id)s AND {_COUNTED}) AS expected,
            (SELECT coalesce(sum(joiners), 0) FROM rallies_bucket WHERE rally_id = %(sale_id)s) AS found
@@ -77,15 +80,21 @@ NO_DOUBLE_JOINS = Check(
 
 PRICE_IS_THE_TIERS = Check(
     "price_of_the_tier",
-    "The final price is that of the last sealed tier that enough fans accepted, worked out again from the joins.",
+    "The final price is that of the last sealed tier that enough fans accepted, worked out again from the joins; of the next one, "
+    "when the seller closed early.",
     f"""
-    SELECT coalesce((SELECT min(price_minor) FROM rallies_tier AS tier
-                      WHERE rally_id = %(sale_id)s
-                        AND (level = 0 OR from_count <=
-                            (SELECT coalesce(sum(CASE WHEN rallies_rally.basis = 'units' THEN quantity ELSE 1 END), 0)
-                               FROM rallies_join
-                              WHERE rallies_join.rally_id = %(sale_id)s AND {_COUNTED}
-                                AND rallies_join.level <= tier.level))), 0) AS expected,
+    SELECT coalesce((SELECT min(price_minor) FROM rallies_tier AS paid
+                      WHERE rally_id = %(sale_id)s AND paid.level <=
+                            (SELECT max(level) FROM rallies_tier AS tier
+                              WHERE rally_id = %(sale_id)s
+                                AND (level = 0 OR from_count <=
+                                    (SELECT coalesce(sum(CASE WHEN rallies_rally.basis = 'units' THEN quantity ELSE 1 END), 0)
+                                       FROM rallies_join
+                                      WHERE rallies_join.rally_id = %(sale_id)s AND {_COUNTED}
+                                        AND rallies_join.level <= tier.level)))
+                          + CASE WHEN rallies_outcome.rally_id IS NOT NULL AND sales_sale.closed_at
+                                      < sales_sale.closes_at + sales_sale.frozen_ms * interval '1 millisecond'
+                                 THEN 1 ELSE 0 END), 0) AS expected,
            coalesce(rallies_outcome.price_minor,
                     (SELECT min(price_minor) FROM rallies_tier AS tier
                       WHERE rally_id = %(sale_id)s
@@ -96,7 +105,8 @@ PRICE_IS_THE_TIERS = Check(
                                FROM rallies_limitedcount
                               WHERE rallies_limitedcount.rally_id = %(sale_id)s
                                 AND rallies_limitedcount.level > tier.level)))) AS found
-      FROM rallies_rally LEFT JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_rally.sale_id
+      FROM rallies_rally JOIN sales_sale ON sales_sale.id = rallies_rally.sale_id
+      LEFT JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_rally.sale_id
      WHERE rallies_rally.sale_id = %(sale_id)s
     """,  # noqa: S608  # a constant
 )
@@ -186,7 +196,7 @@ CAP_KEPT = Check(
            CASE WHEN cap_units IS NULL THEN 0
                 ELSE (SELECT sum(units_left) FROM rallies_bucket WHERE rally_id = %(sale_id)s)
                    + (SELECT coalesce(sum(quantity), 0) FROM rallies_join
-                       WHERE rally_id = %(sale_id)s AND {_COUNTED} AND (state <> 'released' OR sales_sale.state = 'cancelled'))
+                       WHERE rally_id = %(sale_id)s AND {_IN} AND (state <> 'released' OR sales_sale.state = 'cancelled'))
                    + (SELECT coalesce(sum(quantity), 0) FROM rallies_latejoin WHERE rally_id = %(sale_id)s) END AS found
       FROM rallies_rally JOIN sales_sale ON sales_sale.id = rallies_rally.sale_id
      WHERE rallies_rally.sale_id = %(sale_id)s

@@ -180,7 +180,7 @@ class State:
     outcome: OutcomeValue | None = None
     joins: dict[UUID, JoinValue] = field(default_factory=dict)  # of the batch's fans
     late: dict[UUID, LateJoinValue] = field(default_factory=dict)
-    inviters: dict[str, UUID] = field(default_factory=dict)  # invite code → the fan who is in
+    inviters: dict[str, UUID] = field(default_factory=dict)  # invite code → its fan; not of those who were removed
     wallets: dict[UUID, UUID] = field(default_factory=dict)  # fan → wallet account
     balances: dict[UUID, Balance] = field(default_factory=dict)  # wallet account → balance
     payments: dict[UUID, Transfer] = field(default_factory=dict)  # the holds of the joins above
@@ -235,7 +235,10 @@ def known_join(state: State, fan_id: UUID) -> JoinValue:
 def set_join(state: State, decision: Decision, join: JoinValue) -> None:
     before = state.joins.get(join.fan_id)
     state.joins[join.fan_id] = join
-    state.inviters[join.invite_code] = join.fan_id
+    if join.state == REMOVED:
+        state.inviters.pop(join.invite_code, None)  # a link admits nobody once its owner was turned out
+    else:
+        state.inviters[join.invite_code] = join.fan_id
     if before is None or join.fan_id in decision.joined:
         decision.joined[join.fan_id] = join
     else:

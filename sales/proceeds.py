@@ -40,6 +40,8 @@ def sellers_lines(sale: Sale, *, gross_minor: int, fee_minor: int) -> list[Line]
 def proceeds_transfers(sale: Sale, lines: Sequence[Line], *, id: UUID, at: dt.datetime) -> list[Transfer]:
     """One chunk's transfers, in the journal `id`. Who is paid, and in which lines, is the format's to say."""
     lines = [line for line in lines if line.amount_minor]
+    if not lines:
+        return []
     keys = [key for line in lines for key in (line.source, line.target)]
     accounts = ledger.open_accounts(keys, now=at)
     return [

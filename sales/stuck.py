@@ -6,31 +6,22 @@ import datetime as dt
 from collections.abc import Collection
 from uuid import UUID
 
-import structlog
-
 from core import due_work
-from core.transactions import retried_transaction
+from core.transactions import joins_transaction, retried_transaction
 from sales.formats import get_format
 from sales.models import Sale, SaleState, StuckRow
-
-log = structlog.get_logger(__name__)
 
 LOOK_AGAIN_AFTER = dt.timedelta(minutes=5)
 
 
+@joins_transaction
 def set_aside(sale_id: UUID, error: Exception, *, now: dt.datetime) -> bool:
-    """Set the row aside that the next step of the sale would take first. False when there is none. In a transaction of its own."""
-    return _set_aside(sale_id=sale_id, error=f"{type(error).__name__}: {error}"[:500], now=now)
-
-
-@retried_transaction(replayable=True)
-def _set_aside(*, sale_id: UUID, error: str, now: dt.datetime) -> bool:
+    """Set the row aside that the next step of the sale would take first. False when there is none."""
     sale = Sale.objects.get(id=sale_id)
     row_id = get_format(sale.format).rules.next_row(sale, now)
     if row_id is None:
         return False
-    StuckRow.objects.create(sale=sale, row_id=row_id, error=error, made_at=now)
-    log.error("row_stuck", sale_id=str(sale_id), row_id=str(row_id), error=error)
+    StuckRow.objects.create(sale=sale, row_id=row_id, error=f"{type(error).__name__}: {error}"[:500], made_at=now)
     return True
 
 

@@ -7,17 +7,17 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core import clock, rate_limit
 from core.errors import NotFound, Refusal
 from core.http import user_id
 from core.money import EXPONENTS
-from sales import presenters, selectors, telling
-from sales import proof as proofs
+from sales import presenters, prover, selectors, telling
 from sales.formats import get_format, list_formats
 from sales.models import Sale
 from sales.phases import Phase, standing
+from sales.readings import shared_readings
 from sellers import selectors as sellers
 from sellers.models import MAY_EDIT_SALES, Seller
 
@@ -108,7 +108,7 @@ def proof_list(request: HttpRequest) -> HttpResponse:
     _limit_proofs(request)
     context = {
         "marks": presenters.proof_marks(selectors.list_settled_sales(limit=30)),
-        "books": proofs.shared_books(),
+        "books": presenters.ShownProof.of(prover.look_at_books(now=clock.now())),
         "database": presenters.database_name(),
     }
     return render(request, "sales/proof_list.html", context)
@@ -116,26 +116,38 @@ def proof_list(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def proof(request: HttpRequest, sale_id: UUID) -> HttpResponse:
-    """Every check of one sale, run now: what it says, what it must give and gave, and the SQL."""
+    """Every check of one sale as it was last run: what it says, what it must give and gave, and the SQL. Runs nothing itself."""
     _limit_proofs(request)
     sale = selectors.get_public_sale(sale_id)
     presenter = get_format(sale.format).presenter
+    now = clock.now()
+    run = prover.look_at(sale, now=now)
     context = {
         "sale": sale,
         "format": get_format(sale.format),
-        "proof": proofs.shared_proof(sale),
-        "readings": proofs.shared_readings(sale),
+        "shown": presenters.ShownProof.of(run),
+        "books": presenters.ShownProof.of(prover.look_at_books(now=now)),
+        "readings": shared_readings(sale) if presenters.has_doors() else None,
+        "has_doors": presenters.has_doors(),
         "is_one_database": not presenters.is_live(),
         "terms": selectors.find_terms(sale.id, sale.terms_version),
         "database": presenters.database_name(),
         "presenter": presenter,
-        **presenter.proof(sale),
+        **prover.totals_beside(sale, run),
     }
     return render(request, "sales/proof.html", context)
 
 
+@require_POST
+def prove_again(request: HttpRequest, sale_id: UUID) -> HttpResponse:
+    """The button: have the sale checked again soon."""
+    rate_limit.check("prove", rate_limit.client_address(request), allowed=10, window_s=60)
+    prover.look_again(selectors.get_public_sale(sale_id), now=clock.now())
+    return redirect("sales:proof", sale_id)
+
+
 def _limit_proofs(request: HttpRequest) -> None:
-    rate_limit.check("proof", rate_limit.client_address(request), allowed=30, window_s=60)
+    rate_limit.check("proof", rate_limit.client_address(request), allowed=60, window_s=60)
 
 
 @require_safe

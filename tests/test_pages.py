@@ -25,6 +25,7 @@ from live import publisher
 from payments import services as payments
 from payments.models import TopUp, TopUpState
 from payments.providers import Simulated
+from sales import prover
 from sales import services as sales
 from sales.models import Sale, SaleState
 from sales.proof import pseudonym
@@ -661,6 +662,7 @@ def test_the_proof_shows_every_check_with_sql_to_paste(client: Client) -> None:
     fan_id = make_fan(funds=1_000)
     place(drop, fan_id)
     settle(drop)
+    prover.prove_now(drop.sale)
 
     response = client.get(f"/proof/{drop.sale_id}/")
 
@@ -680,6 +682,7 @@ def test_a_broken_check_is_shown_as_broken(client: Client) -> None:
     place(drop, make_fan(funds=1_000))
     settle(drop)
     Order.objects.update(quantity=5)
+    prover.prove_now(drop.sale)
 
     assert "A check does not hold." in text_of(client.get(f"/proof/{drop.sale_id}/"))
     assert "✕ Broken" in text_of(client.get("/proof/"))
@@ -688,6 +691,9 @@ def test_a_broken_check_is_shown_as_broken(client: Client) -> None:
 def test_the_list_of_proofs_marks_each_settled_sale_and_the_books(client: Client) -> None:
     settle(make_drop(title="A settled print"))
     make_drop(title="A running print")
+    assert "A settled print A shop" in (unchecked := text_of(client.get("/proof/")))
+    assert "All hold" not in unchecked
+    prover.fulfil_wishes()
 
     page = text_of(client.get("/proof/"))
 
@@ -696,9 +702,9 @@ def test_the_list_of_proofs_marks_each_settled_sale_and_the_books(client: Client
     assert "The books balance, to the unit." in page
 
 
-def test_proofs_are_not_run_without_end_for_one_address(client: Client) -> None:
+def test_proofs_are_not_shown_without_end_to_one_address(client: Client) -> None:
     # Twice what a minute allows, because the minute may end in between.
-    statuses = {client.get("/proof/", REMOTE_ADDR="203.0.113.77").status_code for _ in range(61)}
+    statuses = {client.get("/proof/", REMOTE_ADDR="203.0.113.77").status_code for _ in range(121)}
     assert statuses == {200, 429}
 
 
@@ -773,7 +779,15 @@ def test_staff_see_orders_and_transfers_and_change_none() -> None:
     staff = User.objects.create_superuser("staff@example.org")
     client = logged_in(staff.id)
 
-    for model in ("sales/sale", "drops/drop", "drops/order", "ledger/transfer", "ledger/account", "payments/topup"):
+    for model in (
+        "sales/sale",
+        "drops/drop",
+        "drops/order",
+        "sales/proofrun",
+        "ledger/transfer",
+        "ledger/account",
+        "payments/topup",
+    ):
         assert client.get(f"/staff/{model}/").status_code == 200, model
         assert client.get(f"/staff/{model}/add/").status_code == 403, model
     order_id = Order.objects.get().id

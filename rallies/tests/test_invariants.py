@@ -5,12 +5,21 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
-from core.ids import uuid7
-from rallies import rules, services
+from rallies import services
 from rallies.invariants import CHECKS
+from rallies.values import LeaveRally
 from sales import proof
 from sales import services as sales
-from tests.tools.shop import NOW, RallyProcess, join, make_fans, make_rally, make_seller
+from tests.tools.shop import (
+    NOW,
+    RallyProcess,
+    close_on_time,
+    join,
+    join_late,
+    make_fans,
+    make_rally,
+    make_seller,
+)
 from tests.tools.tamper import tamper
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -71,16 +80,16 @@ def rallies():
     first = join(opened, one, 2)
     join(opened, two, only=5_200, invite=first.invite_code)
     join(opened, three)
-    RallyProcess(opened).do(rules.LeaveRally(three, NOW))
+    RallyProcess(opened).do(LeaveRally(three, NOW))
 
     for fan in (one, two, three):
         join(settled, fan)
     join(settled, four, 2, only=5_200)
-    sales.close_sale_early(seller_id=seller.id, sale_id=settled.sale_id, now=NOW)
+    close_on_time(settled.sale_id)
     while sales.settle_step(sale_id=settled.sale_id, now=NOW):
         pass
     services.refund_join(rally_id=settled.sale_id, fan_id=one, now=NOW)
-    services.join_late(settled.sale_id, rules.JoinLate(uuid7(), uuid7(), five, uuid7(), 2, NOW))
+    join_late(settled, five, 2)
     return {"open": opened, "settled": settled}
 
 

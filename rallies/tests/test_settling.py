@@ -11,18 +11,35 @@ import pytest
 from core.transactions import in_transaction
 from dsql import faults
 from ledger.rules import Balance
-from rallies import rules, services
+from rallies import services, settlement
 from rallies.models import Join, LateJoin, Outcome, Settlement
+from rallies.settlement import RallyRules
+from rallies.values import LeaveRally, RemoveFan
+from sales import frames
 from sales import services as sales
 from sales.models import Sale, SaleState
 from tests.tools.race import outcomes
-from tests.tools.shop import NOW, RallyProcess, join, join_request, make_rally, make_seller, wallet
+from tests.tools.shop import (
+    NOW,
+    RallyProcess,
+    close_on_time,
+    join,
+    join_request,
+    late_request,
+    make_rally,
+    make_seller,
+    wallet,
+)
 from tests.tools.truth import broken_checks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def close(rally, seller) -> None:
+def close(rally) -> None:
+    close_on_time(rally.sale_id)
+
+
+def close_early(rally, seller) -> None:
     sales.close_sale_early(seller_id=seller.id, sale_id=rally.sale_id, now=NOW)
 
 
@@ -38,23 +55,22 @@ def settle(rally) -> int:
 
 @pytest.fixture
 def chunks_of_two(monkeypatch):
-    monkeypatch.setattr(services, "SETTLE_CHUNK_JOINS", 2)
+    monkeypatch.setattr(RallyRules, "settle_chunk", 2)
 
 
 @pytest.fixture
 def crowded(make_fans):
     """A rally of seven, at 52.00: five without a limit, one at 80.00 or less, one at 60.00 or less."""
-    seller = make_seller()
-    rally = make_rally(seller=seller)
+    rally = make_rally()
     fans = make_fans(7, funds=50_000)
     for fan, only in zip(fans, [None] * 5 + [8_000, 6_000], strict=True):
         join(rally, fan, only=only)
-    return rally, seller, fans
+    return rally, fans
 
 
 def test_everybody_pays_the_final_price(crowded, chunks_of_two):
-    rally, seller, fans = crowded
-    close(rally, seller)
+    rally, fans = crowded
+    close(rally)
 
     assert settle(rally) == 4  # 2 + 2 + 2 + 1
 
@@ -65,12 +81,11 @@ def test_everybody_pays_the_final_price(crowded, chunks_of_two):
 
 
 def test_below_the_minimum_nobody_pays(make_fans):
-    seller = make_seller()
-    rally = make_rally(seller=seller, minimum=4)
+    rally = make_rally(minimum=4)
     fans = make_fans(3, funds=50_000)
     for fan in fans:
         join(rally, fan)
-    close(rally, seller)
+    close(rally)
     settle(rally)
 
     assert {wallet(fan) for fan in fans} == {Balance(50_000, 0)}
@@ -78,47 +93,51 @@ def test_below_the_minimum_nobody_pays(make_fans):
 
 
 def test_a_rally_without_joins_settles(make_fan):
-    seller = make_seller()
-    rally = make_rally(seller=seller)
-    close(rally, seller)
+    rally = make_rally()
+    close(rally)
 
     assert settle(rally) == 0
     assert Outcome.objects.get().did_run is False
 
 
 def test_a_limit_above_the_final_price_pays_and_one_below_goes_free(make_fans):
-    seller = make_seller()
-    rally = make_rally(seller=seller, cap_units=10, late_joins=True, limit_per_fan=20)
+    rally = make_rally(cap_units=25, late_joins=True)
     pays, free, other = make_fans(3, funds=50_000)
     join(rally, pays, only=10_000)
     join(rally, free, 2, only=5_200)
     join(rally, other)
-    close(rally, seller)
+    close(rally)
     settle(rally)
 
     assert (wallet(pays), wallet(free)) == (Balance(40_000, 0), Balance(50_000, 0))
-    # What was not charged is there for late joins: ten less two.
-    with pytest.raises(Exception, match="Fewer units"):
-        late_join(rally, free, 9)
+    # What was not charged is there for late joins: all but two.
+    assert frames.read_frame(rally.sale_id)["units_left"] == 23
 
 
-def late_join(rally, fan, quantity=1):
-    from core.ids import uuid7
+def test_every_step_that_changes_what_viewers_see_makes_the_version_grow(make_fans, monkeypatch):
+    """Each chunk frees the units of joins that are not charged, and viewers keep the frame with the higher version."""
+    monkeypatch.setattr(RallyRules, "settle_chunk", 1)
+    rally = make_rally(cap_units=25, late_joins=True)
+    for fan in make_fans(3, funds=50_000):
+        join(rally, fan, only=5_200)
+    close(rally)
+    seen = [frames.read_frame(rally.sale_id)]
+    while sales.settle_step(sale_id=rally.sale_id, now=NOW):
+        seen.append(frames.read_frame(rally.sale_id))
 
-    return services.join_late(rally.sale_id, rules.JoinLate(uuid7(), uuid7(), fan, uuid7(), quantity, NOW))
+    assert [frame["units_left"] for frame in seen] == [22, 23, 24, 25]
+    versions = [frame["version"] for frame in seen]
+    assert versions == sorted(set(versions))
 
 
 def test_late_joins_race_for_what_the_cap_left(make_fans, race):
-    seller = make_seller()
-    rally = make_rally(seller=seller, cap_units=8, late_joins=True)
-    *fans, a, b, c = make_fans(8, funds=50_000)
+    rally = make_rally(cap_units=9, limit_per_fan=2, late_joins=True)
+    *fans, a, b, c = make_fans(10, funds=50_000)
     for fan in fans:
         join(rally, fan)
-    close(rally, seller)
+    close(rally)
     settle(rally)
-    from core.ids import uuid7
-
-    requests = [rules.JoinLate(uuid7(), uuid7(), fan, uuid7(), 2, NOW) for fan in (a, b, c)]
+    requests = [late_request(fan, 2) for fan in (a, b, c)]
 
     results = race(*[partial(RallyProcess(rally, home=n).do, request) for n, request in enumerate(requests)])
 
@@ -127,9 +146,57 @@ def test_late_joins_race_for_what_the_cap_left(make_fans, race):
     assert sorted(wallet(fan).available_minor for fan in (a, b, c)) == [50_000 - 2 * 5_200, 50_000, 50_000]
 
 
+def test_closed_early_everybody_pays_the_next_price(make_fans):
+    seller = make_seller()
+    rally = make_rally(seller=seller)
+    waits, *fans = make_fans(4, funds=50_000)
+    for fan in fans:
+        join(rally, fan)  # three reach 80.00
+    join(rally, waits, only=5_200)
+    close_early(rally, seller)
+    settle(rally)
+
+    assert {wallet(fan) for fan in (waits, *fans)} == {Balance(50_000 - 5_200, 0)}
+    assert [frames.read_frame(rally.sale_id)[name] for name in ("joiners", "price_minor")] == [4, 5_200]
+
+
+def test_closed_early_at_the_last_price_everybody_pays_that(crowded):
+    rally, fans = crowded
+    close_early(rally, rally.sale.seller)
+    settle(rally)
+
+    assert {wallet(fan) for fan in fans} == {Balance(50_000 - 5_200, 0)}
+
+
+def test_a_fan_who_left_shortly_before_the_end_counts_and_pays_nothing(make_fans):
+    rally = make_rally()  # of 61 minutes: the last 183 seconds are firm
+    fans = make_fans(3, funds=50_000)
+    for fan in fans:
+        join(rally, fan)
+    closes_at = rally.sale.closes_at
+    left = services.leave_rally(rally_id=rally.sale_id, fan_id=fans[0], now=closes_at - dt.timedelta(seconds=183))
+    close(rally)
+    settle(rally)
+
+    assert left.stays_counted
+    assert [wallet(fan) for fan in fans] == [Balance(50_000, 0), Balance(42_000, 0), Balance(42_000, 0)]
+    outcome = Outcome.objects.get()
+    assert (outcome.joiners, outcome.price_minor) == (3, 8_000)
+
+
+def test_a_worker_that_comes_too_early_is_told_when_to_look_again():
+    rally = make_rally()
+    due_at = rally.sale.closes_at + sales.CLOSE_GRACE
+
+    assert sales.close_sale(sale_id=rally.sale_id, now=due_at - dt.timedelta(microseconds=1)) == due_at
+    assert Sale.objects.get().state == SaleState.SCHEDULED
+    assert sales.close_sale(sale_id=rally.sale_id, now=due_at) is None
+    assert Sale.objects.get().state == SaleState.CLOSED
+
+
 def test_the_price_is_fixed_once_by_settlers_that_race(crowded, chunks_of_two, race):
-    rally, seller, fans = crowded
-    close(rally, seller)
+    rally, fans = crowded
+    close(rally)
 
     race(*[partial(sales.settle_step, sale_id=rally.sale_id, now=NOW) for _ in range(4)])
     settle(rally)
@@ -141,8 +208,8 @@ def test_the_price_is_fixed_once_by_settlers_that_race(crowded, chunks_of_two, r
 
 @pytest.mark.parametrize("lost", [0, 1, 2, 3])
 def test_settling_goes_on_after_a_commit_whose_answer_was_lost(crowded, chunks_of_two, lost):
-    rally, seller, fans = crowded
-    close(rally, seller)
+    rally, fans = crowded
+    close(rally)
     for _ in range(lost):
         sales.settle_step(sale_id=rally.sale_id, now=NOW)
 
@@ -160,8 +227,8 @@ class _Killed(BaseException):
 
 def test_settling_goes_on_after_a_kill_before_any_statement(crowded, chunks_of_two):
     """Every place where a process can die in a step: before each of its statements, and before its COMMIT."""
-    rally, seller, fans = crowded
-    close(rally, seller)
+    rally, fans = crowded
+    close(rally)
     settler = threading.get_ident()
     died = 0
     for nth in range(200):
@@ -192,21 +259,20 @@ def test_settling_goes_on_after_a_kill_before_any_statement(crowded, chunks_of_t
 
 def test_a_chunk_stays_within_what_a_transaction_may_change(make_fans):
     """3,000 rows: strict mode refuses one more."""
-    seller = make_seller()
-    rally = make_rally(seller=seller)
-    fans = make_fans(services.SETTLE_CHUNK_JOINS, funds=50_000)
+    rally = make_rally()
+    fans = make_fans(RallyRules.settle_chunk, funds=50_000)
     process = RallyProcess(rally)
     for start in range(0, len(fans), 500):
         process.do_batch(*[join_request(fan) for fan in fans[start : start + 500]])
-    close(rally, seller)
+    close(rally)
 
     assert settle(rally) == 1
-    assert Join.objects.filter(state="paid").count() == services.SETTLE_CHUNK_JOINS
+    assert Join.objects.filter(state="paid").count() == RallyRules.settle_chunk
 
 
 def test_a_refund_after_settling(crowded):
-    rally, seller, fans = crowded
-    close(rally, seller)
+    rally, fans = crowded
+    close(rally)
     settle(rally)
 
     for _ in range(2):
@@ -218,12 +284,12 @@ def test_a_refund_after_settling(crowded):
 
 
 def test_nobody_joins_or_leaves_a_closed_rally(crowded, make_fan):
-    rally, seller, fans = crowded
-    close(rally, seller)
+    rally, fans = crowded
+    close(rally)
     stranger = make_fan(funds=50_000)
 
     (joining, leaving, removing) = RallyProcess(rally).do_batch(
-        join_request(stranger), rules.LeaveRally(fans[0], NOW), rules.RemoveFan(fans[1], NOW)
+        join_request(stranger), LeaveRally(fans[0], NOW), RemoveFan(fans[1], NOW)
     )
 
     assert [refusal.code for refusal in (joining, leaving, removing)] == ["not_open", "cannot_leave", "cannot_leave"]
@@ -232,4 +298,4 @@ def test_nobody_joins_or_leaves_a_closed_rally(crowded, make_fan):
 def test_a_step_of_an_open_rally_is_a_bug(make_fan):
     rally = make_rally()
     with pytest.raises(AssertionError):
-        in_transaction(lambda: services.settle_chunk(rally.sale, NOW, limit=10), name="test")
+        in_transaction(lambda: settlement.settle_chunk(rally.sale, NOW, limit=10), name="test")

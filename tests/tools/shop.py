@@ -22,7 +22,10 @@ from rallies.models import Rally
 from rallies.pricing import PriceTier
 from rallies.values import JoinValue, LateJoinValue
 from sales import minting
+from sales import services as sales
 from sales.drafting import SaleDraft
+from sales.formats import get_format
+from sales.models import Sale
 from sellers import services as sellers
 from sellers.models import Seller
 
@@ -182,6 +185,29 @@ class RallyProcess:
 
     def do_batch(self, *commands: values.Command) -> list[Any]:
         return list(in_transaction(lambda: self.lane.run(commands), name=self.lane.name, replayable=True))
+
+
+def late_request(
+    fan_id: UUID, quantity: int = 1, *, invite: str = "", key: UUID | None = None, at: dt.datetime = NOW
+) -> values.JoinLate:
+    """One request to buy at a rally's final price after its end, with ids of its own."""
+    return values.JoinLate(
+        join_id=uuid7(), transfer_id=uuid7(), fan_id=fan_id, idempotency_key=key or uuid7(), quantity=quantity,
+        invite=invite, received_at=at,
+    )  # fmt: skip
+
+
+def join_late(rally: Rally, fan_id: UUID, quantity: int = 1, **request: Any) -> LateJoinValue:
+    """Join late through this process' lane. Raises the refusals."""
+    return rallies.join_late(rally.sale_id, late_request(fan_id, quantity, **request))
+
+
+def close_on_time(sale_id: UUID) -> dt.datetime:
+    """Close a sale when its time has come, as a worker does, and not before it as its seller may. Gives the second."""
+    sale = Sale.objects.get(id=sale_id)
+    now = get_format(sale.format).rules.ends_at(sale) + sales.CLOSE_GRACE
+    sales.close_sale(sale_id=sale_id, now=now)
+    return now
 
 
 def wallet(fan_id: UUID, currency: str = "EUR") -> Balance:
