@@ -11,7 +11,7 @@ import pytest
 from django.template import Context, Template
 
 from drops.format import DROP
-from drops.services import DropRules
+from drops.settlement import DropRules
 from sales import phases
 from sales.models import Sale, SaleState
 from sales.phases import Phase, phase_of
