@@ -42,7 +42,9 @@ class BareRules(BaseRules):
 BARE = Format(
     name="auction",
     app="drops",  # whose addresses it borrows
-    words=Words("auction", "auctions", "bids", calling_off="Nobody will pay.", called_off="Nobody pays."),
+    words=Words(
+        noun="auction", plural="auctions", things="bids", calling_off="Nobody will pay.", called_off="Nobody pays."
+    ),
     count=Count("bids", "SELECT 0 WHERE %(sale_id)s::uuid IS NOT NULL"),
     rules=BareRules(),
     checks=[Check("nothing", "Nothing is sold twice", "SELECT 0, 0 WHERE %(sale_id)s::uuid IS NOT NULL")],
