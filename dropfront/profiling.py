@@ -70,6 +70,8 @@ class Profiler(threading.Thread):
         signal.signal(signal.SIGVTALRM, lambda *_: None)  # where it is not blocked; its default would end us
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGVTALRM})
         super().start()
+        for thread in threading.enumerate():
+            self._used_us(thread)  # what was used before is not counted
         for timer in TIMERS:
             signal.setitimer(timer, EVERY_S, EVERY_S)
 
