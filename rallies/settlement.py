@@ -163,6 +163,13 @@ def _fix_outcome(sale: Sale, terms: RallyTerms, now: dt.datetime) -> Outcome:
     return row
 
 
+@retried_transaction(replayable=True)
+def outcome_if_closed_now(*, rally_id: UUID) -> OutcomeValue:
+    """What a running rally would end at if its seller closed it at this moment."""
+    terms = loading.load_terms(rally_id)
+    return settling.fix_outcome(terms, loading.load_counts(terms).counts, is_early=True)
+
+
 def _advance(rally_id: UUID, was: UUID | None, to: UUID) -> Statement:
     sql = """
         UPDATE rallies_outcome SET settled_up_to = %s WHERE rally_id = %s AND settled_up_to IS NOT DISTINCT FROM %s::uuid

@@ -189,8 +189,10 @@ def test_fifty_taps_with_one_key_at_once_are_one_join(make_request, fan):
 
     responses = post_all(requests)
 
-    assert sorted(response.status_code for response in responses) == [200] * 49 + [201]
-    assert len({response.json()["id"] for response in responses}) == 1
+    # A fan may have a few requests in the queue at a time; the others are asked to come again, and then get the same join.
+    answered = [response for response in responses if response.status_code != 503]
+    assert sorted(response.status_code for response in answered) == [200] * (len(answered) - 1) + [201]
+    assert len({response.json()["id"] for response in [*answered, *post_all(requests[:1])]}) == 1
     assert shop.wallet(fan).held_minor == 10_000
 
 
