@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
 import psycopg
 
-from bench import floors, stampede
+from bench import floors, recipe, stampede
 from bench.load import Client, Load
 from bench.servers import Stack, scratch_stack
-from bench.stampede import SELLER, WARM_UP_FANS, Findings, Format, say
+from bench.stampede import SELLER, WARM_UP_FANS, Beside, Findings, Format, Latency, Rate, say
+
+LANE = "drops.order"
+PATH = "/api/v1/drops/{sale_id}/orders"
+ORDERS = "drops_order"
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def audit(stack: Stack, sale_id: str, scenario: Scenario, load: Load) -> list[st
     """What the buyers were told, against what the database holds. Gives a sentence for each promise that was broken."""
     told = [json.loads(load.bodies[number])["id"] for number in load.numbers(HTTPStatus.CREATED)]
     with psycopg.connect(stack.database_url) as connection:
-        rows = connection.execute("SELECT id::text, quantity FROM drops_order WHERE drop_id = %s", [sale_id]).fetchall()
+        rows = connection.execute(f"SELECT id::text, quantity FROM {ORDERS} WHERE drop_id = %s", [sale_id]).fetchall()
     stored = Counter(order_id for order_id, _ in rows)
     sold = sum(quantity for _, quantity in rows)
     unclear = len(load.statuses) - len(told) - load.answers()["409 sold_out"]
@@ -70,12 +75,35 @@ def audit(stack: Stack, sale_id: str, scenario: Scenario, load: Load) -> list[st
     return problems
 
 
+# Other ways to sell, beside the product
+
+
+def by_recipe(processes: int, stack: Stack, client: Client) -> Rate:
+    load = recipe.run(stack, client, orders=ORDERS, processes=processes, fans=UNLIMITED.fans, warm_up_fans=WARM_UP_FANS)
+    accepted = load.numbers(HTTPStatus.CREATED)
+    per_s = len(accepted) / max(load.ended_s(number) for number in accepted)
+    return Rate(per_s, Latency.of(load.latencies_ms(HTTPStatus.CREATED)))
+
+
+def in_the_lane(stack: Stack, client: Client) -> Rate:
+    """The client has nothing to do: no HTTP is spoken."""
+    sale_id = open_drop(stack, UNLIMITED_ONE)
+    file = stampede.mint(stack, sale_id, fans=WARM_UP_FANS + UNLIMITED_ONE.fans)
+    figures = stack.in_django("in_lane", sale_id, str(file), WARM_UP_FANS)
+    return Rate(figures.pop("per_s"), Latency(**figures))
+
+
+RECIPE_TWO = Beside("recipe, 2 processes", UNLIMITED, partial(by_recipe, 2))
+RECIPE_ONE = Beside("recipe, 1 process", UNLIMITED_ONE, partial(by_recipe, 1))
+IN_LANE = Beside("the lane without HTTP, 1 process", UNLIMITED_ONE, in_the_lane)
+
 FORMAT = Format(
-    lane="drops.order",
+    lane=LANE,
     scenarios=[SELL_OUT, UNLIMITED, UNLIMITED_ONE],
     warm_up=Scenario("warm-up", WARM_UP_FANS * 2, WARM_UP_FANS, 2),
     hot_row=floors.hot_row_of_a_drop,
     open_sale=open_drop,
-    path="/api/v1/drops/{sale_id}/orders",
+    path=PATH,
     audit=audit,
+    beside=[RECIPE_TWO, RECIPE_ONE, IN_LANE],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from bench import stampede_report as stampede
-from bench.drop import SELL_OUT, UNLIMITED, UNLIMITED_ONE, Scenario
+from bench.drop import FORMAT, SELL_OUT, UNLIMITED, UNLIMITED_ONE, Scenario
 from bench.stampede import Findings
 from bench.stampede_report import Aim, Figure
 
@@ -41,6 +41,7 @@ def as_text(findings: Findings[Scenario]) -> str:
             stampede.preface(findings, "orders"),
             stampede.floors_text(findings),
             stampede.scenarios_text(findings, "drop", FIGURES),
+            stampede.times_text(findings, FORMAT.beside),
             stampede.answers_text(findings),
             stampede.aims_text(aims(findings)),
             stampede.promises(findings, "order"),
@@ -52,5 +53,6 @@ def as_json(findings: Findings[Scenario]) -> str:
     return json.dumps(
         stampede.head_as_json(findings)
         | {"drops": stampede.scenarios_as_json(findings, FIGURES)}
+        | {"beside": stampede.beside_as_json(findings, FORMAT.beside)}
         | stampede.verdict_as_json(findings, aims(findings))
     )

@@ -15,8 +15,8 @@ import psycopg
 
 from bench.load import Client, request
 from bench.servers import Stack, Web
-from core.embedded.errors import StartError
-from core.embedded.postgres import find_binaries
+from embedded.errors import StartError
+from embedded.postgres import find_binaries
 
 HOT_ROW_CLIENTS = 128
 HOT_ROW_S = 5

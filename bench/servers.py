@@ -16,18 +16,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.embedded.errors import StartError
-from core.embedded.servers import Servers, running_servers
-from core.embedded.service import Program
-from core.embedded.valkey import free_port
+from embedded.errors import StartError
+from embedded.servers import Servers, running_servers
+from embedded.service import Program
+from embedded.valkey import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_WITHIN_S = 60.0
+PRODUCT = "dropfront.server"
 TCP_LISTEN = "0A"  # in /proc/net/tcp
 
 # Would lead to somebody's real servers, or change what is measured. Empty, not missing: the settings fill in what is
@@ -70,22 +71,28 @@ class Stack:
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
-    def in_django(self, module: str, *numbers: int) -> Any:
+    def in_django(self, module: str, *arguments: float | str) -> Any:
         """What `main` of that module of the benchmark gives, in a process of its own. Raises StartError when it fails."""
-        command = [sys.executable, "-m", "bench.in_django", module, *map(str, numbers)]
-        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+        return self.run_part(module, "-m", "bench.in_django", module, *map(json.dumps, arguments))
+
+    def run_part(self, module: str, *command: str) -> Any:
+        """The JSON that a Python process prints. Raises StartError when it fails."""
+        done = subprocess.run([sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
             raise StartError(f"The part of the benchmark in `bench/{module}.py` failed; see above.")
         return json.loads(done.stdout)
 
     @contextlib.contextmanager
-    def web(self, processes: int) -> Iterator[Web]:
-        """That many web processes on one port, ready; stopped afterwards."""
+    def web(
+        self, processes: int, *, server: str = PRODUCT, environment: Mapping[str, str] | None = None
+    ) -> Iterator[Web]:
+        """That many web processes on one port, ready; stopped afterwards. `server` is the module that they run."""
         for counts in self.metrics_folder.iterdir():  # of processes that are gone
             counts.unlink()
-        web = Web(self, processes, free_port())
+        web = Web(self, processes, free_port(), server)
         try:
-            web.start()
+            with environ(environment or {}):  # which processes get as they start
+                web.start()
             yield web
         finally:
             web.stop()
@@ -107,6 +114,18 @@ def scratch_stack(data: Path | None = None) -> Iterator[Stack]:
 
 
 @contextlib.contextmanager
+def environ(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables that are set for the block alone."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
 def scratch_folder(data: Path | None) -> Iterator[Path]:
     if data is None:
         parent = ROOT / ".data"
@@ -123,12 +142,12 @@ def scratch_folder(data: Path | None) -> Iterator[Path]:
 class Web:
     """Web processes that share a port."""
 
-    def __init__(self, stack: Stack, processes: int, port: int) -> None:
+    def __init__(self, stack: Stack, processes: int, port: int, server: str) -> None:
         self.stack = stack
         self.port = port
-        command = [sys.executable, "-m", "dropfront.server", "--port", str(port), "--slot"]
+        command = [sys.executable, "-m", server, "--port", str(port), "--slot"]
         self.programs = [
-            Program(f"web-{slot}", stack.data / "logs", [*command, str(slot)]) for slot in range(processes)
+            Program(f"{server}-{slot}", stack.data / "logs", [*command, str(slot)]) for slot in range(processes)
         ]
 
     def start(self) -> None:

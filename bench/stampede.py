@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import psycopg
@@ -42,6 +43,15 @@ S = TypeVar("S", bound=Scenario)
 
 
 @dataclass(frozen=True)
+class Beside(Generic[S]):
+    """Another way to do the same, measured in each round right after the scenario that it is held against."""
+
+    name: str
+    against: S
+    measure: Callable[[Stack, Client], Rate]
+
+
+@dataclass(frozen=True)
 class Format(Generic[S]):
     """What is measured, and how it is told apart from the other formats."""
 
@@ -52,6 +62,7 @@ class Format(Generic[S]):
     open_sale: Callable[[Stack, S], str]  # gives the sale's id
     path: str  # of the requests, with {sale_id}
     audit: Callable[[Stack, str, S, Load], list[str]]  # a sentence for each broken promise
+    beside: Sequence[Beside[S]] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,14 @@ class Latency:
     @classmethod
     def of(cls, ordered_ms: Sequence[float]) -> Latency:
         return cls(percentile(ordered_ms, 50), percentile(ordered_ms, 99), percentile(ordered_ms, 100))
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What another way did in one round."""
+
+    per_s: float
+    latency: Latency
 
 
 @dataclass
@@ -96,6 +115,7 @@ class Findings(Generic[S]):
     empty: dict[int, list[float]]  # web processes → answers a second
     checks: int = 0  # of `check_invariants`
     problems: list[str] = field(default_factory=list)
+    beside: dict[str, list[Rate]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, format: Format[S]) -> Findings[S]:
@@ -128,6 +148,11 @@ def measure_round(format: Format[S], stack: Stack, client: Client, findings: Fin
                     findings.measured[scenario].append(measured)
                     findings.problems += measured.problems
                     say(f"  {scenario.name}: {measured.accepted_per_s:,.0f} accepted/s, {dict(measured.answers)}")
+        for other in format.beside:
+            if other.against.processes == processes:
+                rate = other.measure(stack, client)
+                findings.beside.setdefault(other.name, []).append(rate)
+                say(f"  {other.name}: {rate.per_s:,.0f}/s")
 
 
 def warm_up(format: Format[S], web: Web, client: Client) -> None:
@@ -161,10 +186,15 @@ def requests_of(format: Format[S], stack: Stack, sale_id: str, *, fans: int) -> 
 
 def minted(stack: Stack, sale_id: str, *, fans: int) -> list[tuple[str, str]]:
     """(fan's id, buy token) of that many new fans with money."""
+    lines = [json.loads(line) for line in mint(stack, sale_id, fans=fans).read_text().splitlines()]
+    return [(line["fan_id"], line["buy_token"]) for line in lines]
+
+
+def mint(stack: Stack, sale_id: str, *, fans: int) -> Path:
+    """A file with a line for each of that many new fans with money: a JSON object with `fan_id` and `buy_token`."""
     file = stack.data / "fans.jsonl"
     stack.manage("mint_fans", "--count", str(fans), "--funds", FUNDS, "--sale", sale_id, "--out", str(file))
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
-    return [(line["fan_id"], line["buy_token"]) for line in lines]
+    return file
 
 
 def purchase(path: str, buy_token: str, key: uuid.UUID) -> bytes:
@@ -211,7 +241,12 @@ def bound_of(buckets: Sequence[tuple[float, float]], percent: float) -> float:
 # Promises
 
 
-def check(stack: Stack, findings: Findings[S]) -> None:
+class Checked(Protocol):
+    checks: int
+    problems: list[str]
+
+
+def check(stack: Stack, findings: Checked) -> None:
     """The product's own list of promises, over all sales of this run."""
     with psycopg.connect(stack.database_url, autocommit=True) as connection:
         # Statistics from the middle of a stampede lead the planner to nested loops over all of it.

@@ -12,7 +12,7 @@ from typing import Any
 from bench.figures import Spread, table
 from bench.floors import HOT_ROW_CLIENTS
 from bench.load import CONNECTIONS
-from bench.stampede import PROCESSES, WARM_UP_FANS, Findings, Measured, S
+from bench.stampede import PROCESSES, WARM_UP_FANS, Beside, Checked, Findings, Measured, S
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,34 @@ def scenarios_text(findings: Findings[S], format: str, figures: Sequence[Figure]
     return table(rows)
 
 
+def times_text(findings: Findings[S], others: Sequence[Beside[S]]) -> str:
+    """How many times as fast as each of the others the product was, in the same round."""
+    rows = [["other ways", "a second", "p50, ms", "p99, ms", "the product, times that", "measured as"]]
+    for other in others:
+        rates = findings.beside[other.name]
+        figures = [[rate.per_s for rate in rates], [r.latency.p50_ms for r in rates], [r.latency.p99_ms for r in rates]]
+        cells = [Spread.of(values).text(digits) for values, digits in zip(figures, (0, 1, 1), strict=True)]
+        rows.append([other.name, *cells, times(findings, other).text(2), other.against.name])
+    return table(rows)
+
+
+def times(findings: Findings[S], other: Beside[S]) -> Spread:
+    pairs = zip(findings.measured[other.against], findings.beside[other.name], strict=True)
+    return Spread.of([measured.accepted_per_s / rate.per_s for measured, rate in pairs])
+
+
+def beside_as_json(findings: Findings[S], others: Sequence[Beside[S]]) -> dict[str, Any]:
+    return {
+        other.name: {
+            "against": other.against.name,
+            "per_s": Spread.of([rate.per_s for rate in findings.beside[other.name]]).as_json(),
+            "product_times": times(findings, other).as_json(),
+            "rounds": [asdict(rate) for rate in findings.beside[other.name]],
+        }
+        for other in others
+    }
+
+
 def aims_text(aims: Sequence[Aim]) -> str:
     rows = [["aim", "wanted", "reached", "met"]]
     for aim in aims:
@@ -127,7 +155,7 @@ def answers(rounds: list[Measured]) -> Counter[str]:
     return sum((measured.answers for measured in rounds), Counter())
 
 
-def promises(findings: Findings[S], thing: str) -> str:
+def promises(findings: Checked, thing: str) -> str:
     if findings.problems:
         return "\n".join(["BROKEN PROMISES", *findings.problems])
     return (
@@ -162,7 +190,7 @@ def scenarios_as_json(findings: Findings[S], figures: Sequence[Figure]) -> list[
     ]
 
 
-def verdict_as_json(findings: Findings[S], aims: Sequence[Aim]) -> dict[str, Any]:
+def verdict_as_json(findings: Checked, aims: Sequence[Aim]) -> dict[str, Any]:
     return {
         "aims": [aim.as_json() for aim in aims],
         "checks": findings.checks,

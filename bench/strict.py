@@ -25,7 +25,7 @@ from django.conf import settings
 
 from bench.figures import Spread, table
 from bench.servers import scratch_folder
-from core.embedded.servers import running_servers
+from embedded.servers import running_servers
 
 ROWS = 1_000
 BATCH = 50  # statements, in one transaction that is rolled back

@@ -159,7 +159,7 @@ def call_beside_servers(python, command, output=None):
     os.chmod(folder, 0o711)  # root's PostgreSQL runs as nobody, who must be able to pass
     data = os.path.join(folder, "data")
     try:
-        beside = [python, "-m", "core.embedded", "run", "--fast", "--data", data, "--"]
+        beside = [python, "-m", "embedded", "run", "--fast", "--data", data, "--"]
         return subprocess.call(beside + command, stdout=output, stderr=output and subprocess.STDOUT)
     finally:
         shutil.rmtree(folder, True)

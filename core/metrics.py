@@ -34,7 +34,10 @@ FRAMES_LOST = Counter("dropfront_frames_lost_total", "Frames that could not be p
 DUE_WORK = Counter("dropfront_due_work_total", "Steps of due work by kind and result.", ["kind", "result"])
 # Read from rows by whichever process looked last; with "max" an alarm would outlive its cause in a process that looks no more.
 INVARIANT_BROKEN = Gauge(
-    "dropfront_invariant_broken", "1 while a check of the books fails.", ["check"], multiprocess_mode="mostrecent"
+    "dropfront_invariant_broken",
+    "1 while a check fails, of the books or of any sale.",
+    ["check"],
+    multiprocess_mode="mostrecent",
 )
 DUE_WORK_PARKED = Gauge(
     "dropfront_due_work_parked",

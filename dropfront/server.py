@@ -11,6 +11,7 @@ import argparse
 import os
 import socket
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
 import uvicorn
 
@@ -31,7 +32,16 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.slot is not None:
         os.environ["DROPFRONT_SLOT"] = str(arguments.slot)  # before the application is imported: it reads it once
-    serve(host=arguments.host, port=arguments.port)
+    with profiling_if_asked():
+        serve(host=arguments.host, port=arguments.port)
+
+
+def profiling_if_asked() -> AbstractContextManager[None]:
+    if os.environ.get("DROPFRONT_PROFILE") != "1":
+        return nullcontext()
+    from dropfront.profiling import profiled
+
+    return profiled(f"web-{os.environ.get('DROPFRONT_SLOT', 'unnumbered')}")
 
 
 def serve(*, host: str, port: int) -> None:

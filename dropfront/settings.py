@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from core.embedded import env as embedded_env
+from embedded import env as embedded_env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -168,6 +168,8 @@ _VISIBILITY_S = 60
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": _VISIBILITY_S, "global_keyprefix": "celery:"}
 CELERY_BEAT_SCHEDULE = {
     "look-for-due-work": {"task": "core.tasks.look_for_due_work", "schedule": 1.0, "options": {"expires": 5}},
+    "fulfil-proof-wishes": {"task": "sales.tasks.fulfil_proof_wishes", "schedule": 2.0, "options": {"expires": 5}},
+    "prove-in-turn": {"task": "sales.tasks.prove_in_turn", "schedule": 60.0, "options": {"expires": 30}},
     "check-books": {"task": "sales.tasks.check_books", "schedule": 300.0, "options": {"expires": 60}},
     "checkpoint-accounts": {"task": "ledger.tasks.checkpoint_accounts", "schedule": 600.0, "options": {"expires": 60}},
 }

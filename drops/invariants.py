@@ -44,10 +44,9 @@ LIMIT_KEPT = Check(
     "No fan has more units than the terms allow.",
     """
     SELECT 0 AS expected, count(*) AS found
-      FROM (SELECT 1 FROM drops_order JOIN drops_drop ON drops_drop.sale_id = drops_order.drop_id
-             WHERE drops_order.drop_id = %(sale_id)s AND drops_order.state IN ('held', 'paid', 'settled')
-             GROUP BY drops_order.fan_id, drops_drop.limit_per_fan
-            HAVING sum(drops_order.quantity) > drops_drop.limit_per_fan) AS over
+      FROM (SELECT sum(quantity) AS units FROM drops_order
+             WHERE drop_id = %(sale_id)s AND state IN ('held', 'paid', 'settled') GROUP BY fan_id) AS taken
+     WHERE units > (SELECT limit_per_fan FROM drops_drop WHERE sale_id = %(sale_id)s)
     """,
 )
 
@@ -55,17 +54,19 @@ PRICE_IS_SEALED = Check(
     "one_sealed_price",
     "Every order was placed at the price and terms sealed before the sale opened.",
     """
-    SELECT 0 AS expected, count(*) AS found
-      FROM drops_order
-      JOIN drops_drop ON drops_drop.sale_id = drops_order.drop_id
-      JOIN sales_sale ON sales_sale.id = drops_order.drop_id
-     WHERE drops_order.drop_id = %(sale_id)s
-       AND (drops_order.unit_price_minor <> drops_drop.price_minor
-            OR drops_order.currency <> sales_sale.currency
-            OR drops_order.terms_sha256 <> sales_sale.terms_sha256
+    SELECT 0 AS expected, coalesce(sum(placed.orders), 0) AS found
+      FROM (SELECT unit_price_minor, currency, terms_sha256, count(*) AS orders
+              FROM drops_order WHERE drop_id = %(sale_id)s
+             GROUP BY unit_price_minor, currency, terms_sha256) AS placed
+     CROSS JOIN drops_drop
+      JOIN sales_sale ON sales_sale.id = drops_drop.sale_id
+     WHERE drops_drop.sale_id = %(sale_id)s
+       AND (placed.unit_price_minor <> drops_drop.price_minor
+            OR placed.currency <> sales_sale.currency
+            OR placed.terms_sha256 <> sales_sale.terms_sha256
             OR NOT EXISTS (SELECT 1 FROM sales_sealedterms
                             WHERE sale_id = sales_sale.id AND version = sales_sale.terms_version
-                              AND text LIKE '%%price_minor: ' || drops_order.unit_price_minor || E'\\n%%'))
+                              AND text LIKE '%%price_minor: ' || placed.unit_price_minor || E'\\n%%'))
     """,
 )
 

@@ -114,7 +114,7 @@ class DropPresenter(BasePresenter):
             "sums": sums,
             "paid_out": Money(settled["gross_minor"] - settled["fee_minor"], sale.currency),
             "fee": Money(settled["fee_minor"], sale.currency),
-            "orders": pseudonymous_rows(drop, sale.closes_at),
+            "rows": pseudonymous_rows(drop, sale.closes_at),
         }
 
     def draft(self, sale: Sale) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from sales.proceeds import proceeds_transfers, sellers_lines
 from sales.stock import bucket_count, split_units
 from sales.terms import TermValue
 
+# A settled order is one written row; fewer than there could be leave room and keep a step short.
+SETTLE_CHUNK_ORDERS = 1_000
 # An order given back writes itself, a transfer, its wallet and its limit; DSQL takes 3,000 rows a transaction.
 GIVE_BACK_CHUNK_ORDERS = 500
 
@@ -31,9 +33,7 @@ EXPIRE_HOLDS = "drops.expire_holds"
 class DropRules(BaseRules):
     """What the spine asks of a format (`sales.formats.Rules`)."""
 
-    settle_chunk = (
-        1_000  # a settled order is one written row; fewer than there could be leave room and keep a step short
-    )
+    settle_chunk = SETTLE_CHUNK_ORDERS
     unwind_chunk = GIVE_BACK_CHUNK_ORDERS
     frame_sql = """
         SELECT coalesce((SELECT sum(units_left) FROM drops_bucket WHERE drop_id = sale_id), units_total)::bigint,

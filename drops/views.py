@@ -41,7 +41,7 @@ def orders(request: HttpRequest) -> HttpResponse:
     now = clock.now()
     mine = selectors.list_orders_of_fan(user_id(request))
     rows = [presenters.order_row(order, order.drop, now) for order in mine]
-    return render(request, "drops/orders.html", {"rows": rows})
+    return render(request, "drops/orders.html", {"format": get_format("drop"), "rows": rows})
 
 
 @require_safe
@@ -50,7 +50,7 @@ def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """The receipt."""
     order = selectors.get_order_of_fan(user_id(request), order_id)
     row, sale = presenters.order_row(order, order.drop, clock.now()), order.drop.sale
-    context = {"row": row, "sale": sale, "format": get_format(sale.format)}
+    context = {"format": get_format(sale.format), "record": order, "row": row, "sale": sale}
     return render(request, "drops/order.html", context)
 
 

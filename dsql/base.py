@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import IntegrityError, InternalError
+from django.db import IntegrityError, InternalError, NotSupportedError
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base as postgresql
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
+from django.db.transaction import TransactionManagementError
 from psycopg.pq import TransactionStatus
 
 from dsql import faults, pools
@@ -25,13 +28,14 @@ from dsql.dialing import DialedConnection, StrictDialedConnection
 from dsql.endpoints import Route, read_endpoints, route_to
 from dsql.features import DatabaseFeatures
 from dsql.introspection import DatabaseIntrospection
+from dsql.loading import load_in_zone, utc_adapters, zone_of
 from dsql.operations import DatabaseOperations
 from dsql.orphans import find_orphans
 from dsql.schema import DatabaseSchemaEditor
 from dsql.strict.cursor import StrictCursor, StrictServerBindingCursor
 from dsql.strict.session import CONFLICT_PLACES
 from dsql.together import WAYS
-from dsql.transactions import CommitState, is_unavailable
+from dsql.transactions import WITHOUT_SAVEPOINTS, CommitState, is_unavailable
 from dsql.types import DATA_TYPE_CHECKS, DATA_TYPE_SUFFIXES, DATA_TYPES
 
 # What the backend itself reads from OPTIONS; the rest goes to the driver.
@@ -109,6 +113,8 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         params = super().get_connection_params()
         for name in OWN_OPTIONS:
             params.pop(name, None)
+        if self.timezone is dt.UTC:
+            params["context"] = utc_adapters(settings.USE_TZ)
         params["route"] = self.route
         params["statement_deadline_s"] = options.get("statement_deadline_s", STATEMENT_DEADLINE_S)
         if self.is_live:
@@ -133,6 +139,15 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         connection = self._connection_class.connect(**conn_params)
         self._limit(connection)
         return connection
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        """A new cursor; only the zone of its times is the wrapper's affair. A cursor with a name is the server's."""
+        if name:
+            raise NotSupportedError("DSQL has no server-side cursors.")
+        cursor = self.connection.cursor()
+        if self.timezone != zone_of(self.connection):
+            load_in_zone(cursor, self.timezone)
+        return cursor
 
     @property
     def pool(self) -> Any:
@@ -213,6 +228,27 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         if isinstance(connection, StrictDialedConnection):
             connection.session.configure(self.settings_dict["OPTIONS"])
 
+    # -- savepoints, which DSQL does not have
+
+    def savepoint_rollback(self, sid: Any) -> None:
+        """Raises NotSupportedError in a transaction, which is then rolled back as a whole.
+
+        Django does nothing where there are no savepoints, and the rows that were to be taken back would be committed.
+        """
+        if self.get_autocommit():
+            return  # outside a transaction nobody has them
+        self.needs_rollback = self.in_atomic_block
+        raise NotSupportedError(
+            "DSQL has no savepoints, so a part of a transaction cannot be rolled back; all of it will be. Ask before "
+            "you write, or give the part a transaction of its own."
+        )
+
+    def validate_no_broken_transaction(self) -> None:
+        try:
+            super().validate_no_broken_transaction()
+        except TransactionManagementError as error:
+            raise TransactionManagementError(f"{error} {WITHOUT_SAVEPOINTS}") from error.__cause__
+
     # -- committing
 
     def begin_attempt(self) -> None:
@@ -226,7 +262,9 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         faults.at_commit(self)
         if self.connection.info.transaction_status is TransactionStatus.INERROR:
             # The server would answer COMMIT with a quiet ROLLBACK, and the caller would think its rows are safe.
-            raise InternalError("A statement of this transaction failed, so it cannot be committed.")
+            raise InternalError(
+                f"A statement of this transaction failed, so it cannot be committed. {WITHOUT_SAVEPOINTS}"
+            )
         self.commit_state = CommitState.SENT
         try:
             faults.instead_of_commit(self)

@@ -9,10 +9,10 @@ Errors are what DSQL refuses; a migration would fail on them.
 | dsql.E003 | a key of more than 8 columns |
 | dsql.E004 | a deferrable unique constraint |
 | dsql.E005 | a collation |
-| dsql.E006 | an index of another kind than the plain one (GIN, GiST, hash, BRIN, ...) |
+| dsql.E006 | an index of another kind than the plain one (GIN, GiST, hash, BRIN, ...), or with storage parameters |
 | dsql.E007 | an operator class |
 | dsql.E008 | an exclusion constraint |
-| dsql.E009 | a json column in a key |
+| dsql.E009 | a key over json, binary data, a duration, a time with a zone or an array: a column, or what an expression gives |
 | dsql.E010 | decimals without a precision, which DSQL takes for numeric(18, 6) |
 | dsql.E011 | more than 255 columns |
 | dsql.E012 | a virtual generated column |
@@ -46,8 +46,9 @@ from typing import Any
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
-from django.contrib.postgres.indexes import OpClass, PostgresIndex
+from django.contrib.postgres.indexes import BTreeIndex, OpClass, PostgresIndex
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import FieldError
 from django.db import connections, router
 from django.db.models import (
     CASCADE,
@@ -64,10 +65,13 @@ from django.db.models import (
 )
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Collate
+from django.db.models.sql import Query
 
+from dsql.strict.refusals import LIMIT_EXCEEDED
 from dsql.strict.rules import judge
-from dsql.strict.tables import COLUMNS_MAX, KEY_COLUMNS_MAX
+from dsql.strict.tables import KEY_COLUMNS_MAX
 
+COLUMNS_MAX = 255  # documented; clusters take one more
 INDEXES_MAX = 24  # a table's, with its primary key and unique guards
 KEY_BYTES_MAX = 1024  # of the values in one key; an index also holds the primary key
 VALUE_BYTES_MAX = 1024 * 1024
@@ -85,6 +89,13 @@ INSTEAD_OF_TYPE = (
     (r"^(inet|cidr|macaddr8?)$", "Use a GenericIPAddressField, which is text here, or a CharField."),
     (r"^(big|small)?serial$", "Use AutoField, which is a bigint identity here, or dsql.fields.UUIDv7Field."),
     (r"", "Use a type that DSQL has: integers, numeric, text, booleans, dates and times, uuid, bytea or json."),
+)
+# What to do instead of a key over a type: a pattern for the type, and the advice.
+INSTEAD_OF_KEY = (
+    (r"^jsonb?$", "Index a value inside it: Index(KeyTextTransform('name', 'data'), name=...)."),
+    (r"^bytea$", "Index a hash of it, as hexadecimal text or in a UUIDField."),
+    (r"^interval$", "Keep it as a whole number of seconds or microseconds, in a BigIntegerField."),
+    (r"", "Index text or a number that is made from it."),
 )
 
 
@@ -158,7 +169,7 @@ def _column_errors(model: type[Model], connection: Any) -> Iterator[CheckMessage
     for column, column_type in columns:
         if refusal := judge(f"CREATE TABLE t (c {column_type})").refusal:
             text = f"DSQL refuses its column: {refusal.message}."
-            yield Error(text, hint=_instead_of(column_type), obj=column, id="dsql.E001")
+            yield Error(text, hint=_instead(INSTEAD_OF_TYPE, column_type), obj=column, id="dsql.E001")
         if column_type.lower() in ("numeric", "decimal"):
             hint = "Give max_digits and decimal_places."
             text = "Without a precision DSQL makes it numeric(18, 6) and rounds."
@@ -171,8 +182,8 @@ def _column_errors(model: type[Model], connection: Any) -> Iterator[CheckMessage
             yield Error("DSQL has no virtual generated columns.", hint=hint, obj=column, id="dsql.E012")
 
 
-def _instead_of(column_type: str) -> str:
-    return next(advice for pattern, advice in INSTEAD_OF_TYPE if re.search(pattern, column_type.lower()))
+def _instead(advice: Sequence[tuple[str, str]], column_type: str) -> str:
+    return next(text for pattern, text in advice if re.search(pattern, column_type.lower()))
 
 
 def _value_advice(model: type[Model]) -> Iterator[CheckMessage]:
@@ -240,7 +251,7 @@ def _key_errors(model: type[Model], connection: Any) -> Iterator[CheckMessage]:
             text = f"{key.label}: a key of {key.width} columns; DSQL takes {KEY_COLUMNS_MAX}."
             hint = "Put the rest into include=, or make a stored column of several (a hash, a joined text)."
             yield Error(text, hint=hint, obj=model, id="dsql.E003")
-        if isinstance(key.source, PostgresIndex):
+        if isinstance(key.source, PostgresIndex) and not _is_plain(key.source):
             text = f"{key.label}: DSQL has no {type(key.source).__name__}."
             hint = (
                 "Use models.Index, on an expression such as KeyTextTransform('name', 'data') for a value inside json."
@@ -253,9 +264,34 @@ def _key_errors(model: type[Model], connection: Any) -> Iterator[CheckMessage]:
         if _has(key, Collate):
             hint = "Leave Collate() out, or index Lower()."
             yield Error(f"{key.label}: DSQL has no collations but C.", hint=hint, obj=model, id="dsql.E005")
-        if any(column.db_type(connection) in ("json", "jsonb") for column in key.fields_of(model)):
-            hint = "Index a value inside it: Index(KeyTextTransform('name', 'data'), name=...)."
-            yield Error(f"{key.label}: DSQL takes no json in a key.", hint=hint, obj=model, id="dsql.E009")
+        for column_type, refusal in _refused_types(key, model, connection):
+            hint = _instead(INSTEAD_OF_KEY, column_type)
+            yield Error(f"{key.label}: {refusal}.", hint=hint, obj=model, id="dsql.E009")
+
+
+def _is_plain(index: PostgresIndex) -> bool:
+    return isinstance(index, BTreeIndex) and not index.get_with_params()
+
+
+def _refused_types(key: Key, model: type[Model], connection: Any) -> Iterator[tuple[str, str]]:
+    """The types in `key` that DSQL takes in none, and its words about each; of expressions as far as Django knows them."""
+    types = [column.db_type(connection) for column in key.fields_of(model)]
+    types = [column_type for column_type in types if column_type and not _refusal_of(column_type)]
+    for expression in key.expressions:
+        try:
+            value = expression.resolve_expression(Query(model, alias_cols=False))
+            types.append(value.output_field.db_type(connection))
+        except FieldError:
+            pass  # of mixed types: what the database makes of them, it alone knows
+    for column_type in dict.fromkeys(filter(None, types)):
+        if refusal := _refusal_of(column_type) or _refusal_of(column_type, "UNIQUE"):
+            yield column_type, refusal
+
+
+def _refusal_of(column_type: str, guard: str = "") -> str | None:
+    """Why DSQL has no columns of this type, or none in a key."""
+    refusal = judge(f"CREATE TABLE t (c {column_type} {guard})").refusal
+    return refusal.message if refusal and refusal.sqlstate != LIMIT_EXCEEDED else None
 
 
 def _constraint_errors(model: type[Model]) -> Iterator[CheckMessage]:

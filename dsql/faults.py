@@ -8,7 +8,7 @@ what it did. `observe` is for tools that must stop a thread before each statemen
 | `fail_commits`, `fail_statement`, `schema_changed` | gone | that they are gone: run again |
 | `lose_commits`, `unavailable_commits(committed=False)` | gone | nothing |
 | `lose_commit_answers`, `unavailable_commits(committed=True)` | there | nothing |
-| `refuse_connections` | none yet | that nothing was done |
+| `refuse_connections`, `sleeping_cluster` | none yet | that nothing was done |
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ SCHEMA_CHANGED = Refusal("40001", "schema has been updated by another transactio
 EXPIRED_TOKEN_MESSAGE = (
     "connection failed: FATAL:  unable to accept connection, access denied\nHINT:  Signature expired"  # noqa: S105
 )
+WAKING_MESSAGE = "connection failed: FATAL:  unable to accept connection, waking up cluster, please retry later"
 
 Observer = Callable[[str, str | None, Any], None]
 
@@ -153,6 +154,13 @@ def schema_changed(using: str = DEFAULT_DB_ALIAS) -> Iterator[Injection]:
 def refuse_connections(times: int = 1, message: str = EXPIRED_TOKEN_MESSAGE) -> Iterator[Injection]:
     """The next `times` logins of the process, of any alias, are refused; by default because the token is too old."""
     with _planned(_refused_connections, _RefusedConnection("", times, message=message)) as injection:
+        yield injection
+
+
+@contextmanager
+def sleeping_cluster(times: int = 1) -> Iterator[Injection]:
+    """The next `times` logins of the process are refused, because the cluster was idle for long and is waking up."""
+    with refuse_connections(times, WAKING_MESSAGE) as injection:
         yield injection
 
 

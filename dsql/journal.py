@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from django.apps.registry import Apps
+from django.contrib.contenttypes.management import RenameContentType
 from django.core.management.base import CommandError
 from django.db import DatabaseError, IntegrityError, NotSupportedError, models, transaction
 from django.db.migrations import Migration
@@ -127,7 +128,8 @@ class Journal:
             if number in self._finished:
                 return
             self._number = number
-            change(app_label, schema_editor, from_state, to_state)
+            if not _meets_stale_content_type(self.migration.operations[number], from_state, self.connection.alias):
+                change(app_label, schema_editor, from_state, to_state)
             if self.connection.in_atomic_block:
                 self._finish(number)  # in the operation's own transaction: exactly once
                 return
@@ -246,6 +248,19 @@ class Journal:
             return True  # some of them are raised by the plan itself, after it has cleaned up
         is_open = self.connection.connection is not None and not self.connection.connection.closed
         return is_open and sqlstate_of(error) is not None and not is_unavailable(error)
+
+
+def _meets_stale_content_type(operation: Operation, from_state: Any, alias: str) -> bool:
+    """Whether `operation` renames a content type to a name that is taken.
+
+    Django lets that fail and goes on with the old name, in a nested block. Without savepoints the error would end the
+    operation's whole transaction, its note in the journal included, in each run of `migrate` anew.
+    """
+    if not isinstance(operation, RenameContentType):
+        return False
+    content_types = from_state.apps.get_model("contenttypes", "ContentType").objects.using(alias)
+    names = content_types.filter(app_label=operation.app_label).values_list("model", flat=True)
+    return {operation.old_model, operation.new_model} <= set(names)
 
 
 def fingerprint(operation: Operation) -> str:

@@ -19,6 +19,7 @@ BIGINT_RANGE = (-(2**63), 2**63 - 1)
 
 
 class DatabaseOperations(operations.DatabaseOperations):
+    compiler_module = "dsql.compiler"
     cast_data_types = CAST_TYPES
     # Those of PostgreSQL 16, which DSQL's planner comes from.
     explain_options = frozenset(

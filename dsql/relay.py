@@ -5,6 +5,8 @@
         relay.hang()                 # takes connections and bytes, and answers nothing
         relay.heal()
 
+With `distance` it stands for a database some milliseconds away (`dsql.distance`).
+
 `python -m dsql.relay --listen 127.0.0.1:0 --to HOST:PORT` is the same as a process. It prints "listening on HOST:PORT" and
 obeys lines on its standard input: stop, hang, cut, delay SECONDS, heal, quit. SIGTERM ends it.
 """
@@ -22,6 +24,8 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Self
 
+from dsql.distance import NEAR, ClientMessages, Distance
+
 CHUNK_BYTES = 64 * 1024
 CONTROL_TIMEOUT_S = 5.0
 SETTLING_ROUNDS = 4  # of the loop, until a connection just accepted is served, or one just aborted has ended
@@ -34,16 +38,24 @@ class Relay:
     """Passes bytes between its port and `to` ("host:port" or "unix:/path"), in a thread of its own.
 
     All methods are thread-safe and return when they are in force. With `tls` it takes TLS from the first byte on, as
-    DSQL's endpoints do, and speaks plainly to the server.
+    DSQL's endpoints do, and speaks plainly to the server. `distance` is for PostgreSQL's protocol only.
     """
 
-    def __init__(self, to: str, *, listen: str = "127.0.0.1:0", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        to: str,
+        *,
+        listen: str = "127.0.0.1:0",
+        tls: ssl.SSLContext | None = None,
+        distance: Distance = NEAR,
+    ) -> None:
         self.to = to
         self.host, _, port = listen.rpartition(":")
         self.port = int(port)  # 0: any that is free, known after start()
         self.connections_made = 0
         self._tls = tls
         self._delay_s = 0.0
+        self._distance = distance
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="dsql-relay", daemon=True)
         self._server: asyncio.Server | None = None
@@ -168,8 +180,9 @@ class Relay:
             return
         upstream_reader, upstream_writer = await self._dial()
         self._writers.add(upstream_writer)
+        messages = None if self._distance == NEAR else ClientMessages()
         ways = [
-            asyncio.create_task(self._pass(reader, upstream_writer)),
+            asyncio.create_task(self._pass(reader, upstream_writer, messages)),
             asyncio.create_task(self._pass(upstream_reader, writer)),
         ]
         try:
@@ -188,13 +201,19 @@ class Relay:
         host, _, port = self.to.rpartition(":")
         return await asyncio.open_connection(host, int(port))
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass on what comes, in order, each chunk `delay` later than it came; until the end, or until it hangs."""
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, messages: ClientMessages | None = None
+    ) -> None:
+        """Pass on what comes, in order, each chunk `delay` later than it came; until the end, or until it hangs.
+
+        `messages` are what a client sends to a server at a distance.
+        """
         chunks: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         sender = asyncio.create_task(self._send(chunks, writer))
         try:
             while chunk := await reader.read(CHUNK_BYTES):
-                chunks.put_nowait((self._loop.time() + self._delay_s, chunk))
+                wait_s = messages.wait_s(chunk, self._distance) if messages else 0.0
+                chunks.put_nowait((self._loop.time() + self._delay_s + wait_s, chunk))
             chunks.put_nowait((self._loop.time() + self._delay_s, b""))
             await sender
         finally:

@@ -1,4 +1,4 @@
-"""What a model looks like after one of its fields was altered."""
+"""What a model looks like after one of its fields was altered or removed."""
 
 from __future__ import annotations
 
@@ -30,6 +30,16 @@ def altered_model(model: type[Model], old_field: Any, new_field: Any) -> Any:
     renamed = {old_field.name: new_field.name}
     fields = {renamed.get(name, name): altered if name in renamed else field for name, field in others.items()}
     fields.setdefault(new_field.name, altered)
+    return _remade(model, fields, renamed)
+
+
+def model_without(model: type[Model], field: Any) -> Any:
+    """`model` without `field`. One that is left without a key gets Django's automatic one, as in a migration."""
+    others = [other for other in model._meta.local_concrete_fields if other.name != field.name]
+    return _remade(model, {other.name: _detached(other, model) for other in others}, {})
+
+
+def _remade(model: type[Model], fields: dict[str, Any], renamed: dict[str, str]) -> Any:
     options = model._meta
     meta = {
         "apps": Apps(),

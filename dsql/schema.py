@@ -19,12 +19,13 @@ from django.db.models import CompositePrimaryKey, Field, Index, Model
 from django.db.models.expressions import OrderBy
 
 from dsql.operations import BATCH_ROWS
-from dsql.remade import altered_model
+from dsql.remade import altered_model, model_without
 from dsql.steps import StepRunner, retried
 from dsql.types import IDENTITY_SUFFIX
 
 NOT_NULL_SUFFIX = "_notnull"
 CHECK_SUFFIX = "_check"
+PLAIN_METHOD = " USING btree"
 LIMIT_PLACE = "{limit}"
 FOREIGN_KEY_SUFFIX = "_fk_%(to_table)s_%(to_column)s"
 
@@ -106,10 +107,8 @@ class DatabaseSchemaEditor(StepRunner):
 
     def remove_field(self, model: type[Model], field: Any) -> None:
         if field.primary_key:
-            raise NotSupportedError(
-                f"{field} is in the primary key, and DSQL cannot drop it: make a new model with the key it should have, "
-                "copy the rows in batches, and delete the old model."
-            )
+            self._replace_empty_table(model, model_without(model, field), self._refusal_to_change_key(model))
+            return
         super().remove_field(model, field)
 
     def _alter_field(
@@ -137,20 +136,23 @@ class DatabaseSchemaEditor(StepRunner):
         self._add_what_came(model, old_field, new_field, old_db_params, new_db_params)
 
     def _refusal_to_add(self, field: Any) -> str:
-        table = field.model._meta.db_table
         if field.primary_key:
-            return (
-                f"The primary key of {table} cannot change while it holds rows: make a new model with the key it "
-                "should have, copy the rows in batches, and delete the old model."
-            )
+            return self._refusal_to_change_key(field.model)
+        table = field.model._meta.db_table
         return (
             f"The generated column {field} cannot be added while {table} holds rows: DSQL makes generated columns only "
             "together with their table. Add an ordinary column and fill it, or use an annotation."
         )
 
+    def _refusal_to_change_key(self, model: type[Model]) -> str:
+        return (
+            f"The primary key of {model._meta.db_table} cannot change while it holds rows: make a new model with the key "
+            "it should have, copy the rows in batches, and delete the old model."
+        )
+
     def _refusal_to_alter(self, model: type[Model], old_field: Any, new_field: Any) -> str:
         if old_field.primary_key or new_field.primary_key:
-            return self._refusal_to_add(old_field if old_field.primary_key else new_field)
+            return self._refusal_to_change_key(model)
         name = f"model_name={model._meta.model_name!r}, name={new_field.name!r}"
         return (
             f"The type of {new_field} cannot change while {model._meta.db_table} holds rows, because DSQL cannot alter "
@@ -399,7 +401,11 @@ class DatabaseSchemaEditor(StepRunner):
     def _create_like_index_sql(self, model: type[Model], field: Any) -> None:
         return None  # in the C collation the plain index serves LIKE 'prefix%'
 
-    def _create_index_sql(self, model: type[Model], *, expressions: Any = None, **kwargs: Any) -> Statement:
+    def _create_index_sql(
+        self, model: type[Model], *, expressions: Any = None, using: str = "", **kwargs: Any
+    ) -> Statement:
+        # DSQL's one kind of index is a btree, and USING is refused.
+        kwargs["using"] = "" if using == PLAIN_METHOD else using
         return super()._create_index_sql(model, expressions=_without_order(expressions), **kwargs)
 
     def _create_unique_sql(self, model: type[Model], fields: Any, *args: Any, **kwargs: Any) -> Statement | None:

@@ -9,6 +9,7 @@ begun is first looked at: done, half done, or not done.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -53,6 +54,10 @@ RUNNING_JOBS_SQL = """
     SELECT job_id FROM sys.jobs
     WHERE split_part(object_name, '.', -1) = %s AND status NOT IN ('completed', 'failed', 'cancelled')
 """
+VALIDATE_AT_ONCE = re.compile(
+    r"^\s*ALTER\s+TABLE\s+(?!ASYNC\b)(.+\s+VALIDATE\s+CONSTRAINT\s)", re.IGNORECASE | re.DOTALL
+)
+NOT_VALID = " NOT VALID"
 ASYNC_PREFIXES = ("CREATE INDEX ASYNC", "CREATE UNIQUE INDEX ASYNC", "ALTER TABLE ASYNC")
 
 
@@ -144,6 +149,8 @@ class StepRunner(schema.DatabaseSchemaEditor):
             self.execute(sql, None)
 
     def _in_dialect(self, text: str) -> str:
+        # As Django's operations for PostgreSQL write it.
+        text = VALIDATE_AT_ONCE.sub(r"ALTER TABLE ASYNC \1", text).replace(NOT_VALID * 2, NOT_VALID)
         is_foreign = text.upper().startswith(ASYNC_PREFIXES) and not self.connection.speaks_dsql
         return text.replace(" ASYNC", "", 1) if is_foreign else text
 

@@ -40,6 +40,9 @@ UNIQUE_VIOLATION = "23505"
 SERVER_UNAVAILABLE = "XX000"
 # The server or the network ended the connection: class 08, and "admin shutdown" and its kin.
 LOST_SQLSTATES = frozenset({"57P01", "57P02", "57P03"})
+WITHOUT_SAVEPOINTS = (
+    "DSQL has no savepoints: an error inside a nested atomic block ends the whole transaction, also when it is caught."
+)
 
 # Tests put a fake clock and fixed jitter here.
 sleep: Callable[[float], None] = time.sleep
@@ -256,7 +259,7 @@ def _once(fn: Callable[[], T], operation_id: UUID, using: str) -> Callable[[], T
 def _assert_can_commit(connection: Any) -> None:
     # Django would roll back without a word, and the caller would think that its rows are safe.
     if connection.needs_rollback:
-        raise InternalError("A statement of this transaction failed, so it cannot be committed.")
+        raise InternalError(f"A statement of this transaction failed, so it cannot be committed. {WITHOUT_SAVEPOINTS}")
 
 
 def is_unavailable(error: BaseException) -> bool:

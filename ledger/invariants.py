@@ -1,4 +1,4 @@
-"""What must be true of the books as a whole."""
+"""What must be true of the books as a whole; and the same of what came since they were last checked."""
 
 from core.invariants import Check
 
@@ -67,3 +67,91 @@ HOLDS_END_ONCE = Check(
 )
 
 CHECKS = [WALLETS_NEVER_NEGATIVE, DRIFT_PER_ACCOUNT, DRIFT_IN_TOTAL, CURRENCIES_NEVER_MIX, HOLDS_END_ONCE]
+
+# The same promises, each kept by what was recorded since `since`, so that a run costs what is new. A wallet is summed over all
+# of its own transfers; `collected` is what stood on the collecting accounts before.
+
+DRIFT_PER_ACCOUNT_NEWS = Check(
+    DRIFT_PER_ACCOUNT.name,
+    DRIFT_PER_ACCOUNT.sentence,
+    """
+    WITH touched AS (
+        SELECT debit_account_id AS id FROM ledger_transfer WHERE recorded_at >= %(since)s
+         UNION
+        SELECT credit_account_id FROM ledger_transfer WHERE recorded_at >= %(since)s
+    )
+    SELECT 0 AS expected, count(*) AS found
+      FROM touched JOIN ledger_account AS account ON account.id = touched.id AND account.keeps_balance
+     CROSS JOIN LATERAL (SELECT coalesce(sum(amount_minor + held_minor), 0) AS left_it, coalesce(sum(held_minor), 0) AS held
+                           FROM ledger_transfer WHERE debit_account_id = account.id) AS outgoing
+     CROSS JOIN LATERAL (SELECT coalesce(sum(amount_minor), 0) AS came_in
+                           FROM ledger_transfer WHERE credit_account_id = account.id) AS incoming
+     WHERE account.available_minor <> incoming.came_in - outgoing.left_it OR account.held_minor <> outgoing.held
+    """,
+)
+
+DRIFT_IN_TOTAL_NEWS = Check(
+    DRIFT_IN_TOTAL.name,
+    DRIFT_IN_TOTAL.sentence,
+    """
+    SELECT 0 AS expected,
+           coalesce((SELECT sum(available_minor + held_minor) FROM ledger_account WHERE keeps_balance), 0)
+           + CAST(%(collected)s AS bigint)
+           + coalesce((SELECT sum(entry.amount_minor)
+                         FROM (SELECT credit_account_id AS account_id, amount_minor
+                                 FROM ledger_transfer WHERE recorded_at >= %(since)s
+                                UNION ALL
+                               SELECT debit_account_id, -amount_minor
+                                 FROM ledger_transfer WHERE recorded_at >= %(since)s) AS entry
+                         LEFT JOIN ledger_account AS account ON account.id = entry.account_id
+                        WHERE account.keeps_balance IS NOT TRUE), 0) AS found
+    """,
+)
+
+CURRENCIES_NEVER_MIX_NEWS = Check(
+    CURRENCIES_NEVER_MIX.name,
+    CURRENCIES_NEVER_MIX.sentence,
+    """
+    SELECT 0 AS expected, count(*) AS found
+      FROM ledger_transfer AS transfer
+      LEFT JOIN ledger_account AS debit ON debit.id = transfer.debit_account_id
+      LEFT JOIN ledger_account AS credit ON credit.id = transfer.credit_account_id
+     WHERE transfer.recorded_at >= %(since)s
+       AND (debit.currency IS DISTINCT FROM transfer.currency OR credit.currency IS DISTINCT FROM transfer.currency)
+    """,
+)
+
+HOLDS_END_ONCE_NEWS = Check(
+    HOLDS_END_ONCE.name,
+    HOLDS_END_ONCE.sentence,
+    """
+    WITH resolved AS (
+        SELECT DISTINCT pending_id, debit_account_id FROM ledger_transfer
+         WHERE recorded_at >= %(since)s AND pending_id IS NOT NULL
+    )
+    SELECT 0 AS expected, count(*) AS found
+      FROM resolved
+      LEFT JOIN ledger_transfer AS pending ON pending.id = resolved.pending_id AND pending.kind = 'pending'
+     CROSS JOIN LATERAL (SELECT count(*) AS endings, sum(held_minor) AS ended FROM ledger_transfer AS ending
+                          WHERE ending.debit_account_id = resolved.debit_account_id
+                            AND ending.pending_id = resolved.pending_id) AS told
+     WHERE pending.id IS NULL OR pending.debit_account_id <> resolved.debit_account_id
+        OR told.endings <> 1 OR pending.held_minor + told.ended <> 0
+    """,
+)
+
+NEWS_CHECKS = [
+    WALLETS_NEVER_NEGATIVE, DRIFT_PER_ACCOUNT_NEWS, DRIFT_IN_TOTAL_NEWS, CURRENCIES_NEVER_MIX_NEWS, HOLDS_END_ONCE_NEWS,
+]  # fmt: skip
+
+# What stands on collecting accounts by the transfers recorded in [`since`, `until`).
+COLLECTED = """
+    SELECT coalesce(sum(entry.amount_minor), 0)
+      FROM (SELECT credit_account_id AS account_id, amount_minor FROM ledger_transfer
+             WHERE recorded_at >= %(since)s AND recorded_at < %(until)s
+             UNION ALL
+            SELECT debit_account_id, -amount_minor FROM ledger_transfer
+             WHERE recorded_at >= %(since)s AND recorded_at < %(until)s) AS entry
+      LEFT JOIN ledger_account AS account ON account.id = entry.account_id
+     WHERE account.keeps_balance IS NOT TRUE
+"""

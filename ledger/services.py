@@ -10,10 +10,10 @@ from core import clock
 from core.errors import Refusal
 from core.ids import uuid7
 from core.sql import Statement, array, execute_all
-from core.transactions import Conflict40001, joins_transaction, retried_transaction
+from core.transactions import joins_transaction, retried_transaction
 from ledger import rules, selectors
 from ledger.errors import AlreadyResolved, TransferConflict
-from ledger.models import KEEPS_BALANCE, Account, AccountKey, Checkpoint
+from ledger.models import KEEPS_BALANCE, Account, AccountKey, BooksCheckpoint, Checkpoint
 from ledger.rules import Balance, Transfer
 
 # A transaction may be this old when it commits (DSQL ends them at five minutes), so younger rows may still appear.
@@ -29,20 +29,15 @@ def open_accounts(keys: Iterable[AccountKey], *, now: dt.datetime | None = None)
     if not missing:
         return found
     opened_at = now or clock.now()
-    Account.objects.bulk_create(
-        [
-            Account(
-                id=uuid7(), owner_id=owner_id, kind=kind, currency=currency, keeps_balance=kind in KEEPS_BALANCE,
-                created_at=opened_at,
-            )
-            for owner_id, kind, currency in missing
-        ],
-        ignore_conflicts=True,
+    # Inserted plainly: an account that another transaction opens meanwhile is a conflict, and the caller's retry finds it.
+    opened = Account.objects.bulk_create(
+        Account(
+            id=uuid7(), owner_id=owner_id, kind=kind, currency=currency, keeps_balance=kind in KEEPS_BALANCE,
+            created_at=opened_at,
+        )
+        for owner_id, kind, currency in missing
     )  # fmt: skip
-    found |= selectors.account_ids(missing)
-    if len(found) < len(wanted):
-        raise Conflict40001("an account was opened by another transaction that this snapshot cannot see")
-    return found
+    return found | {key: account.id for key, account in zip(missing, opened, strict=True)}
 
 
 @joins_transaction
@@ -128,5 +123,13 @@ def checkpoint_accounts(*, now: dt.datetime, limit: int = 200) -> int:
                 held_minor=balance.held_minor,
             )
         )  # fmt: skip
-    Checkpoint.objects.bulk_create(rows, ignore_conflicts=True)
+    Checkpoint.objects.bulk_create(rows)  # an account that another run brought forward meanwhile is a conflict
     return len(rows)
+
+
+@retried_transaction(replayable=True)
+def checkpoint_books(*, until: dt.datetime, collected_minor: int) -> None:
+    """Remember how far the books were checked. Whoever has come further stays: the row never goes back."""
+    if not BooksCheckpoint.objects.exists():
+        BooksCheckpoint.objects.create(until=until, collected_minor=collected_minor)
+    BooksCheckpoint.objects.filter(until__lt=until).update(until=until, collected_minor=collected_minor)

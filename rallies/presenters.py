@@ -15,7 +15,7 @@ from django.urls import reverse
 from accounts import selectors as accounts
 from core.http import user_id
 from core.ids import uuid7
-from core.money import EXPONENTS, Money, share_bps
+from core.money import Money, share_bps
 from rallies import selectors, stairs
 from rallies.forms import read_invite
 from rallies.models import Join, JoinState, LateJoin, Outcome, Rally
@@ -192,7 +192,6 @@ class RallyPresenter(BasePresenter):
             "first_price": first,
             "price": price,
             "saved": first - price,
-            "exponent": EXPONENTS[sale.currency],
             "missing": max(rally.minimum - frame["count"], 0),
             "more": frame["next_missing"],
             "invite": invite,

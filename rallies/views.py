@@ -93,6 +93,7 @@ def joins(request: HttpRequest) -> HttpResponse:
     """The rallies that the fan is or was in."""
     fan_id = user_id(request)
     context = {
+        "format": get_format("rally"),
         "rows": presenters.join_rows(selectors.list_joins_of_fan(fan_id)),
         "late_rows": presenters.late_rows(selectors.list_late_joins_of_fan(fan_id)),
     }
@@ -107,6 +108,7 @@ def receipt(request: HttpRequest, join_id: UUID) -> HttpResponse:
     (row,) = presenters.join_rows([join])
     price_minor = presenters.standings([sale.id])[sale.id]["price_minor"]
     context = {
+        "record": join,
         "row": row,
         "sale": sale,
         "format": get_format(sale.format),
@@ -121,5 +123,5 @@ def receipt(request: HttpRequest, join_id: UUID) -> HttpResponse:
 def late_receipt(request: HttpRequest, join_id: UUID) -> HttpResponse:
     late = selectors.get_late_receipt(user_id(request), join_id)
     (row,) = presenters.late_rows([late])
-    context = {"row": row, "sale": late.rally.sale, "format": get_format("rally")}
+    context = {"format": get_format("rally"), "record": late, "row": row, "sale": late.rally.sale}
     return render(request, "rallies/late_receipt.html", context)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from ledger.admin import ReadOnlyAdmin
-from sales.models import Sale, SealedTerms
+from sales.models import ProofRun, Sale, SealedTerms
 
 
 @admin.register(Sale)
@@ -21,3 +21,11 @@ class SealedTermsAdmin(ReadOnlyAdmin):
     list_select_related = ("sale",)
     search_fields = ("sale__id", "sale__title", "sha256")
     ordering = ("-sealed_at",)
+
+
+@admin.register(ProofRun)
+class ProofRunAdmin(ReadOnlyAdmin):
+    list_display = ("subject_id", "holds", "ran_at", "took_ms", "asked_at", "tried_at", "error")
+    list_filter = ("holds",)
+    search_fields = ("subject_id",)
+    ordering = ("-ran_at",)

@@ -22,6 +22,7 @@ from sales import presenters, selectors
 from sales import services as sales
 from sales.formats import Format, get_format
 from sales.models import Sale, SaleState
+from sales.phases import standing
 from sales.views import with_way_back
 from sellers import selectors as sellers
 from sellers.models import MAY_EDIT_SALES, Member
@@ -93,8 +94,7 @@ def page(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> 
     context = {
         "shop": member.seller,
         "sale": sale,
-        "format": format,
-        "phase": presenters.phase_of(sale, now),
+        **standing(sale, now),
         "may_edit": member.role in MAY_EDIT_SALES,
     }
     if sale.state == SaleState.DRAFT:

@@ -1,4 +1,4 @@
-from core.errors import Conflict, NotAllowed, NotAuthenticated
+from core.errors import Busy, Conflict, NotAllowed, NotAuthenticated
 
 
 class NotOpen(Conflict):
@@ -44,3 +44,8 @@ class Frozen(Conflict):
 class CalledOff(NotOpen):
     code = "called_off"
     detail = "This sale was called off. Whatever you had paid or held goes back to your wallet."
+
+
+class BeingChecked(Busy):
+    code = "being_checked"
+    detail = "The checks of this sale run for the first time just now. Please look again in a moment."

@@ -144,3 +144,33 @@ class Telling(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} of {self.sale_id}"
+
+
+class ProofRun(models.Model):
+    """The newest run of the checks of a subject, and the wish for the next one: everybody who looks sees this row.
+
+    The row is also the queue, apart from other due work: a run may take a minute, and money must not wait behind it.
+    """
+
+    # A sale, or one of `sales.proof.BOOKS` and `BOOKS_WHOLE`.
+    subject_id = models.UUIDField(primary_key=True)
+    asked_at = models.DateTimeField(null=True, blank=True)  # a wish that no run has fulfilled yet
+    tried_at = models.DateTimeField(null=True, blank=True)  # when the newest try began
+    tried_ms = models.IntegerField(default=0)  # how long that took
+    error = models.CharField(max_length=300, blank=True, default="")  # why that try gave no answers
+    # The newest run that came to its end.
+    ran_at = models.DateTimeField(null=True, blank=True)
+    took_ms = models.IntegerField(null=True, blank=True)
+    snapshots = models.IntegerField(default=1)
+    since = models.DateTimeField(null=True, blank=True)  # of the books: only what was recorded from then on was read
+    holds = models.BooleanField(null=True, blank=True)
+    findings = models.TextField(default="[]")  # JSON of `core.invariants.Finding`s
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["asked_at"], name="proof_run_by_wish"),
+            models.Index(fields=["holds"], name="proof_run_by_outcome"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.subject_id)

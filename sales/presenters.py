@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.core.cache import cache
 from django.db import connection
 
 from live import store
-from sales import frames, proof, terms
+from sales import frames, prover, terms
 from sales.formats import Format, Sums, get_format
-from sales.models import RUNNING_STATES, Sale, SaleState
+from sales.models import ProofRun, Sale
+from sales.phases import Phase, ends_at, phase_of
+from sales.proof import Proof
 from sales.services import common_terms
-
-
-class Phase(StrEnum):
-    """Where a sale stands for the one who looks. By the clock, as its rules decide: a late scheduler changes nothing."""
-
-    DRAFT = "draft"
-    UPCOMING = "upcoming"
-    OPEN = "open"
-    ENDED = "ended"
-    SETTLED = "settled"
-    CANCELLED = "cancelled"
-
-
-def phase_of(sale: Sale, now: dt.datetime) -> Phase:
-    """The page's script works the same out from a frame (`static/js/phase.js`)."""
-    if sale.state in RUNNING_STATES:
-        if now < sale.opens_at:
-            return Phase.UPCOMING
-        return Phase.OPEN if now < sale.closes_at else Phase.ENDED
-    named = {SaleState.DRAFT: Phase.DRAFT, SaleState.SETTLED: Phase.SETTLED, SaleState.CANCELLED: Phase.CANCELLED}
-    return named.get(SaleState(sale.state), Phase.ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +26,19 @@ class Card:
 
     sale: Sale
     phase: Phase
+    ends_at: dt.datetime
     frame: Mapping[str, Any]
     format: Format
 
 
 def cards(sales: Sequence[Sale], now: dt.datetime) -> list[Card]:
     newest = newest_frames([sale.id for sale in sales])
-    return [Card(sale, phase_of(sale, now), newest[sale.id], get_format(sale.format)) for sale in sales]
+    return [_card(sale, newest[sale.id], now) for sale in sales]
+
+
+def _card(sale: Sale, frame: Mapping[str, Any], now: dt.datetime) -> Card:
+    phase = phase_of(sale, now, frame.get("units_left"))
+    return Card(sale, phase, ends_at(sale), frame, get_format(sale.format))
 
 
 def newest_frames(sale_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
@@ -104,36 +88,44 @@ def console_rows(sales: Sequence[Sale], now: dt.datetime) -> list[ConsoleRow]:
 
 # The list of proofs
 
-# A settled sale's rows no longer change, so its mark in the list may be older than a proof that somebody opens.
-MARK_KEPT_S = 600
-# A list must not become a load: sales that are not reached in this time are shown without a mark.
-MARKS_BUDGET_S = 1.0
-
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    holds: bool
-    ran_at: dt.datetime
+    """A sale in the list, with what its newest run said. `holds` is None as long as there is none."""
+
+    sale: Sale
+    holds: bool | None
+    ran_at: dt.datetime | None
 
 
-def proof_marks(sales: Sequence[Sale]) -> list[tuple[Sale, Mark | None]]:
-    """Each sale with the outcome of its checks: remembered, or run now as far as the time goes."""
-    deadline = time.monotonic() + MARKS_BUDGET_S
-    known = cache.get_many([_mark_key(sale) for sale in sales])
-    return [(sale, known.get(_mark_key(sale)) or _run_mark(sale, deadline)) for sale in sales]
+def proof_marks(sales: Sequence[Sale]) -> list[Mark]:
+    runs = prover.runs_of([sale.id for sale in sales])
+    return [
+        Mark(sale, run.holds if run else None, run.ran_at if run else None)
+        for sale in sales
+        for run in [runs.get(sale.id)]
+    ]
 
 
-def _run_mark(sale: Sale, deadline: float) -> Mark | None:
-    if time.monotonic() > deadline:
-        return None
-    found = proof.prove_sale(sale, books=False)
-    mark = Mark(found.holds, found.ran_at)
-    cache.set(_mark_key(sale), mark, timeout=MARK_KEPT_S)
-    return mark
+@dataclass(frozen=True, slots=True)
+class ShownProof:
+    """The newest run of a sale or of the books as pages show it."""
+
+    proof: Proof | None  # None: no run has come to its end
+    is_being_checked: bool
+    error: str  # why the newest try has no answers
+
+    @classmethod
+    def of(cls, run: ProofRun | None) -> ShownProof:
+        if run is None:
+            return cls(None, True, "")
+        return cls(prover.read_proof(run), run.asked_at is not None, run.error)
 
 
-def _mark_key(sale: Sale) -> str:
-    return f"proof-mark:{sale.id}"
+def has_doors() -> bool:
+    """Whether the database is reached through more than one endpoint."""
+    route = getattr(connection, "route", None)
+    return route is not None and len(route.endpoints) > 1
 
 
 def is_live() -> bool:

@@ -1,28 +1,39 @@
-"""The proof of a sale: its format's checks and the ledger's, run now, on the rows themselves."""
+"""The proof of a sale: its format's checks, run on the rows themselves; and the proof of the books."""
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
 import hmac
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.core.cache import cache
-from django.db import connection, transaction
+from django.db import connection
 
 from core import clock, invariants
 from core.invariants import Check, Finding
-from dsql.readings import Reading, read_at_each_endpoint
-from ledger.invariants import CHECKS as BOOKS
+from dsql.apart import ReadingPool
+from ledger import invariants as ledger_checks
+from ledger import services as ledger
+from ledger.models import BooksCheckpoint
 from sales.formats import get_format
 from sales.models import Sale
 
-# Everybody who looks within this time sees the same run: a crowd must not become a load on the write tables.
-SHARED_S = 3
+# Subjects of stored runs beside sales: the books' newest transfers, and all of them.
+BOOKS = UUID("00000000-0000-7000-8000-0000000000b0")
+BOOKS_WHOLE = UUID("00000000-0000-7000-8000-0000000000b1")
+EVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+# DSQL ends a transaction after 300 s. A check begins in a snapshot of at most this age, and has to answer in the other time.
+SNAPSHOT_S = 170
+STATEMENT_S = 120
+# Connections of their own: however many proofs run, whoever buys gets one from the pool.
+_apart = ReadingPool(2, timeout_s=1, statement_deadline_s=STATEMENT_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,8 @@ class Proof:
     findings: list[Finding]
     ran_at: dt.datetime
     took_ms: int
+    snapshots: int = 1
+    since: dt.datetime | None = None  # of the books: only transfers recorded from then on were read; None: all
 
     @property
     def holds(self) -> bool:
@@ -37,78 +50,91 @@ class Proof:
 
 
 def prove_sale(sale: Sale, *, books: bool = True) -> Proof:
-    """Run the checks of one sale's format, and with `books` the ledger's too, in one read-only snapshot."""
-    checks = [*get_format(sale.format).checks, *(BOOKS if books else [])]
-    return _run(checks, {"sale_id": sale.id})
+    """Run the checks of the sale's format, and with `books` the ledger's too, now.
+
+    Raises what the database raises, and PoolTimeout when too many proofs run in this process.
+    """
+    checks = [*get_format(sale.format).checks, *(ledger_checks.CHECKS if books else [])]
+    ran_at = clock.now()
+    with read() as reader:
+        findings = reader.run(checks, {"sale_id": sale.id})
+    return _proof(findings, ran_at, reader)
 
 
 def prove_books() -> Proof:
-    return _run(BOOKS, {})
-
-
-@dataclass(frozen=True, slots=True)
-class Readings:
-    """A sale's count as every endpoint of the database gave it, asked at the same moment."""
-
-    name: str
-    sql: str
-    readings: list[Reading]
-
-    @property
-    def difference(self) -> int | None:
-        """How far the answers are apart; None when not all endpoints answered."""
-        answers = [reading.answer for reading in self.readings]
-        known = [answer for answer in answers if answer is not None]
-        return max(known) - min(known) if known and len(known) == len(answers) else None
-
-    @property
-    def apart_ms(self) -> float:
-        times = [reading.asked_at for reading in self.readings]
-        return (max(times) - min(times)).total_seconds() * 1000
-
-
-def shared_readings(sale: Sale) -> Readings | None:
-    """The sale's count through each endpoint, at most once in SHARED_S. None when the database has but one door."""
-    return cache.get_or_set(f"readings:{sale.id}", lambda: _read_everywhere(sale), timeout=SHARED_S)  # type: ignore[return-value]
-
-
-def _read_everywhere(sale: Sale) -> Readings | None:
-    count = get_format(sale.format).count
-    readings = read_at_each_endpoint(count.sql, {"sale_id": sale.id})
-    sql = Check(count.name, "", count.sql).printable({"sale_id": sale.id})
-    return Readings(count.name, sql, readings) if len(readings) > 1 else None
-
-
-def shared_proof(sale: Sale) -> Proof:
-    """`prove_sale`, at most once in SHARED_S for everybody together."""
-    return cache.get_or_set(f"proof:{sale.id}", lambda: prove_sale(sale), timeout=SHARED_S)  # type: ignore[return-value]
-
-
-def shared_books() -> Proof:
-    return cache.get_or_set("proof:books", prove_books, timeout=SHARED_S)  # type: ignore[return-value]
-
-
-def _run(checks: list[Check], parameters: dict[str, UUID]) -> Proof:
+    """Run the ledger's checks on every transfer there is."""
     ran_at = clock.now()
-    with _read_only():
-        findings = [invariants.run(check, parameters) for check in checks]
-    return Proof(findings, ran_at, int((clock.now() - ran_at).total_seconds() * 1000))
+    until = ran_at - ledger.SETTLED_AFTER
+    with read() as reader:
+        findings = reader.run(ledger_checks.CHECKS, {})
+        collected = reader.number(ledger_checks.COLLECTED, {"since": EVER, "until": until})
+    return _checkpointed(_proof(findings, ran_at, reader), until, collected)
+
+
+def prove_books_since() -> Proof:
+    """Run the ledger's checks on what was recorded since they last held; on all of it when they never have."""
+    checkpoint = BooksCheckpoint.objects.first()
+    if checkpoint is None:
+        return prove_books()
+    ran_at = clock.now()
+    since, until = checkpoint.until, max(checkpoint.until, ran_at - ledger.SETTLED_AFTER)
+    with read() as reader:
+        known = {"since": since, "collected": checkpoint.collected_minor}
+        findings = reader.run(ledger_checks.NEWS_CHECKS, known)
+        collected = checkpoint.collected_minor + reader.number(
+            ledger_checks.COLLECTED, {"since": since, "until": until}
+        )
+    return _checkpointed(_proof(findings, ran_at, reader, since), until, collected)
+
+
+def _proof(findings: list[Finding], ran_at: dt.datetime, reader: Reader, since: dt.datetime | None = None) -> Proof:
+    took_ms = int((clock.now() - ran_at).total_seconds() * 1000)
+    return Proof(findings, ran_at, took_ms, reader.snapshots, since)
+
+
+def _checkpointed(proof: Proof, until: dt.datetime, collected_minor: int) -> Proof:
+    if proof.holds and not connection.in_atomic_block:
+        ledger.checkpoint_books(until=until, collected_minor=collected_minor)
+    return proof
+
+
+class Reader:
+    """Runs checks in one read-only snapshot, or, when they take long, in one after the other."""
+
+    def __init__(self, connection: Any, *, may_renew: bool) -> None:
+        self.connection = connection
+        self.may_renew = may_renew
+        self.snapshots = 1
+        self._began_at = time.monotonic()
+
+    def run(self, checks: Sequence[Check], parameters: Mapping[str, Any]) -> list[Finding]:
+        return [self._run_one(check, parameters) for check in checks]
+
+    def _run_one(self, check: Check, parameters: Mapping[str, Any]) -> Finding:
+        self._renew_if_old()
+        with self.connection.cursor() as cursor:
+            return invariants.run(check, parameters, cursor)
+
+    def number(self, sql: str, parameters: Mapping[str, Any]) -> int:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, dict(parameters))
+            return int(cursor.fetchone()[0])
+
+    def _renew_if_old(self) -> None:
+        if self.may_renew and time.monotonic() - self._began_at > SNAPSHOT_S:
+            self.connection.commit()
+            self._began_at = time.monotonic()
+            self.snapshots += 1
 
 
 @contextmanager
-def _read_only() -> Iterator[None]:
-    """One snapshot in which the database itself refuses to write."""
-    if connection.in_atomic_block:  # inside a test's or a service's transaction: its snapshot is the one to check
-        yield
+def read() -> Iterator[Reader]:
+    """A reader apart from the pool; inside a test's or a service's transaction, of that one's own snapshot."""
+    if connection.in_atomic_block:
+        yield Reader(connection, may_renew=False)
         return
-    connection.ensure_connection()
-    connection.connection.read_only = True
-    try:
-        with transaction.atomic(durable=True):
-            yield
-    finally:
-        if connection.connection is not None:
-            connection.connection.read_only = None
+    with _apart.connection() as reading:
+        yield Reader(reading, may_renew=True)
 
 
 def pseudonym(sale_id: UUID, fan_id: UUID) -> str:

@@ -73,4 +73,5 @@ class ProofOut(Schema):
     holds: bool
     ran_at: dt.datetime
     took_ms: int
+    is_being_checked: bool
     checks: list[FindingOut]

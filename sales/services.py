@@ -15,7 +15,7 @@ from core.chunks import run_shrinking
 from core.transactions import DEADLINE_S, Conflict40001, joins_transaction, retried_transaction
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
-from sales import frames, gates, selectors, stuck, telling, terms, tokens
+from sales import frames, gates, prover, selectors, stuck, telling, terms, tokens
 from sales.drafting import check_times
 from sales.errors import NotEditable, WrongState
 from sales.formats import get_format
@@ -152,6 +152,7 @@ def _settle(sale_id: UUID, now: dt.datetime, limit: int) -> dt.datetime | None:
     if next_at is None:
         sale.settled_at = now
         _move(sale, SaleState.SETTLED, "settled_at")
+        prover.wish_anew(sale.id, now=now)
     elif sale.state == SaleState.CLOSED:
         _move(sale, SaleState.SETTLING)
     return next_at

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from core import clock
 from core.ids import uuid7
 from core.money import Money
-from sales import minting
+from sales import minting, prover
 from sales import services as sales
 from sales.drafting import SaleDraft
 from sales.models import UNENDED_STATES, Sale, SaleState
@@ -43,7 +43,9 @@ def fans_with(funds_minor: int, *, count: int) -> Iterator[UUID]:
 
 
 def end(shop: Seller, sale_id: UUID) -> None:
-    """Close the sale before its time and settle it."""
+    """Close the sale before its time, settle it and prove it."""
     sales.close_sale_early(seller_id=shop.id, sale_id=sale_id, now=clock.now())
     sales.settle_to_the_end(sale_id)
-    assert Sale.objects.filter(id=sale_id, state=SaleState.SETTLED).exists(), sale_id
+    sale = Sale.objects.get(id=sale_id)
+    assert sale.state == SaleState.SETTLED, sale
+    prover.prove_now(sale)

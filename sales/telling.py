@@ -31,7 +31,7 @@ def tell_later(sale_id: UUID, event: str, *, now: dt.datetime) -> None:
     """Have everybody concerned told of `event` soon. A repeat tells nobody twice."""
     if Telling.objects.filter(sale_id=sale_id, event=event).exists():
         return
-    Telling.objects.bulk_create([Telling(sale_id=sale_id, event=event, made_at=now)], ignore_conflicts=True)
+    Telling.objects.create(sale_id=sale_id, event=event, made_at=now)  # a race is a conflict, and runs again
     due_work.schedule(TELL, sale_id, due_at=now)
 
 

@@ -12,5 +12,6 @@ urlpatterns = [
     path("sales/<uuid:sale_id>/remind/not/", views.forget_reminder, name="forget_reminder"),
     path("proof/", views.proof_list, name="proof_list"),
     path("proof/<uuid:sale_id>/", views.proof, name="proof"),
+    path("proof/<uuid:sale_id>/again/", views.prove_again, name="prove_again"),
     path("sell/<slug:handle>/", views.console, name="console"),
 ]

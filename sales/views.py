@@ -6,21 +6,26 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_safe
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core import clock, rate_limit
 from core.errors import NotFound, Refusal
 from core.http import user_id
-from sales import presenters, selectors, telling
-from sales import proof as proofs
+from core.money import EXPONENTS
+from sales import presenters, prover, selectors, telling
 from sales.formats import get_format, list_formats
 from sales.models import Sale
-from sales.presenters import Phase
+from sales.phases import Phase, standing
+from sales.readings import shared_readings
 from sellers import selectors as sellers
 from sellers.models import MAY_EDIT_SALES, Seller
 
 # For a view behind a login: what a button sends may be met by the login page first, from which the browser comes back by GET.
 with_way_back = require_http_methods(["GET", "POST"])
+
+# What stands on the first shelf.
+ON_SALE = (Phase.OPEN, Phase.SOLD_OUT, Phase.FROZEN)
 
 
 @require_safe
@@ -41,7 +46,7 @@ def _shelves(shop: Seller | None = None) -> dict[str, list[presenters.Card]]:
     running = presenters.cards(selectors.list_running_sales(seller_id=seller_id), now)
     past = presenters.cards(selectors.list_past_sales(limit=12, seller_id=seller_id), now)
     return {
-        "open": sorted((card for card in running if card.phase == Phase.OPEN), key=lambda card: card.sale.closes_at),
+        "open": sorted((card for card in running if card.phase in ON_SALE), key=lambda card: card.ends_at),
         "upcoming": [card for card in running if card.phase == Phase.UPCOMING],
         "past": [card for card in running if card.phase == Phase.ENDED] + past,
     }
@@ -55,18 +60,20 @@ def room(request: HttpRequest, sale_id: UUID) -> HttpResponse:
 def render_room(request: HttpRequest, sale: Sale, *, refusal: Refusal | None = None, **more: Any) -> HttpResponse:
     """The room of the sale's format, with what was refused just now, if anything."""
     now = clock.now()
-    format = get_format(sale.format)
+    presenter = get_format(sale.format).presenter
+    frame = presenters.newest_frames([sale.id])[sale.id]
     context = {
         "sale": sale,
-        "format": format,
-        "phase": presenters.phase_of(sale, now),
-        "frame": presenters.newest_frames([sale.id])[sale.id],
+        **standing(sale, now, frame.get("units_left")),
+        "frame": frame,
+        "exponent": EXPONENTS[sale.currency],
+        "room_url": reverse("sales:room", args=[sale.id]),
         "refusal": refusal,
         "is_reminded": request.user.is_authenticated and telling.is_reminded(sale.id, user_id(request)),
-        **format.presenter.room(request, sale, now),
+        **presenter.room(request, sale, now),
         **more,
     }
-    return render(request, format.presenter.room_template, context, status=refusal.status if refusal else 200)
+    return render(request, presenter.room_template, context, status=refusal.status if refusal else 200)
 
 
 @with_way_back
@@ -101,7 +108,7 @@ def proof_list(request: HttpRequest) -> HttpResponse:
     _limit_proofs(request)
     context = {
         "marks": presenters.proof_marks(selectors.list_settled_sales(limit=30)),
-        "books": proofs.shared_books(),
+        "books": presenters.ShownProof.of(prover.look_at_books(now=clock.now())),
         "database": presenters.database_name(),
     }
     return render(request, "sales/proof_list.html", context)
@@ -109,26 +116,38 @@ def proof_list(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def proof(request: HttpRequest, sale_id: UUID) -> HttpResponse:
-    """Every check of one sale, run now: what it says, what it must give and gave, and the SQL."""
+    """Every check of one sale as it was last run: what it says, what it must give and gave, and the SQL. Runs nothing itself."""
     _limit_proofs(request)
     sale = selectors.get_public_sale(sale_id)
     presenter = get_format(sale.format).presenter
+    now = clock.now()
+    run = prover.look_at(sale, now=now)
     context = {
         "sale": sale,
         "format": get_format(sale.format),
-        "proof": proofs.shared_proof(sale),
-        "readings": proofs.shared_readings(sale),
+        "shown": presenters.ShownProof.of(run),
+        "books": presenters.ShownProof.of(prover.look_at_books(now=now)),
+        "readings": shared_readings(sale) if presenters.has_doors() else None,
+        "has_doors": presenters.has_doors(),
         "is_one_database": not presenters.is_live(),
         "terms": selectors.find_terms(sale.id, sale.terms_version),
         "database": presenters.database_name(),
         "presenter": presenter,
-        **presenter.proof(sale),
+        **prover.totals_beside(sale, run),
     }
     return render(request, "sales/proof.html", context)
 
 
+@require_POST
+def prove_again(request: HttpRequest, sale_id: UUID) -> HttpResponse:
+    """The button: have the sale checked again soon."""
+    rate_limit.check("prove", rate_limit.client_address(request), allowed=10, window_s=60)
+    prover.look_again(selectors.get_public_sale(sale_id), now=clock.now())
+    return redirect("sales:proof", sale_id)
+
+
 def _limit_proofs(request: HttpRequest) -> None:
-    rate_limit.check("proof", rate_limit.client_address(request), allowed=30, window_s=60)
+    rate_limit.check("proof", rate_limit.client_address(request), allowed=60, window_s=60)
 
 
 @require_safe

@@ -29,6 +29,7 @@ from drops import services as drops
 from live.hub import hub
 from payments import services as payments
 from rallies import services as rallies
+from sales import prover
 from sales import services as sales
 from sales.hot import read_frame_for_hub
 from sellers import services as sellers
@@ -94,6 +95,7 @@ def build_world(*, with_rallies: bool = True) -> World:
     for role in (Role.VIEWER, Role.MANAGER):
         sellers.set_member(seller_id=seller.id, user_id=world.users[role.value], role=role)
     world.drop = shop.make_drop(seller=seller, units_total=50, hold_s=600, cancel_s=600, now=now)
+    prover.prove_now(world.drop.sale)
     draft = drops.draft_drop(**shop.drop_terms(seller=seller, now=now))
     buyer = world.users["buyer"]
     top_up = payments.start_top_up(top_up_id=uuid7(), user_id=buyer, amount=Money(500, "EUR"), now=now)
@@ -271,6 +273,7 @@ ROWS = [
     public("GET", "/sales/{sale_id}/terms/"),
     public("GET", "/proof/"),
     public("GET", "/proof/{sale_id}/"),
+    Row("POST", "/proof/{sale_id}/again/", who={}, stranger=MOVED, other=MOVED),
     # a fan's own pages
     page_of_user("GET", "/sales/{sale_id}/buy/", MOVED),
     # Everybody but the buyer has no money, and is told so on the page.

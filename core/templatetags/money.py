@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django import template
 
-from core.money import Money, amount_text
+from core.money import Money
 
 register = template.Library()
 
@@ -17,9 +17,3 @@ def money(amount: Money | int, currency: str = "") -> str:
 def signed_money(minor: int, currency: str) -> str:
     """A movement: with its sign, also when it is a plus."""
     return f"+{Money(minor, currency)}" if minor > 0 else str(Money(minor, currency)).replace("-", "\N{MINUS SIGN}")
-
-
-@register.filter
-def money_input(amount: Money) -> str:
-    """An amount as `parse_money` reads it, for the value of a field."""
-    return amount_text(amount.minor, amount.currency)

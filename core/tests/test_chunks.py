@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from core.chunks import ChunkSize, run_shrinking
 from core.errors import Busy
 from core.ids import uuid7
 from core.models import DueWork
-from core.transactions import Conflict40001
+from core.transactions import Conflict40001, in_transaction
 from dsql import faults
 from tests.tools.shop import NOW
 
@@ -186,25 +187,41 @@ class TestOnTheDatabase:
         members = Members(40)
         with faults.fail_commits(1_000), pytest.raises(Busy):
             members.run(deadline_s=0)
+
         members.run(subject_id=uuid7())  # another subject's step is as large as ever
-        assert members.tried == [16, 16]
-
-        chunks._reached["toy", SUBJECT] = 2
         members.run()
         members.run()
 
-        assert members.tried[2:] == [2, 16]
+        assert members.tried == [16, 16, 8, 16]
+
+    def test_errors_end_at_the_deadline_too(self, monkeypatch):
+        clock = SimpleNamespace(s=0.0)
+        monkeypatch.setattr(chunks, "time", SimpleNamespace(monotonic=lambda: clock.s))
+        tried = []
+
+        def fail_slowly(limit: int) -> int:
+            tried.append(limit)
+            clock.s += 4
+            raise ValueError("slow")
+
+        with pytest.raises(Busy):
+            Members(20).run(fail_slowly, deadline_s=10)
+
+        assert tried == [16, 8, 4]
 
     @pytest.mark.usefixtures("no_pauses")
     def test_a_lost_answer_sets_no_neighbour_aside(self):
         members = Members(3, poisoned=[0])
+        losses = [faults.lose_commit_answers(1)]
 
-        def lose_the_answer(error: Exception) -> bool:
-            losing.enter_context(faults.lose_commit_answers(1))
-            return members.set_aside(error)
+        def set_the_first_aside(error: Exception) -> bool:
+            if losses:
+                losing.enter_context(losses.pop())
+            first = DueWork.objects.filter(kind="toy", done_at=None, parked_at=None).order_by("id").values("id")[:1]
+            return bool(DueWork.objects.filter(id__in=first).update(parked_at=NOW))
 
         with ExitStack() as losing, pytest.raises(Busy):
-            members.run(set_aside=lose_the_answer)
+            members.run(set_aside=set_the_first_aside)
         members.run_to_the_end()
 
         assert members.count(parked_at=NOW) == 1
@@ -217,7 +234,8 @@ class TestOnTheDatabase:
 
         def keep_writing() -> None:
             while not stop.wait(0.005):
-                busy_row.update(attempts=F("attempts") + 1)
+                with suppress(Busy):
+                    in_transaction(lambda: busy_row.update(attempts=F("attempts") + 1), name="test")
             connection.close()
 
         writer = threading.Thread(target=keep_writing)

@@ -14,6 +14,7 @@ from accounts.models import User
 from core import clock
 from core.ids import uuid7
 from drops.models import Drop, Order
+from sales import prover
 from sales.models import Sale
 from tests.tools import shop
 from tests.tools.truth import picture
@@ -187,9 +188,12 @@ def test_a_public_sale_shows_its_terms_and_proof(seller):
     visitor = Client()
 
     terms = visitor.get(f"/api/v1/sales/{drop.sale_id}/terms").json()
+    unchecked = visitor.get(f"/api/v1/sales/{drop.sale_id}/proof")
+    prover.fulfil_wishes()
     proof = visitor.get(f"/api/v1/sales/{drop.sale_id}/proof").json()
 
     assert terms["sha256"] == drop.sale.terms_sha256
+    assert (unchecked.status_code, unchecked.json()["code"], unchecked["Retry-After"]) == (503, "being_checked", "2")
     assert proof["holds"] is True
     assert {check["holds"] for check in proof["checks"]} == {True}
     assert [sale["id"] for sale in visitor.get("/api/v1/sales").json()] == [str(drop.sale_id)]

@@ -24,12 +24,6 @@ _TABLE_SQL = """
             WHERE i.indrelid = t.oid AND i.indisprimary)
     FROM (SELECT to_regclass(%s)::oid AS oid) t WHERE t.oid IS NOT NULL
 """
-# A varchar's declared size is its modifier without the 4 bytes of a header.
-_KEY_TYPES_SQL = """
-    SELECT CASE WHEN y.typtype = 'd' THEN y.typbasetype::regtype::text ELSE y.typname END, greatest(a.atttypmod - 4, 0)
-    FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
-    WHERE a.attrelid = to_regclass(%s) AND a.attname = ANY (%s) AND NOT a.attisdropped
-"""
 # One row for each column of variable length in a key: with it, the SQL for the size of its whole index entry. The
 # entry of a secondary index ends with the primary key.
 _WIDE_KEYS_SQL = """
@@ -63,21 +57,36 @@ _lock = threading.Lock()
 
 def refuse(connection: Any, question: tables.CatalogQuestion) -> Refusal | None:
     """Why DSQL refuses the DDL statement behind `question`, or None. A missing table is the server's to refuse."""
-    row = _ask(connection, _TABLE_SQL, [question.table]).fetchone()
-    if row is None:
-        return None
-    columns, indexes, primary_key = row
-    for name in question.dropped_columns:
-        if name in primary_key:
-            return unsupported(f"cannot drop primary key column {name}")
-    if question.added_columns and columns + question.added_columns > tables.COLUMNS_MAX:
-        return tables.too_many_columns()
-    if question.added_indexes and indexes + question.added_indexes > tables.INDEXES_MAX:
-        return tables.too_many_indexes()
-    if question.key_columns:
-        types = _ask(connection, _KEY_TYPES_SQL, [question.table, list(question.key_columns)]).fetchall()
-        return tables.refuse_key(types)
-    return None
+    if question.table:
+        row = _ask(connection, _TABLE_SQL, [question.table]).fetchone()
+        if row is None:
+            return None
+        columns, indexes, primary_key = row
+        for name in question.dropped_columns:
+            if name in primary_key:
+                return unsupported(f"cannot drop primary key column {name}")
+        if question.added_columns and columns + question.added_columns > tables.COLUMNS_MAX:
+            return tables.too_many_columns()
+        if question.added_indexes and indexes + question.added_indexes > tables.INDEXES_MAX:
+            return tables.too_many_indexes()
+    return _refuse_key(connection, question.key_sql) if question.key_sql else None
+
+
+def _refuse_key(connection: Any, sql: str) -> Refusal | None:
+    # The server describes a column of a domain by what the domain is made of.
+    result = connection.run_unjudged(sql).pgresult
+    # A varchar's declared size is its modifier without the 4 bytes of a header.
+    types = [(_type_name(connection, result.ftype(n)), max(result.fmod(n) - 4, 0)) for n in range(result.nfields)]
+    return tables.refuse_key(types)
+
+
+def _type_name(connection: Any, oid: int) -> str:
+    known = psycopg.postgres.types.get(oid)
+    if known is not None and known.oid == oid:  # the oid of an array finds its element
+        return known.name
+    row = _ask(connection, "SELECT format_type(%s, NULL)", [oid]).fetchone()
+    assert row is not None
+    return row[0]
 
 
 def wide_keys(connection: Any, table: str) -> tuple[WideKey, ...]:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, Self
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from dsql.strict.refusals import CONFLICT_MESSAGE, Refusal
+from dsql.strict.refusals import CONFLICT_MESSAGE, Refusal, unsupported
 from dsql.strict.rules import is_settable
 from dsql.strict.session import CONFLICT, Session
 
@@ -20,6 +20,7 @@ CONFLICT_ERRORS = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.LockNotAvailable,
 )
+SAVEPOINT = unsupported("unsupported transaction statement: SAVEPOINT")
 _START_OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=")
 # How the backend makes PostgreSQL behave like DSQL; nobody else's start options get here.
 _OWN_START_OPTIONS = frozenset({"default_transaction_isolation", "lock_timeout"})
@@ -66,6 +67,8 @@ class StrictConnection(psycopg.Connection[Any]):
 
     @contextlib.contextmanager
     def transaction(self, savepoint_name: str | None = None, force_rollback: bool = False) -> Iterator[Any]:
+        if savepoint_name or self.pgconn.transaction_status != TransactionStatus.IDLE:
+            self.refuse(SAVEPOINT)  # the driver would set one, past the cursors
         with super().transaction(savepoint_name, force_rollback) as transaction:
             yield transaction
             if not force_rollback and (refusal := self.session.refuse_commit()):

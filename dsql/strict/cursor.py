@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+import postgast
 import psycopg
 from django.db.backends.postgresql import base as postgresql
 from psycopg.pq import TransactionStatus
@@ -15,7 +16,7 @@ from dsql.beginning import BeginsTogetherMixin
 from dsql.strict import cascades, catalog, jobs, locks, shadows, sizes
 from dsql.strict.connection import CONFLICT_ERRORS
 from dsql.strict.refusals import CONFLICT_MESSAGE, Refusal
-from dsql.strict.rules import Verdict, judge
+from dsql.strict.rules import SCRIPT, Verdict, judge
 from dsql.strict.session import CONFLICT
 
 _IDLE = TransactionStatus.IDLE
@@ -57,10 +58,30 @@ class StrictCursorMixin(_Cursor):
     _envelope: _Envelope | None = None
     _rows_before = 0
     _given: Any = None  # the parameters of the statement that runs
+    _tags: Mapping[int, bytes] = {}  # of results that answer another statement than the one that was sent
 
     def execute(self, query: Any, params: Any = None, **kwargs: Any) -> Self:
         connection: Any = self.connection  # a StrictConnection
         verdict = judge(_text_of(query, connection), params is not None)
+        self._tags = {}
+        if verdict.kind == SCRIPT and self._can_split(params):
+            return self._execute_one_by_one(self._final_text(query, params), **kwargs)
+        return self._execute_judged(verdict, query, params, **kwargs)
+
+    def _can_split(self, params: Any) -> bool:
+        connection: Any = self.connection
+        return not connection._pipeline and (params is None or self._binds_on_client)
+
+    def _execute_one_by_one(self, text: str, **kwargs: Any) -> Self:
+        results: list[Any] = []
+        for statement in postgast.split(text, method="scanner"):
+            self._execute_judged(judge(statement), statement, None, **kwargs)
+            results += self._results
+        self._set_results(results)
+        return self
+
+    def _execute_judged(self, verdict: Verdict, query: Any, params: Any, **kwargs: Any) -> Self:
+        connection: Any = self.connection
         status = connection.pgconn.transaction_status
         if status == _INERROR:
             return super().execute(query, params, **kwargs)  # 25P02 is the server's own answer
@@ -137,6 +158,10 @@ class StrictCursorMixin(_Cursor):
                 self._counted(verdict, run)
         except CONFLICT_ERRORS as error:
             raise psycopg.errors.SerializationFailure(CONFLICT_MESSAGE) from error
+        except psycopg.errors.RestrictViolation as error:
+            # A code and words of PostgreSQL 18.
+            words = str(error).replace("violates RESTRICT setting of foreign key", "violates foreign key")
+            raise psycopg.errors.ForeignKeyViolation(words) from error
         except psycopg.errors.ProgramLimitExceeded as error:
             if sizes.is_key_too_large(error):
                 raise psycopg.errors.ProgramLimitExceeded(sizes.KEY_TOO_LARGE.message) from error
@@ -179,6 +204,12 @@ class StrictCursorMixin(_Cursor):
 
     def _start_build(self, job: Any, sql: str, is_alone: bool) -> None:
         """Run what an asynchronous job does, at once or not yet, and answer the job's id."""
+        self._run_or_submit(job, sql, is_alone)
+        tag = b"CREATE INDEX" if job.job_type == "INDEX_BUILD" else b"ALTER TABLE"
+        self._tags = {**self._tags, id(self.pgresult): tag}
+        self._statusmessage = tag
+
+    def _run_or_submit(self, job: Any, sql: str, is_alone: bool) -> None:
         connection: Any = self.connection
         session = connection.session
         if is_alone and session.slow_build_s is not None:
@@ -192,7 +223,7 @@ class StrictCursorMixin(_Cursor):
             super().execute(sql)
             return
         except jobs.BUILD_ERRORS as error:
-            failure = str(error).splitlines()[0]
+            failure = jobs.details_of(error)
         finally:
             self._envelope = None
         if not is_alone:
@@ -291,6 +322,10 @@ class StrictCursorMixin(_Cursor):
         # Here the parameters are in the text already: no template is made, parsed or kept for the longer text.
         self._query = query
         self._send_text(envelope.before + query.query + envelope.after)
+
+    def _select_current_result(self, i: int, format: Any = None) -> None:
+        super()._select_current_result(i, format)  # type: ignore[misc]
+        self._statusmessage = self._tags.get(id(self.pgresult), self._statusmessage)
 
     def _set_results(self, results: list[Any]) -> None:
         if self._envelope is not None:

@@ -77,6 +77,8 @@ _WAITED_FOR = re.compile(r"wait_for_job\s*\(\s*'([a-z2-7]{26})'")
 _STALL_MS = 25
 _BUILD_MS = 10_000
 
+_DUPLICATES = "found duplicate key(s) while validating index uniqueness"
+
 _installed: set[tuple[Any, ...]] = set()
 _lock = threading.Lock()
 
@@ -120,6 +122,11 @@ def job_sql(job: Job, status: str = "completed", details: str = "", *, job_id: s
 
 
 # -- builds that fail
+
+
+def details_of(error: psycopg.Error) -> str:
+    """What a job has to say that failed for `error`."""
+    return _DUPLICATES if isinstance(error, psycopg.errors.UniqueViolation) else str(error).splitlines()[0]
 
 
 def leave_invalid_index(connection: psycopg.Connection[Any], sql: str) -> None:
@@ -184,7 +191,7 @@ def _finished(maintenance: Any, sql: str, index_name: str | None, failure: str |
     try:
         maintenance.execute(sql)
     except psycopg.Error as error:
-        return str(error).splitlines()[0]
+        return details_of(error)
     return None
 
 
@@ -205,7 +212,7 @@ def _stalled_build(connection: Any, maintenance: Any, sql: str) -> tuple[str, st
         except psycopg.errors.LockNotAvailable:
             pass
         except BUILD_ERRORS as error:
-            failure = str(error).splitlines()[0]
+            failure = details_of(error)
         else:
             raise _AlreadyThere
         finally:
@@ -219,7 +226,7 @@ def _tried(maintenance: Any, sql: str) -> str | None:
         with maintenance.transaction(force_rollback=True):
             maintenance.execute(sql)
     except BUILD_ERRORS as error:
-        return str(error).splitlines()[0]
+        return details_of(error)
     return None
 
 

@@ -23,6 +23,9 @@ from dsql.strict.refusals import Refusal, unsupported
 from dsql.strict.sizes import WriteTarget
 from dsql.strict.tree import enum_name
 
+# A text of several statements that begins with BEGIN, which can be run one by one: each then finds the server in the
+# state that it would find it in. Run as a whole, it is refused.
+SCRIPT = "script"
 CACHED_TEXTS = 4096
 # Longer texts carry literals and will not come again; keeping them would only cost memory.
 CACHED_TEXT_LENGTH = 20_000
@@ -71,6 +74,7 @@ class _Text(NamedTuple):
 
     is_async: bool
     has_deep_words: bool
+    names_method: bool  # somewhere an index is created USING an access method
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class Verdict:
     hides_writes: bool = False
     counts_each: bool = False  # several statements: the written rows are the sum of all results' counts
     stores_values: bool = False
+    begins: bool = False
     ends_transaction: bool = False
     commits: bool = False
     job: Job | None = None
@@ -115,21 +120,21 @@ def judge(text: str, has_placeholders: bool = False) -> Verdict:
 
 
 def _judge(text: str, has_placeholders: bool) -> Verdict:
-    rewritten, async_count = _without_async(text)
+    rewritten, async_count, names_method = _in_postgresql(text)
     try:
         parsed = postgast.parse(_PLACEHOLDER.sub(_constant, rewritten) if has_placeholders else rewritten)
     except postgast.PgQueryError:
-        return Verdict(kind="unparsed", sql=rewritten if async_count else None)
+        return Verdict(kind="unparsed", sql=rewritten if rewritten != text else None)
     except DecodeError:
         return _judge_too_deep(text)
-    context = _Text(is_async=async_count > 0, has_deep_words=_DEEP_WORDS.search(text) is not None)
+    context = _Text(async_count > 0, _DEEP_WORDS.search(text) is not None, names_method)
     verdicts = [_judge_statement(raw.stmt, context) for raw in parsed.stmts]
     verdict = _combine(verdicts)
     uses_jobs = verdict.job is not None or _JOBS_TEXT.search(text) is not None
     locks = None
     if verdict.kind in _MAY_LOCK_ROWS and verdict.refusal is None and context.has_deep_words:
         locks = find_row_locks(getattr(parsed.stmts[0].stmt, verdict.kind), rewritten)
-    sql = rewritten if async_count else None
+    sql = rewritten if rewritten != text else None
     return replace(verdict, sql=sql, uses_jobs=uses_jobs, locks=locks, takes_arrays="[]" in text)
 
 
@@ -157,10 +162,13 @@ def _combine(verdicts: list[Verdict]) -> Verdict:
     if not verdicts:
         return Verdict(kind="empty")
     refusal = next((verdict.refusal for verdict in verdicts if verdict.refusal), None)
-    if refusal is None and any(verdict.kind == "transaction_stmt" or verdict.job for verdict in verdicts):
-        refusal = unsupported("several statements at once with BEGIN, COMMIT or ASYNC among them are not judged")
     writes = any(verdict.writes for verdict in verdicts)
     ddl_count = sum(verdict.ddl_count for verdict in verdicts)
+    if any(verdict.kind == "transaction_stmt" or verdict.job for verdict in verdicts):
+        unjudged = unsupported("several statements at once with BEGIN, COMMIT or ASYNC among them are not judged")
+        if verdicts[0].begins:
+            return Verdict(kind=SCRIPT, refusal=unjudged, ddl_count=ddl_count, writes=writes)
+        refusal = refusal or unjudged
     if ddl_count > 1:
         refusal = unsupported("multiple ddl statements not supported in a transaction")
     elif ddl_count and writes:
@@ -179,29 +187,47 @@ def _combine(verdicts: list[Verdict]) -> Verdict:
     )
 
 
-def _without_async(text: str) -> tuple[str, int]:
-    """`text` without the ASYNC of CREATE INDEX and ALTER TABLE, which PostgreSQL cannot parse, and how many."""
-    if "async" not in text and "ASYNC" not in text and "async" not in text.lower():
-        return text, 0
+def _in_postgresql(text: str) -> tuple[str, int, bool]:
+    """`text` in PostgreSQL's grammar, the number of ASYNC in it, and whether an index names another access method.
+
+    PostgreSQL can parse neither the ASYNC of CREATE INDEX and ALTER TABLE nor find the access method `btree_index`.
+    Its parser does not tell `USING btree` from no USING at all.
+    """
+    lowered = text.lower()
+    if "async" not in lowered and not ("using" in lowered and "index" in lowered):
+        return text, 0, False
     data = text.encode()
     try:
         tokens = postgast.scan(text).tokens
     except postgast.PgQueryError:
-        return text, 0
-    words = [data[token.start : token.end].decode().upper() for token in tokens]
-    cuts = [
-        (token.start, token.end)
-        for n, token in enumerate(tokens)
-        if words[n] == "ASYNC"
-        and (
-            words[max(n - 2, 0) : n] == ["CREATE", "INDEX"]
-            or words[max(n - 3, 0) : n] == ["CREATE", "UNIQUE", "INDEX"]
-            or words[max(n - 2, 0) : n] == ["ALTER", "TABLE"]
-        )
-    ]
-    for start, end in reversed(cuts):
+        return text, 0, False
+    spans = [(token.start, token.end) for token in tokens]
+    words = [data[start:end].decode().upper() for start, end in spans]
+    cuts = [spans[n] for n in range(len(words)) if _is_async(words, n)]
+    async_count = len(cuts)
+    methods = [n + 1 for n in range(len(words)) if _names_method(words, n)]
+    ours = [n for n in methods if words[n] == "BTREE_INDEX"]
+    cuts += [(spans[n - 1][0], spans[n][1]) for n in ours]
+    for start, end in sorted(cuts, reverse=True):
         data = data[:start] + data[end:].lstrip()
-    return data.decode(), len(cuts)
+    return data.decode(), async_count, len(ours) < len(methods)
+
+
+def _is_async(words: list[str], n: int) -> bool:
+    return words[n] == "ASYNC" and (
+        words[max(n - 2, 0) : n] in (["CREATE", "INDEX"], ["ALTER", "TABLE"])
+        or words[max(n - 3, 0) : n] == ["CREATE", "UNIQUE", "INDEX"]
+    )
+
+
+def _names_method(words: list[str], n: int) -> bool:
+    """Whether the word is the USING of a CREATE INDEX: between ON with its table and the bracket of the columns."""
+    if words[n] != "USING":
+        return False
+    start = max((at for at in range(n) if words[at] == ";"), default=-1) + 1
+    before = words[start:n]
+    is_index = before[:2] == ["CREATE", "INDEX"] or before[:3] == ["CREATE", "UNIQUE", "INDEX"]
+    return is_index and "(" not in before
 
 
 # -- one statement
@@ -297,6 +323,7 @@ def _judge_transaction(node: Any, text: _Text) -> Verdict:
     commits = kind == "TRANS_STMT_COMMIT"
     return Verdict(
         refusal=_refuse_isolation(node.options),
+        begins=kind in ("TRANS_STMT_BEGIN", "TRANS_STMT_START"),
         ends_transaction=commits or kind == "TRANS_STMT_ROLLBACK",
         commits=commits,
     )
@@ -350,7 +377,8 @@ def _judge_create_domain(node: Any, text: _Text) -> Verdict:
 
 
 def _judge_create_table(node: Any, text: _Text) -> Verdict:
-    return Verdict(refusal=tables.refuse_create_table(node), ddl_count=1)
+    question = tables.question_of_create(node)
+    return Verdict(refusal=tables.refuse_create_table(node), ddl_count=1, question=question)
 
 
 def _judge_alter_table(node: Any, text: _Text) -> Verdict:
@@ -363,7 +391,7 @@ def _judge_alter_table(node: Any, text: _Text) -> Verdict:
 
 def _judge_index(node: Any, text: _Text) -> Verdict:
     job = Job("INDEX_BUILD", node.idxname or node.relation.relname) if text.is_async else None
-    refusal = tables.refuse_index(node, text.is_async)
+    refusal = tables.refuse_index(node, text.is_async, text.names_method)
     return Verdict(refusal=refusal, ddl_count=1, job=job, question=tables.question_of_index(node))
 
 
@@ -390,7 +418,8 @@ def _judge_sequence(node: Any, text: _Text) -> Verdict:
 
 
 def _judge_alter_sequence(node: Any, text: _Text) -> Verdict:
-    return Verdict(ddl_count=1)
+    refusal = unsupported(tables.SEQUENCE_WITHOUT_CACHE) if tables.names_other_cache(node.options) else None
+    return Verdict(refusal=refusal, ddl_count=1)
 
 
 def _judge_view(node: Any, text: _Text) -> Verdict:

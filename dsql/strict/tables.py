@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from dsql.strict.refusals import LIMIT_EXCEEDED, SYNTAX_ERROR, Refusal, unsupported
-from dsql.strict.tree import enum_name, qualified_name
+import postgast
 
-COLUMNS_MAX = 255  # documented; a cluster was seen to take 256
+from dsql.strict.refusals import LIMIT_EXCEEDED, SYNTAX_ERROR, Refusal, unsupported
+from dsql.strict.tree import enum_name, qualified_name, quoted
+
+COLUMNS_MAX = 256  # as a cluster was seen to; 255 are documented
 INDEXES_MAX = 24  # a table's, with its primary key
 KEY_COLUMNS_MAX = 8
 VARCHAR_BYTES_MAX = 65_535
@@ -54,7 +56,6 @@ _PLAIN_ACTIONS = frozenset(
         "AT_ColumnDefault",
         "AT_DropNotNull",
         "AT_SetStorage",
-        "AT_SetIdentity",
         "AT_DropIdentity",
         "AT_DropExpression",
         "AT_DropConstraint",
@@ -133,20 +134,42 @@ _REFUSED_TYPES = frozenset(
         "xid8",
     ]
 )
+# What a key may consist of, and which types of columns it may not.
+_KEY_TYPES = frozenset(
+    [
+        "int2",
+        "int4",
+        "int8",
+        "float4",
+        "float8",
+        "numeric",
+        "bpchar",
+        "varchar",
+        "text",
+        "bool",
+        "date",
+        "time",
+        "timestamp",
+        "timestamptz",
+        "uuid",
+    ]
+)
+_NO_KEY_TYPES = frozenset({"json", "jsonb", "bytea", "interval", "timetz"})
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogQuestion:
-    """What a DDL statement does to a table that exists, for the rules that only the catalog can decide.
+    """What a DDL statement does, for the rules that only the catalog can decide.
 
-    `table` is quoted; the columns are plain names.
+    `table` is the one it changes, quoted, and the columns are plain names. `key_sql` is a query whose columns have the
+    types of a key that it makes.
     """
 
-    table: str
+    table: str = ""
     dropped_columns: tuple[str, ...] = ()
     added_columns: int = 0
     added_indexes: int = 0
-    key_columns: tuple[str, ...] = ()
+    key_sql: str = ""
 
 
 def refuse_create_table(node: Any) -> Refusal | None:
@@ -228,6 +251,9 @@ def _refuse_action(action: Any, is_async: bool) -> Refusal | None:
         return (
             None if has_valid_cache(getattr(action, "def").constraint.options) else unsupported(IDENTITY_WITHOUT_CACHE)
         )
+    if kind == "AT_SetIdentity":
+        options = getattr(action, "def").list.items
+        return unsupported(IDENTITY_WITHOUT_CACHE) if names_other_cache(options) else None
     if kind == "AT_ValidateConstraint":
         return None if is_async else unsupported("unsupported ALTER TABLE VALIDATE CONSTRAINT statement")
     words = kind.removeprefix("AT_")
@@ -307,15 +333,17 @@ def _refuse_key_size(columns: Iterable[Any], constraint: Any) -> Refusal | None:
 
 
 def _refuse_declared_size(*key: Any) -> Refusal | None:
-    return refuse_key([(_type(column.type_name), _size(column.type_name)) for column in key])
+    types = [(_type(column.type_name), _size(column.type_name)) for column in key]
+    # The others are domains, about which the catalog is asked.
+    return refuse_key((name, size) for name, size in types if name in _KEY_TYPES or name in _NO_KEY_TYPES)
 
 
 def refuse_key(types: Iterable[tuple[str, int]]) -> Refusal | None:
-    """Why DSQL refuses a key over columns of these types, or None. Each is a name and a declared size (0: none)."""
+    """Why DSQL refuses a key over values of these types, or None. Each is a name and a declared size (0: none)."""
     size_bytes = 0
     for name, declared in types:
-        if name in ("json", "jsonb"):
-            return unsupported(f"datatype {name} is not supported in a key")
+        if name not in _KEY_TYPES:
+            return unsupported(f"datatype {_DISPLAYED.get(name, name)} is not supported in a key")
         size_bytes += declared if name in ("varchar", "bpchar") else 0
     if size_bytes > KEY_BYTES_MAX:
         return Refusal(LIMIT_EXCEEDED, f"key size greater than {KEY_BYTES_MAX} bytes not supported")
@@ -337,14 +365,14 @@ def _count_keys(columns: Iterable[Any], constraints: Iterable[Any]) -> int:
     return sum(kind in ("CONSTR_PRIMARY", "CONSTR_UNIQUE") for kind in kinds)
 
 
-def refuse_index(node: Any, is_async: bool) -> Refusal | None:
-    """Why DSQL refuses this CREATE INDEX, or None."""
+def refuse_index(node: Any, is_async: bool, names_method: bool) -> Refusal | None:
+    """Why DSQL refuses this CREATE INDEX, or None. `names_method` says that the word USING was there."""
     if node.concurrent:
         return unsupported("CONCURRENTLY not supported for CREATE INDEX")
+    if names_method:
+        return unsupported("USING not supported for CREATE INDEX")
     if not is_async:
         return unsupported("unsupported mode. please use CREATE INDEX ASYNC.")
-    if node.access_method not in ("", "btree"):
-        return unsupported(f"access method {node.access_method} not supported for CREATE INDEX")
     if node.options or node.table_space:
         return unsupported("storage options not supported for CREATE INDEX")
     if len(node.index_params) > KEY_COLUMNS_MAX:
@@ -370,19 +398,63 @@ def question_of_alter(node: Any) -> CatalogQuestion | None:
 
 
 def question_of_index(node: Any) -> CatalogQuestion:
-    """What a CREATE INDEX asks of the catalog. Expressions have no column to look at."""
-    names = tuple(param.index_elem.name for param in node.index_params if param.index_elem.name)
-    return CatalogQuestion(qualified_name(node.relation), added_indexes=1, key_columns=names)
+    """What a CREATE INDEX asks of the catalog."""
+    elements = [param.index_elem for param in node.index_params]
+    parts = ", ".join(quoted(element.name) if element.name else _as_sql(element.expr) for element in elements)
+    table = qualified_name(node.relation)
+    return CatalogQuestion(table, added_indexes=1, key_sql=f"SELECT {parts} FROM {table} LIMIT 0")  # noqa: S608
+
+
+def question_of_create(node: Any) -> CatalogQuestion | None:
+    """What a CREATE TABLE asks of the catalog, or None: what the domains in its keys are made of."""
+    columns = {element.column_def.colname: element.column_def for element in node.table_elts}
+    in_key = {key.string.sval for element in node.table_elts if _is_key(element) for key in element.constraint.keys}
+    in_key |= {name for name, column in columns.items() if any(map(_is_key, column.constraints))}
+    names = [columns[name].type_name.names for name in in_key if name in columns]
+    domains = {".".join(quoted(part.string.sval) for part in name) for name in names if not _is_known(name)}
+    if not domains:
+        return None
+    # An element of an array, because NULL alone may be no value of the domain.
+    parts = ", ".join(f"(NULL::{domain}[])[1]" for domain in sorted(domains))
+    return CatalogQuestion(key_sql=f"SELECT {parts} LIMIT 0")
+
+
+def _is_key(element: Any) -> bool:
+    return element.HasField("constraint") and enum_name(element.constraint, "contype") in (
+        "CONSTR_PRIMARY",
+        "CONSTR_UNIQUE",
+    )
+
+
+def _is_known(names: Any) -> bool:
+    return names[-1].string.sval in _KEY_TYPES | _NO_KEY_TYPES
+
+
+def _as_sql(expression: Any) -> str:
+    parsed = postgast.parse("SELECT 1")
+    parsed.stmts[0].stmt.select_stmt.target_list[0].res_target.val.CopyFrom(expression)
+    return postgast.deparse(parsed).removeprefix("SELECT ")
 
 
 def has_valid_cache(options: Iterable[Any]) -> bool:
     """Whether sequence options name a cache of 1 or of at least 65536, the two that DSQL has."""
+    size = _cache_of(options)
+    return size == 1 or size >= BIG_CACHE_MIN
+
+
+def names_other_cache(options: Iterable[Any]) -> bool:
+    """Whether sequence options name a cache that DSQL does not have."""
+    options = list(options)
+    return _cache_of(options) != 0 and not has_valid_cache(options)
+
+
+def _cache_of(options: Iterable[Any]) -> int:
+    """The cache that sequence options name; 0 when they name none."""
     for option in options:
         if option.def_elem.defname == "cache":
             constant = option.def_elem.arg
-            size = constant.integer.ival if constant.HasField("integer") else int(constant.float.fval)
-            return size == 1 or size >= BIG_CACHE_MIN
-    return False
+            return constant.integer.ival if constant.HasField("integer") else int(constant.float.fval)
+    return 0
 
 
 def _refers(column: Any) -> bool:

@@ -29,6 +29,7 @@ _BY_REASON: dict[str, dict[str, str]] = {
         "get_or_create.tests.GetOrCreateThroughManyToMany": "test_something",
         "get_or_create.tests.UpdateOrCreateTests": "test_integrity test_manual_primary_key_test",
         "get_or_create.tests.UpdateOrCreateTestsWithManualPKs": "test_create_with_duplicate_primary_key",
+        "many_to_many.tests.ManyToManyTests": "test_add",
         "model_fields.test_booleanfield.BooleanFieldTests": "test_null_default",
         "model_fields.test_floatfield.TestFloatField": "test_float_validates_object",
         "multiple_database.tests.QueryTestCase": (
@@ -67,8 +68,9 @@ _BY_REASON: dict[str, dict[str, str]] = {
     },
     "DSQL has no DECLARE CURSOR, so server-side cursors are off.": {
         "backends.postgresql.test_server_side_cursors.ServerSideCursorsPostgres": (
-            "test_server_side_binding test_server_side_cursor test_server_side_cursor_many_cursors test_values "
-            "test_values_list test_values_list_fields_not_equal_to_names test_values_list_flat"
+            "test_server_side_binding test_server_side_cursor test_server_side_cursor_many_cursors "
+            "test_server_side_cursors_setting test_values test_values_list test_values_list_fields_not_equal_to_names "
+            "test_values_list_flat"
         ),
     },
     "DSQL has one isolation level, REPEATABLE READ.": {
@@ -100,6 +102,13 @@ _BY_REASON: dict[str, dict[str, str]] = {
     "DSQL has no serial types.": {
         "backends.postgresql.test_introspection.DatabaseSequenceTests": "test_get_sequences_old_serial",
         "schema.tests.SchemaTests": "test_alter_serial_auto_field_to_bigautofield",
+    },
+    "DSQL has no extensions, and this function of SQL is one of pgcrypto's.": {
+        "db_functions.text.test_sha1.SHA1Tests": "test_basic test_transform",
+        "db_functions.text.test_sha224.SHA224Tests": "test_basic test_transform",
+        "db_functions.text.test_sha256.SHA256Tests": "test_basic test_transform",
+        "db_functions.text.test_sha384.SHA384Tests": "test_basic test_transform",
+        "db_functions.text.test_sha512.SHA512Tests": "test_basic test_transform",
     },
     "DSQL has no array columns.": {
         "schema.tests.SchemaTests": (
@@ -152,6 +161,9 @@ _BY_REASON: dict[str, dict[str, str]] = {
         ),
         "migrations.test_operations.OperationTests": "test_rename_index",
         "schema.tests.SchemaTests": "test_unique_and_reverse_m2m",
+    },
+    "Of several rows that may meet a conflict, those that do are looked for first: a statement more.": {
+        "many_to_many.tests.ManyToManyTests": "test_fast_add_ignore_conflicts",
     },
     "The command migrate looks at its journal first, and this test allows no query.": {
         "backends.base.test_creation.TestDbCreationTests": (

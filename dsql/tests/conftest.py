@@ -47,7 +47,7 @@ def in_thread() -> Iterator[Callable[[Callable[[], Any]], threading.Thread]]:
 
     yield start
     for thread in threads:
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         assert not thread.is_alive()
 
 

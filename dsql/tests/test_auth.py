@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection
 from psycopg import pq
 
-from dsql import auth
+from dsql import auth, faults
 from dsql.auth import NoToken, TokenCache, region_of, with_token
 from dsql.client import DatabaseClient
 from dsql.tests.relays import make_relay, make_wrapper, server, value_of
@@ -169,9 +169,10 @@ def test_a_refused_token_is_signed_anew_once(text: str, tokens: TokenCache, sign
     assert (len(used), len(signed)) == (2, 2)
 
 
-def test_other_failures_keep_the_token(tokens: TokenCache, signed: list[Any]) -> None:
+@pytest.mark.parametrize("text", ["connection refused", faults.WAKING_MESSAGE])
+def test_other_failures_keep_the_token(text: str, tokens: TokenCache, signed: list[Any]) -> None:
     def dial(token: str) -> str:
-        raise psycopg.OperationalError("connection refused")
+        raise psycopg.OperationalError(text)
 
     for _ in range(2):
         with pytest.raises(psycopg.OperationalError):

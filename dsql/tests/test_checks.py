@@ -15,8 +15,8 @@ from django.contrib.postgres.search import SearchVectorField
 from django.core.management import call_command
 from django.db import connection, models
 from django.db.models import F
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Collate, Lower
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import Cast, Collate, Lower
 
 from dsql import checks
 from dsql.fields import UUIDv7Field
@@ -46,6 +46,11 @@ def advice(model: Any, *, is_large: bool = False) -> list[str | None]:
 class BitField(models.Field):
     def db_type(self, connection: Any) -> str:
         return "bit varying(8)"
+
+
+class ZonedTimeField(models.Field):
+    def db_type(self, connection: Any) -> str:
+        return "time with time zone"
 
 
 class NumericField(models.Field):
@@ -133,6 +138,11 @@ def test_a_composite_primary_key_of_nine_columns() -> None:
         ("dsql.E007", {"indexes": [models.Index(OpClass("name", name="text_ops"), name="ops")]}),
         ("dsql.E008", {"constraints": [ExclusionConstraint(expressions=[("n", "=")], name="apart")]}),
         ("dsql.E009", {"indexes": [models.Index(fields=["data"], name="json")]}),
+        ("dsql.E009", {"indexes": [models.Index("data__kind", name="json")]}),
+        ("dsql.E009", {"indexes": [models.Index(F("data__kind").desc(), name="json")]}),
+        ("dsql.E009", {"constraints": [models.UniqueConstraint(KeyTransform("kind", "data"), name="json")]}),
+        ("dsql.E009", {"indexes": [models.Index(Cast("name", models.BinaryField()), name="bytes")]}),
+        ("dsql.E009", {"indexes": [models.Index(Cast("name", ArrayField(models.TextField())), name="array")]}),
     ],
 )
 def test_keys_that_dsql_refuses(found: str, meta: dict[str, Any]) -> None:
@@ -141,8 +151,25 @@ def test_keys_that_dsql_refuses(found: str, meta: dict[str, Any]) -> None:
     assert errors(model) == [found]
 
 
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        (models.BinaryField(unique=True), "The index of value: datatype bytea is not supported in a key."),
+        (models.DurationField(db_index=True), "The index of value: datatype interval is not supported in a key."),
+        (models.DurationField(primary_key=True), "The primary key: datatype interval is not supported in a key."),
+        (models.JSONField(unique=True), "The index of value: datatype jsonb is not supported in a key."),
+        (ZonedTimeField(unique=True), "The index of value: datatype time with time zone is not supported in a key."),
+    ],
+)
+def test_a_key_of_a_type_that_no_key_can_have(field: Any, words: str) -> None:
+    found = checks.find_errors(make(value=field), connection)
+
+    assert [(message.id, message.msg) for message in found] == [("dsql.E009", words)]
+
+
 def test_keys_that_dsql_takes() -> None:
     indexes = [
+        BTreeIndex(fields=["name"], name="plain_all_the_same"),
         models.Index(KeyTextTransform("kind", "data"), name="inside_json"),
         models.Index(fields=["name"], opclasses=["text_pattern_ops"], name="prefixes"),
         models.Index(Lower("name"), name="any_case"),

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection, connections, transaction
+from psycopg_pool.base import AttemptWithBackoff
 
 from dsql import dialing, endpoints, faults, pools
 from dsql.dialing import StatementDeadline
@@ -24,7 +24,7 @@ from dsql.transactions import OutcomeUnknown, run_transaction
 
 __all__ = ["make_relay", "make_wrapper", "server"]
 
-DEADLINE_S = 0.3
+DEADLINE_S = 1.0  # short enough to wait for, long enough for an answer on a busy machine
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_statement_that_is_never_answered_is_given_up(
     given_up = wrapper.connection
     relay.hang()
 
-    assert DEADLINE_S <= seconds_to_fail(lambda: value_of(wrapper, "SELECT 2")) < DEADLINE_S + 0.5
+    assert seconds_to_fail(lambda: value_of(wrapper, "SELECT 2")) >= DEADLINE_S
     assert given_up.closed
     relay.heal()
     wrapper.close()
@@ -88,11 +88,11 @@ def test_other_ways_to_wait_have_the_deadline_too(relay: Any, make_wrapper: Call
         wrapper.set_autocommit(False)
         value_of(wrapper, "SELECT 1")
         relay.hang()
-        assert DEADLINE_S <= seconds_to_fail(wait, StatementDeadline) < DEADLINE_S + 0.5
+        assert seconds_to_fail(wait, StatementDeadline) >= DEADLINE_S
 
 
 def test_a_slow_answer_in_time_is_taken(relay: Any, make_wrapper: Callable[..., Any]) -> None:
-    wrapper = make_wrapper(endpoints=[relay.address], statement_deadline_s=1.0)
+    wrapper = make_wrapper(endpoints=[relay.address], statement_deadline_s=20.0)
     wrapper.ensure_connection()
     relay.delay(0.1)
 
@@ -107,7 +107,7 @@ def test_work_that_must_wait_longer_can_ask_for_it(relay: Any, make_wrapper: Cal
 
     with wrapper.statement_deadline(None):
         assert value_of(wrapper, sleep) == 1
-    with pytest.raises(OperationalError, match=r"No answer within 0\.3 s"):
+    with pytest.raises(OperationalError, match=r"No answer within 1(\.0)? s"):
         value_of(wrapper, sleep)
 
 
@@ -134,15 +134,17 @@ def test_before_commit_a_deadline_is_a_lost_connection_and_runs_again(
     assert told == ["lost", "ok"]
 
 
-def test_at_commit_a_deadline_leaves_the_outcome_unknown(relay: Any, make_wrapper: Callable[..., Any]) -> None:
+def test_at_commit_a_deadline_leaves_the_outcome_unknown(
+    relay: Any, make_wrapper: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     wrapper = make_wrapper(endpoints=[relay.address], statement_deadline_s=DEADLINE_S)
 
-    with faults.before_commit(relay.hang):
-        took_s = seconds_to_fail(
-            lambda: run_transaction(lambda: value_of(wrapper, "SELECT 1"), using=ALIAS), OutcomeUnknown
-        )
+    wrapper.ensure_connection()
+    with monkeypatch.context() as patch:
+        patch.setattr(wrapper, "connect", lambda: pytest.fail("it connected again, just to set autocommit"))
+        with faults.before_commit(relay.hang), pytest.raises(OutcomeUnknown):
+            run_transaction(lambda: value_of(wrapper, "SELECT 1"), using=ALIAS)
 
-    assert took_s < DEADLINE_S + 0.5  # and no time went into connecting again, just to set autocommit
     relay.heal()
     assert value_of(wrapper, "SELECT 2") == 2
     assert wrapper.get_autocommit()
@@ -161,33 +163,12 @@ def test_an_endpoint_that_kept_somebody_waiting_is_tried_in_the_background(
     eventually(lambda: endpoint_states(ALIAS)[0].is_up)
 
 
-def test_the_deadline_costs_microseconds(relay: Any, make_wrapper: Callable[..., Any]) -> None:
-    wrapper = make_wrapper(endpoints=[relay.address], strict=False)
-    wrapper.ensure_connection()
-    connection, plain = wrapper.connection, psycopg.Connection.wait
-
-    def nothing() -> Any:
-        return 1
-        yield
-
-    def cost_s(wait: Callable[..., Any]) -> float:
-        best = 1.0
-        for _ in range(5):
-            began_at = time.perf_counter()
-            for _ in range(1000):
-                wait(connection, nothing())
-            best = min(best, (time.perf_counter() - began_at) / 1000)
-        return best
-
-    assert cost_s(type(connection).wait) - cost_s(plain) < 10e-6
-
-
 # -- pools
 
 
 @pytest.fixture
 def pooled(relay: Any, make_wrapper: Callable[..., Any]) -> Any:
-    return make_wrapper(endpoints=[relay.address], pool={"min_size": 4, "max_size": 4, "timeout": 2.0})
+    return make_wrapper(endpoints=[relay.address], pool={"min_size": 4, "max_size": 4, "timeout": 20.0})
 
 
 def fill(wrapper: Any) -> None:
@@ -204,14 +185,17 @@ def test_connections_live_fifty_minutes_less_a_little_at_random(pooled: Any) -> 
     assert all(2850 <= life_s <= 3000 for life_s in lives_s)
 
 
-def test_a_pool_whose_connections_all_died_gives_out_a_live_one_at_once(relay: Any, pooled: Any) -> None:
+def test_a_pool_whose_connections_all_died_gives_out_a_live_one_without_a_pause(
+    relay: Any, pooled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        AttemptWithBackoff, "INITIAL_DELAY", 1_000_000.0
+    )  # psycopg_pool's own check would pause so long
     fill(pooled)
     relay.cut()
     time.sleep(0.05)
 
-    began_at = time.monotonic()
     assert value_of(pooled, "SELECT 1") == 1
-    assert time.monotonic() - began_at < 0.8  # psycopg_pool's check alone would pause a second
 
 
 def test_with_health_checks_a_frozen_connection_is_noticed(
@@ -219,32 +203,32 @@ def test_with_health_checks_a_frozen_connection_is_noticed(
 ) -> None:
     monkeypatch.setattr(pools, "CHECK_DEADLINE_S", 0.2)
     wrapper = make_wrapper(
-        endpoints=[relay.address], pool={"min_size": 1, "max_size": 1, "timeout": 1.0}, CONN_HEALTH_CHECKS=True
+        endpoints=[relay.address], pool={"min_size": 1, "max_size": 1, "timeout": 3.0}, CONN_HEALTH_CHECKS=True
     )
     assert value_of(wrapper, "SELECT 1") == 1
     wrapper.close()
     relay.hang()
 
-    assert seconds_to_fail(wrapper.ensure_connection) < 2.0
+    with pytest.raises(OperationalError):
+        wrapper.ensure_connection()
     relay.heal()
 
 
 def test_a_checkout_from_a_full_pool_ends_in_time(relay: Any, make_wrapper: Callable[..., Any], in_thread: Any) -> None:
-    wrapper = make_wrapper(endpoints=[relay.address], pool={"min_size": 1, "max_size": 1, "timeout": 0.3})
+    wrapper = make_wrapper(endpoints=[relay.address], pool={"min_size": 1, "max_size": 1, "timeout": 1.0})
     wrapper.ensure_connection()
     waited: list[float] = []
     in_thread(lambda: waited.append(seconds_to_fail(connections[ALIAS].ensure_connection))).join()
 
-    assert 0.3 <= waited[0] < 1.0
+    assert waited[0] >= 1.0
 
 
-def test_idle_checks_cost_microseconds(pooled: Any) -> None:
+def test_an_idle_check_asks_nobody(relay: Any, pooled: Any) -> None:
     pooled.ensure_connection()
-    began_at = time.perf_counter()
-    for _ in range(1000):
-        assert pooled.connection.looks_alive()
+    relay.hang()
 
-    assert (time.perf_counter() - began_at) / 1000 < 100e-6
+    assert pooled.connection.looks_alive()
+    relay.heal()
 
 
 def test_without_a_pool_a_connection_is_replaced_before_dsql_ends_it(
@@ -281,7 +265,7 @@ if {is_idle!r}:
     connection.close()
 child = os.fork()
 if child == 0:
-    signal.alarm(10)
+    signal.alarm(60)
     childs = backend()
     connection.close()
     connection.close_pool()
@@ -302,7 +286,7 @@ def test_a_forked_child_opens_its_own_connections(pool: Any, is_idle: bool, serv
         [sys.executable, "-c", SCRIPT.format(settings=settings, is_idle=is_idle)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
 

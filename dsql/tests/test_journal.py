@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import migrations, models
+from django.contrib.contenttypes.management import RenameContentType
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection, migrations, models
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 from django.db.models import F, Q
@@ -264,3 +267,22 @@ def test_a_kill_while_an_index_or_a_constraint_is_built(slow_builds: bool, stage
         migrations.AddConstraint("Thing", models.CheckConstraint(condition=Q(value__lt=100), name="x_small")),
     ]
     assert kill_everywhere(stage(), lambda state: run_journalled(make_migration(operations), state)) > 3
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_content_type_keeps_its_name_where_the_new_one_is_taken(backwards: bool) -> None:
+    """As in Django, which lets the rename fail; and the migration of a RenameModel comes to its end."""
+    contents = MigrationLoader(connection).project_state()
+    old, new = ("bar", "foo") if backwards else ("foo", "bar")
+    rename = RenameContentType(APP, "foo", "bar")
+    types = ContentType.objects.filter(app_label=APP)
+    try:
+        ContentType.objects.bulk_create([ContentType(app_label=APP, model=name) for name in (old, new)])
+        run_journalled(make_migration([rename]), contents, backwards=backwards)
+        assert sorted(types.values_list("model", flat=True)) == ["bar", "foo"]
+
+        types.filter(model=new).delete()
+        run_journalled(make_migration([rename]), contents, backwards=backwards)
+        assert list(types.values_list("model", flat=True)) == [new]
+    finally:
+        types.delete()

@@ -134,6 +134,17 @@ def test_refused_logins(raw: Any) -> None:
     assert injection.injected == 2
 
 
+def test_a_transaction_begins_again_while_the_cluster_wakes_up(raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection.close()
+    connection.close_pool()
+    monkeypatch.delitem(connection.settings_dict["OPTIONS"], "pool")  # which would wait in its own way
+    with faults.sleeping_cluster(2) as injection:
+        run_transaction(insert)
+
+    assert (injection.injected, count()) == (2, 1)
+    connection.close()
+
+
 def test_statements_and_commits_of_other_aliases_are_left_alone(raw: Any) -> None:
     with (
         faults.lose_commits(using="other") as lost,

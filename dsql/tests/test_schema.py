@@ -11,13 +11,17 @@ from typing import Any
 import pytest
 from django.apps import apps as installed_apps
 from django.apps.registry import Apps
+from django.contrib.postgres.indexes import BTreeIndex
+from django.contrib.postgres.operations import AddConstraintNotValid, ValidateConstraint
 from django.core.management import call_command
-from django.db import IntegrityError, NotSupportedError, connection, models, transaction
+from django.db import IntegrityError, NotSupportedError, connection, migrations, models, transaction
+from django.db.migrations.state import ProjectState
 from django.db.models import F, Q
 from django.db.models.functions import Lower
 
 from dsql import faults
 from dsql.fields import UUIDv7Field
+from dsql.tests.migrating import APP, make_migration, run_plain
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -456,11 +460,68 @@ def test_a_deferrable_unique_guard_is_refused_and_not_left_out(make_tables: Any)
         editor.add_constraint(thing, guard)
 
 
-def test_a_key_column_is_not_removed(make_tables: Any) -> None:
+def test_a_key_is_not_removed_while_there_are_rows(make_tables: Any) -> None:
     thing = make_model()
     make_tables(thing)
-    with pytest.raises(NotSupportedError, match="primary key"), connection.schema_editor() as editor:
+    thing.objects.create()
+    with pytest.raises(NotSupportedError, match="primary key of x_thing"), connection.schema_editor() as editor:
         editor.remove_field(thing, thing._meta.pk)
+    assert thing.objects.count() == 1
+
+
+def test_a_key_is_replaced_by_one_of_another_type_while_there_are_no_rows() -> None:
+    """In two operations, as migrations of packages do it; and back."""
+    before = ProjectState()
+    create = migrations.CreateModel("Thing", [("id", models.AutoField(primary_key=True)), ("n", models.IntegerField())])
+    run_plain([create], before)
+    with_rows = before.clone()
+    create.state_forwards(APP, with_rows)
+    replace = [
+        migrations.RemoveField("thing", "id"),
+        migrations.AddField("thing", "id", models.CharField(max_length=32, primary_key=True)),
+    ]
+    try:
+        after = run_plain(replace, with_rows)
+        after.apps.get_model(APP, "Thing").objects.create(id="a", n=1)
+        after.apps.get_model(APP, "Thing").objects.all().delete()
+        with connection.schema_editor() as editor:
+            make_migration(replace).unapply(with_rows.clone(), editor)
+        with_rows.apps.get_model(APP, "Thing").objects.create(n=1)
+    finally:
+        run_plain([migrations.DeleteModel("Thing")], with_rows)
+
+
+def test_a_plain_index_of_contrib_postgres_is_an_ordinary_one(make_tables: Any) -> None:
+    index = BTreeIndex(fields=["value"], name="x_plain")
+    thing = make_model(value=models.IntegerField())
+    make_tables(thing)
+    with connection.schema_editor() as editor:
+        editor.add_index(thing, index)
+
+    assert constraints()["x_plain"]["columns"] == ["value"]
+    with connection.schema_editor() as editor:
+        editor.remove_index(thing, index)
+    assert "x_plain" not in constraints()
+
+
+def test_contrib_postgres_adds_a_constraint_first_and_validates_it_later(make_tables: Any) -> None:
+    state = ProjectState()
+    create = migrations.CreateModel("Thing", [("id", models.AutoField(primary_key=True)), ("n", models.IntegerField())])
+    positive = models.CheckConstraint(condition=Q(n__gt=0), name="x_positive")
+    statements: list[str] = []
+    after = run_plain([create], state)
+    try:
+        with faults.before_statement(statements.append):
+            run_plain([AddConstraintNotValid("thing", positive), ValidateConstraint("thing", "x_positive")], after)
+        assert [sql for sql in statements if sql.startswith("ALTER")] == [
+            'ALTER TABLE "x_thing" ADD CONSTRAINT "x_positive" CHECK ("n" > 0) NOT VALID',
+            'ALTER TABLE ASYNC "x_thing" VALIDATE CONSTRAINT "x_positive"',
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT convalidated FROM pg_constraint WHERE conname = 'x_positive'")
+            assert cursor.fetchall() == [(True,)]
+    finally:
+        run_plain([migrations.DeleteModel("Thing")], after)
 
 
 def test_rows_that_are_too_large_together_are_filled_in_smaller_batches(make_tables: Any) -> None:

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import Any
 
 import psycopg
 import pytest
 from django.apps.registry import Apps
-from django.db import IntegrityError, OperationalError, connection, models, transaction
+from django.db import (
+    IntegrityError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    connection,
+    models,
+    transaction,
+)
 from django.db.models import F
 from psycopg_pool import PoolTimeout
 
@@ -348,3 +357,59 @@ def test_hooks_are_for_their_own_thread(in_thread: Any) -> None:
     assert len(seen) == 2
     assert seen[0].startswith("INSERT")
     assert seen[1] == "commit"
+
+
+# -- savepoints
+
+
+@pytest.mark.parametrize("run", [run_transaction, transaction.atomic(lambda body: body())])
+def test_rows_behind_a_savepoint_are_not_kept_when_it_is_rolled_back(run: Any) -> None:
+    def body() -> None:
+        add("before")
+        sid = transaction.savepoint()
+        add("a trial")
+        transaction.savepoint_rollback(sid)
+
+    with pytest.raises(NotSupportedError, match="DSQL has no savepoints, so a part of a transaction cannot"):
+        run(body)
+    assert Counter.objects.count() == 0
+
+
+def test_a_refused_rollback_to_a_savepoint_that_is_swallowed_ends_the_transaction_too() -> None:
+    def body() -> None:
+        add("a trial")
+        with suppress(NotSupportedError):
+            transaction.savepoint_rollback(transaction.savepoint())
+        with suppress(transaction.TransactionManagementError):
+            Counter.objects.count()
+
+    with pytest.raises(InternalError, match=r"cannot be committed\. DSQL has no savepoints"):
+        run_transaction(body)
+    transaction.atomic(body)()
+    assert Counter.objects.count() == 0
+
+
+def test_a_savepoint_that_is_never_needed_does_no_harm() -> None:
+    with transaction.atomic():
+        sid = transaction.savepoint()
+        add("a")
+        transaction.savepoint_commit(sid)
+    transaction.savepoint_rollback(transaction.savepoint())  # outside a transaction nobody has them
+
+    assert Counter.objects.count() == 1
+
+
+def test_an_error_swallowed_in_a_nested_block_is_explained_by_the_next_statement() -> None:
+    add("a")
+
+    @transaction.atomic
+    def go_on_after_an_error() -> None:
+        with suppress(IntegrityError), transaction.atomic():
+            add("a")
+        add("b")
+
+    with pytest.raises(
+        transaction.TransactionManagementError, match="DSQL has no savepoints: an error inside a nested"
+    ):
+        go_on_after_an_error()
+    assert Counter.objects.count() == 1

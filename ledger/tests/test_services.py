@@ -283,6 +283,17 @@ def test_a_checkpoint_and_what_came_since_equal_the_whole_sum(fan, fees):
     assert selectors.balance(fees) == Balance(123, 0)
 
 
+def test_checkpoints_made_at_the_same_time_are_made_once(fan, fees, race):
+    make(payment(fan, fees, 100))
+    age_transfers(11)
+    now = dt.datetime.now(dt.UTC)
+
+    race(*[partial(services.checkpoint_accounts, now=now)] * 4)
+
+    assert Checkpoint.objects.filter(account_id=fees).count() == 1
+    assert selectors.balance(fees) == Balance(100, 0)
+
+
 def test_a_checkpoint_leaves_out_what_may_still_be_joined_by_others(fan, fees):
     make(payment(fan, fees, 100))
 

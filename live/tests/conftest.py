@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from core.embedded.valkey import Valkey
+from embedded.valkey import Valkey
 from live import store
 from live.hub import Hub
 from live.hub import hub as process_hub

@@ -26,6 +26,12 @@ def mine_tabs() -> list[Tab]:
     return [Tab(format, reverse(format.mine)) for format in list_formats() if format.mine]
 
 
+@register.filter
+def a(noun: str) -> str:
+    """The noun with its article: "a drop", "an auction"."""
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
 @register.simple_tag
 def format_url(format: Format, page: str, *args: Any) -> str:
     """A page of the format's own: `{% format_url format "console" shop.handle sale.id %}`."""

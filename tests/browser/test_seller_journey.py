@@ -14,6 +14,7 @@ from tests.browser.world import World
 
 OPENS_IN_S = 12  # time to publish it and to have its fans wait in the room
 UNITS = 2
+CHECKED_WITHIN_MS = 30_000
 
 
 def test_a_drop_from_its_form_to_its_proof(visit: OpenVisitor, world: World) -> None:
@@ -71,7 +72,8 @@ def draft_and_publish(seller: Visitor) -> str:
 
 
 def read_proof(visitor: Visitor) -> None:
-    """Green, each check with its SQL, which can be unfolded."""
+    """Green once the worker has checked it, each check with its SQL, which can be unfolded."""
+    expect(visitor.page.get_by_text(re.compile(r"^All \d+ checks hold\.$"))).to_be_visible(timeout=CHECKED_WITHIN_MS)
     checks = visitor.page.get_by_role("list").filter(has=visitor.page.get_by_text("The SQL")).get_by_role("listitem")
     count = checks.count()
     assert count >= 10

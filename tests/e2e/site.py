@@ -8,12 +8,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from core.embedded.valkey import free_port
-from tests.e2e.shop import CLEARED, ROOT, Shop, scratch_folder, wait_until
+from embedded.valkey import free_port
+from tests.e2e.shop import CLEARED, HANGS_AFTER_S, ROOT, Shop, scratch_folder, wait_until
+
+ASK_AGAIN_S = 2.0  # well within what one address may ask in a minute
 
 
 class Site(Shop):
@@ -26,6 +29,16 @@ class Site(Shop):
         self.url = f"http://127.0.0.1:{port}"
 
     def get(self, path: str) -> tuple[int, Any]:
+        """Status and JSON, once there is an answer: a shop that is busy or away is asked again."""
+        give_up_at = time.monotonic() + HANGS_AFTER_S
+        while True:
+            status, body = self._get(path)
+            if status not in (0, 503):
+                return status, body
+            assert time.monotonic() < give_up_at, f"{path} is never answered"
+            time.sleep(ASK_AGAIN_S)
+
+    def _get(self, path: str) -> tuple[int, Any]:
         """Status and JSON; status 0 when nobody answers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
@@ -50,11 +63,11 @@ def running_site(settings: Mapping[str, str] | None = None) -> Iterator[Site]:
                 command, env=environment | dict(settings or {}), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         try:
-            wait_until(lambda: is_ready(up, data, folder / "up.log"), "bin/up is ready", within_s=120)
+            wait_until(lambda: is_ready(up, data, folder / "up.log"), "bin/up is ready")
             yield Site(data, port)
         finally:
             up.terminate()
-            up.wait(60)
+            up.wait(HANGS_AFTER_S)
 
 
 def is_ready(up: subprocess.Popen[bytes], data: Path, log: Path) -> bool:

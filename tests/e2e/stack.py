@@ -15,10 +15,10 @@ from pathlib import Path
 
 import psycopg
 
-from core.embedded.postgres import Postgres
-from core.embedded.servers import Servers
-from core.embedded.service import launched
-from core.embedded.valkey import free_port
+from embedded.postgres import Postgres
+from embedded.servers import Servers
+from embedded.service import launched
+from embedded.valkey import free_port
 from tests.e2e.shop import HANDLE, ROOT, Shop, scratch_folder, wait_until
 
 _LISTENS = "0A"  # in /proc/net/tcp

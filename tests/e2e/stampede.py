@@ -13,11 +13,12 @@ from http import HTTPStatus
 from typing import Any
 
 from tests.e2e.audit import ACCEPTED, Log
+from tests.e2e.shop import HANGS_AFTER_S
 
 CONNECTIONS = 64
 ANSWER_WITHIN_S = 5.0
 PAUSE_S = 0.05  # before the next attempt, half to one and a half of it
-GIVE_UP_AFTER_S = 60.0  # on the fans' side only: what is unresolved then, the audit reports
+GIVE_UP_AFTER_S = HANGS_AFTER_S  # on the fans' side only: what is unresolved then, the audit reports
 
 Fan = dict[str, str]
 Blow = Callable[[], Awaitable[None]]

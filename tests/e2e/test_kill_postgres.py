@@ -18,7 +18,6 @@ from tests.e2e.stampede import Stampede, run_to_the_end
 
 UNITS = 600
 FANS = 1_000
-BACK_WITHIN_S = 30.0
 STATUS_LINE = 8  # of postmaster.pid
 
 pytestmark = [
@@ -47,7 +46,6 @@ def test_the_shop_is_back_by_itself_when_postgresql_is_killed(site: Site, tmp_pa
     print(f"slowest purchase {stampede.slowest_s:.1f} s, {dict(told)}")
     assert audit(stories, read_orders(site.database_url, sale_id), units=UNITS) == []
     assert site.broken_checks(sale_id) == []
-    assert stampede.slowest_s < BACK_WITHIN_S
     assert told["503 busy"] + told["200"] > 0, "no order was under way"
     # A shop without its database is busy, not broken.
     assert set(told) <= {"201", "200", "409 sold_out", "503 busy", "lost"}

@@ -1,0 +1,83 @@
+"""The sampling profiler of a web process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+
+from dropfront import server
+from dropfront.profiling import Profiler, collapsed, top_list
+
+PROGRAM = """
+import sys, signal
+from dropfront.server import profiling_if_asked
+with profiling_if_asked():
+    print("ready", flush=True)
+    while True:
+        signal.pause()
+"""
+STACKS = Counter({("lane_0", "a.py:run", "b.py:wait"): 3, ("lane_0", "a.py:run"): 1, ("MainThread", "c.py:loop"): 2})
+
+
+def test_a_sample_names_the_thread_and_its_functions_outermost_first():
+    at_work, done = threading.Event(), threading.Event()
+
+    def work():
+        at_work.set()
+        done.wait()
+
+    worker = threading.Thread(target=work, name="worker", daemon=True)
+    worker.start()
+    at_work.wait()
+    profiler = Profiler()
+    profiler.sample()
+    done.set()
+
+    (stack,) = [stack for stack in profiler.stacks() if stack[0] == "worker"]
+    here = "test_a_sample_names_the_thread_and_its_functions_outermost_first"
+    called = [frame.rpartition(":")[2] for frame in stack]
+    assert called.index(f"{here}.<locals>.work") < called.index("Event.wait")
+    assert f"tests/test_profiling.py:{here}.<locals>.work" in stack
+
+
+def test_stacks_are_written_as_flame_graph_tools_read_them():
+    assert collapsed(STACKS) == "MainThread;c.py:loop 2\nlane_0;a.py:run 1\nlane_0;a.py:run;b.py:wait 3\n"
+
+
+def test_the_list_shows_the_thread_that_used_most_cpu_first_and_each_function_alone_and_with_its_calls():
+    shown = [line.split() for line in top_list(STACKS, {"MainThread": 0.5, "lane_0": 2.0}).splitlines()]
+
+    assert shown == [
+        ["lane_0:", "4", "samples,", "2.0", "s", "of", "CPU"],
+        ["alone", "with", "calls"],
+        ["75.0", "%", "75.0", "%", "b.py:wait"],
+        ["25.0", "%", "100.0", "%", "a.py:run"],
+        [],
+        ["MainThread:", "2", "samples,", "0.5", "s", "of", "CPU"],
+        ["alone", "with", "calls"],
+        ["100.0", "%", "100.0", "%", "c.py:loop"],
+    ]
+
+
+def test_a_process_that_is_told_to_end_writes_its_profile(tmp_path):
+    named = {"DROPFRONT_PROFILE": "1", "DROPFRONT_PROFILE_DIR": str(tmp_path / "profile"), "DROPFRONT_SLOT": "3"}
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM], env=os.environ | named, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(30) == 0
+    process.stdout.close()
+    written = {path.name for path in (tmp_path / "profile").iterdir()}
+    assert written == {f"web-3-{process.pid}.collapsed", f"web-3-{process.pid}.txt"}
+
+
+def test_without_the_variable_there_is_no_profiler(monkeypatch):
+    monkeypatch.delenv("DROPFRONT_PROFILE", raising=False)
+    before = signal.getsignal(signal.SIGTERM), threading.active_count()
+
+    with server.profiling_if_asked():
+        assert (signal.getsignal(signal.SIGTERM), threading.active_count()) == before
