@@ -20,6 +20,7 @@ from rallies import selectors, stairs
 from rallies.forms import read_invite
 from rallies.models import Join, JoinState, LateJoin, Outcome, Rally
 from rallies.pricing import PriceTier
+from rallies.settlement import outcome_if_closed_now
 from rallies.sums import JoinSums, sums_of
 from sales import frames
 from sales import presenters as sale_presenters
@@ -274,12 +275,12 @@ class RallyPresenter(BasePresenter):
         }
 
     def close_means(self, sale: Sale) -> str:
-        rally, frame = with_terms(Rally, sale), current_frame(sale)
-        minor = frame["price_minor"] if frame["next_price_minor"] is None else frame["next_price_minor"]
-        if frame["count"] < rally.minimum:
-            what = f"As it stands, with {frame['count']} of at least {rally.minimum}, nobody would pay."
+        rally, end = with_terms(Rally, sale), outcome_if_closed_now(rally_id=sale.id)
+        if not end.did_run:
+            count = end.units if rally.basis == "units" else end.joiners
+            what = f"As it stands, with {count} of at least {rally.minimum}, nobody would pay."
         else:
-            what = f"As it stands, {frame['units']} units would be paid at {Money(minor, sale.currency)}."
+            what = f"As it stands, {end.units} units would be paid at {Money(end.price_minor, sale.currency)}."
         return (
             "Nobody can join or leave any more. Because it ends before its time, everybody pays the next price that the crowd "
             f"was promised. {what} It cannot be opened again."

@@ -204,7 +204,7 @@ def changes_over_time(
                 SELECT joined_at AS at, level, 1 AS joiners, quantity AS units FROM rallies_join WHERE rally_id = %s
                  UNION ALL
                 SELECT changed_at, level, -1, -quantity FROM rallies_join
-                 WHERE rally_id = %s AND state IN ('left', 'removed')
+                 WHERE rally_id = %s AND state IN ('left', 'removed') AND NOT stays_counted
             )
             SELECT least(greatest(floor(extract(epoch FROM at - %s) / extract(epoch FROM %s - %s::timestamptz) * %s), 0),
                          %s - 1)::int AS slot,

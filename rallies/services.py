@@ -200,7 +200,7 @@ def _check_repeats(every_days: int | None, left: int, zone: str, draft: SaleDraf
             f"A rally can be repeated up to {REPEATS_MAX} times, each 1 to {REPEAT_DAYS_MAX} days later.",
             field="repeats_every_days",
         )
-    if dt.timedelta(days=every_days) < draft.closes_at - (draft.opens_at or draft.now):
+    if days_later(draft.opens_at or draft.now, every_days, zone) < draft.closes_at:
         raise Invalid("The next rally would open before this one closes.", field="repeats_every_days")
 
 

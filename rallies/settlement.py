@@ -10,6 +10,7 @@ from uuid import UUID
 from accounts.services import Message
 from core import due_work
 from core.ids import uuid7
+from core.lanes import process_slot
 from core.sql import Statement, array, execute_all
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
 from ledger import services as ledger
@@ -17,8 +18,8 @@ from rallies import loading, selectors, services, settling, telling
 from rallies.models import BUCKETS, Bucket, Outcome, Rally, Settlement
 from rallies.pricing import PriceTier
 from rallies.values import JoinValue, OutcomeValue, RallyTerms, ReleaseJoin
+from sales import gates, stuck
 from sales import services as sales
-from sales import stuck
 from sales.drafting import SaleDraft
 from sales.formats import BaseRules
 from sales.models import Sale, SaleState
@@ -162,6 +163,13 @@ def _fix_outcome(sale: Sale, terms: RallyTerms, now: dt.datetime) -> Outcome:
     return row
 
 
+@retried_transaction(replayable=True)
+def outcome_if_closed_now(*, rally_id: UUID) -> OutcomeValue:
+    """What a running rally would end at if its seller closed it at this moment."""
+    terms = loading.load_terms(rally_id)
+    return settling.fix_outcome(terms, loading.load_counts(terms).counts, is_early=True)
+
+
 def _advance(rally_id: UUID, was: UUID | None, to: UUID) -> Statement:
     sql = """
         UPDATE rallies_outcome SET settled_up_to = %s WHERE rally_id = %s AND settled_up_to IS NOT DISTINCT FROM %s::uuid
@@ -180,11 +188,15 @@ def _end_joins(rally_id: UUID, joins: Sequence[JoinValue]) -> list[Statement]:
 
 
 def _free_units(terms: RallyTerms, units: int) -> list[Statement]:
-    """What joins that were not charged had taken under the cap is left for late joins."""
+    """What joins that were not charged had taken under the cap is left for late joins.
+
+    Viewers see it, so a gate is passed with it: the frame's version grows.
+    """
     if not units or terms.cap_units is None:
         return []
     sql = "UPDATE rallies_bucket SET units_left = units_left + %s WHERE rally_id = %s AND number = 0"
-    return [Statement(sql, [units, terms.rally_id], rows=1)]
+    passing = gates.passing_statement(terms.rally_id, gates.home_gate(process_slot()))
+    return [passing, Statement(sql, [units, terms.rally_id], rows=1)]
 
 
 @retried_transaction(replayable=True)

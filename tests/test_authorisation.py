@@ -28,7 +28,6 @@ from core.money import Money
 from drops import services as drops
 from live.hub import hub
 from payments import services as payments
-from rallies import rules as rally_rules
 from rallies import services as rallies
 from sales import prover
 from sales import services as sales
@@ -119,7 +118,7 @@ def build_rallies(seller: Any, buyer: UUID, now: dt.datetime) -> dict[str, Any]:
     sales.close_sale_early(seller_id=seller.id, sale_id=ended.sale_id, now=now)
     while sales.settle_step(sale_id=ended.sale_id, now=now):
         pass  # ends: there is one join
-    late = rallies.join_late(ended.sale_id, rally_rules.JoinLate(uuid7(), uuid7(), buyer, uuid7(), 1, now))
+    late = shop.join_late(ended, buyer, at=now)
     return {
         "rally_id": running.sale_id, "join_id": shop.join(running, buyer, at=now).id, "ended_id": ended.sale_id,
         "paid_join_id": paid.id, "late_id": late.id,

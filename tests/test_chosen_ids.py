@@ -20,13 +20,15 @@ from core import clock
 from core.ids import named_id
 from drops import services as drops
 from drops.models import Order, OrderState
-from rallies import services as rallies
+from drops.settlement import expire_holds
 from rallies.models import Join, Rally
+from rallies.settlement import repeat_rally
 from sales import services as sales
 from sales.models import Sale, SaleState
 from tests.tools.shop import (
     HOUR,
     buy,
+    close_on_time,
     drop_terms,
     join,
     make_drop,
@@ -87,8 +89,8 @@ def test_a_rally_is_settled_and_refunded_over_ids_that_a_fan_occupied():
     join(rally, other, at=clock.now())
     paid_in = occupied_join(rally, fan)
 
-    sales.close_sale_early(seller_id=seller.id, sale_id=rally.sale_id, now=clock.now())
-    while sales.settle_step(sale_id=rally.sale_id, now=clock.now()):
+    closed_at = close_on_time(rally.sale_id)
+    while sales.settle_step(sale_id=rally.sale_id, now=closed_at):
         pass
     assert wallet(other).available_minor == FUNDS_MINOR - 10_000
     assert wallet(fan).available_minor == FUNDS_MINOR - 10_000 + paid_in
@@ -119,7 +121,7 @@ def test_holds_of_a_drop_run_out_over_ids_that_a_fan_occupied():
     mine, _ = (buy(drop, fan_id, hold=True, at=clock.now()) for fan_id in (fan, other))
     paid_in = occupy(fan, reverse("drops:order", args=[mine.id]))
 
-    drops.expire_holds(drop_id=drop.sale_id, now=clock.now() + HOUR / 2)
+    expire_holds(drop_id=drop.sale_id, now=clock.now() + HOUR / 2)
 
     assert set(Order.objects.values_list("state", flat=True)) == {OrderState.EXPIRED}
     assert (wallet(fan).available_minor, wallet(other).available_minor) == (FUNDS_MINOR + paid_in, FUNDS_MINOR)
@@ -158,7 +160,7 @@ def test_the_next_rally_of_a_series_comes_whatever_ids_another_shop_has_drafted(
     rally = make_rally(now=now, repeats_every_days=7, repeats_left=1)
     drops.draft_drop(**drop_terms(sale_id=named_id("next", rally.sale_id), now=now))
 
-    first, again = (rallies.repeat_rally(rally_id=rally.sale_id, now=now + HOUR) for _ in range(2))
+    first, again = (repeat_rally(rally_id=rally.sale_id, now=now + HOUR) for _ in range(2))
 
     assert first is not None
     assert again is not None
@@ -171,7 +173,7 @@ def test_workers_that_race_make_one_next_rally(race):
     now = clock.now()
     rally = make_rally(now=now, repeats_every_days=7, repeats_left=1)
 
-    made = race(*[partial(rallies.repeat_rally, rally_id=rally.sale_id, now=now + HOUR)] * 4)
+    made = race(*[partial(repeat_rally, rally_id=rally.sale_id, now=now + HOUR)] * 4)
 
     rally.refresh_from_db()
     assert {following.sale_id for following in made} == {rally.next_id}

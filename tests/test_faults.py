@@ -15,6 +15,7 @@ from core.errors import Busy
 from core.ids import uuid7
 from core.money import Money
 from drops import services as drops
+from drops import settlement
 from drops.models import Order, OrderState
 from dsql import faults, transactions
 from payments import services as payments
@@ -81,8 +82,9 @@ def topping_up() -> Story:
 
 def publishing() -> Story:
     terms = drop_terms(units_total=120, hold_s=60)
-    sale = {"sale_id": terms["sale_id"], "seller_id": terms["seller_id"], "now": NOW}
-    return Story(terms["sale_id"], [lambda: drops.draft_drop(**terms).sale, lambda: sales.publish_sale(**sale)])
+    draft = terms["draft"]
+    sale = {"sale_id": draft.sale_id, "seller_id": draft.seller_id, "now": NOW}
+    return Story(draft.sale_id, [lambda: drops.draft_drop(**terms).sale, lambda: sales.publish_sale(**sale)])
 
 
 def closing_and_settling() -> Story:
@@ -120,8 +122,9 @@ STORIES = [
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(drops, "SETTLE_CHUNK_ORDERS", 2)
-    monkeypatch.setattr(drops, "GIVE_BACK_CHUNK_ORDERS", 2)
+    monkeypatch.setattr(settlement.DropRules, "settle_chunk", 2)
+    monkeypatch.setattr(settlement.DropRules, "unwind_chunk", 2)
+    monkeypatch.setattr(settlement, "GIVE_BACK_CHUNK_ORDERS", 2)
 
 
 def play(story: Story, fault: Fault, sent_frames: list[Any]) -> tuple[list[Any], list[int]]:
@@ -208,7 +211,7 @@ def test_a_repeat_after_busy_buys_once(sent_frames, fast_clock):
     assert Order.objects.get().state == OrderState.PAID
 
 
-@pytest.mark.parametrize("nth", range(1, 6))
+@pytest.mark.parametrize("nth", [1, 2, 3])  # the terms, the state, and all that is written
 def test_a_conflict_at_any_statement_of_a_purchase_is_run_again(nth, sent_frames):
     drop, fan = make_drop(limit_per_fan=1), make_fan(funds=1_000)
     sent_frames.clear()

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db.models import Sum
 
+from core.sql import Statement, execute_all
 from ledger.rules import Balance
-from rallies import rules, services
-from rallies.models import Bucket, Join, Outcome, Rally
+from rallies.models import Bucket, Join, LateJoin, Outcome, Rally
+from rallies.settlement import RallyRules
+from rallies.values import LeaveRally, RefundJoin, RemoveFan
+from sales import gates
 from sales import services as sales
 from sales.models import Sale, SaleState
 from tests.tools import shop
 from tests.tools.explorer import Scene, ScheduleFailed, explore
-from tests.tools.shop import NOW, RallyProcess, join_request, make_fan, make_fans, wallet
+from tests.tools.shop import NOW, RallyProcess, join_request, late_request, make_fan, make_fans, wallet
 from tests.tools.truth import broken_checks
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sent_frames")]
@@ -97,9 +101,9 @@ def test_one_fans_two_taps(make_rally, explored):
 
 def test_the_last_unit_under_a_cap(make_rally, explored):
     def scene() -> Scene:
-        rally = make_rally(cap_units=5)
-        one, two, crowd = make_fans(3, funds=90_000)
-        RallyProcess(rally).do(join_request(crowd, 4))
+        rally = make_rally(cap_units=5, limit_per_fan=1)
+        one, two, *crowd = make_fans(6, funds=90_000)
+        RallyProcess(rally).do_batch(*[join_request(fan) for fan in crowd])
         actors = {
             "a": lambda: RallyProcess(rally, home=0).do(join_request(one)),
             "b": lambda: RallyProcess(rally, home=1).do(join_request(two)),
@@ -114,7 +118,7 @@ def test_joining_while_the_rally_closes(make_rally, seller, explored):
         rally, fan = make_rally(), make_fan(funds=20_000)
 
         def check(results: Results) -> None:
-            assert counted(rally) == results["b"]  # nobody came after the close
+            assert counted(rally) == results["b"], "joined after the close"
             settle_to_the_end(rally)
             assert_holds(rally)
 
@@ -136,11 +140,11 @@ def test_leaving_while_the_rally_closes(make_rally, seller, explored):
             assert counted(rally) == results["b"]
             settle_to_the_end(rally)
             left = getattr(results["a"], "state", "") == "left"
-            assert wallet(fan) == (Balance(20_000, 0) if left else Balance(10_000, 0))
+            assert wallet(fan) == Balance(20_000 if left else 12_000, 0)  # closed early, at the next price
             assert_holds(rally)
 
         actors = {
-            "a": lambda: RallyProcess(rally, home=1).do(rules.LeaveRally(fan, NOW)),
+            "a": lambda: RallyProcess(rally, home=1).do(LeaveRally(fan, NOW)),
             "b": lambda: close(rally, seller),
         }
         return Scene(actors, check)
@@ -150,12 +154,12 @@ def test_leaving_while_the_rally_closes(make_rally, seller, explored):
 
 def test_one_joins_while_another_leaves(make_rally, explored):
     def scene() -> Scene:
-        rally = make_rally(cap_units=5)
-        one, two, crowd = make_fans(3, funds=90_000)
-        RallyProcess(rally).do_batch(join_request(one), join_request(crowd, 4))
+        rally = make_rally(cap_units=5, limit_per_fan=1)
+        one, two, *crowd = make_fans(6, funds=90_000)
+        RallyProcess(rally).do_batch(*[join_request(fan) for fan in (one, *crowd)])
         actors = {
             "a": lambda: RallyProcess(rally, home=1).do(join_request(two)),
-            "b": lambda: RallyProcess(rally).do(rules.LeaveRally(one, NOW)),
+            "b": lambda: RallyProcess(rally).do(LeaveRally(one, NOW)),
         }
         return Scene(actors, lambda results: assert_holds(rally))
 
@@ -174,7 +178,7 @@ def test_a_fan_joins_again_while_leaving(make_rally, explored):
 
         actors = {
             "a": lambda: RallyProcess(rally, home=1).do(join_request(fan)),
-            "b": lambda: RallyProcess(rally).do(rules.LeaveRally(fan, NOW)),
+            "b": lambda: RallyProcess(rally).do(LeaveRally(fan, NOW)),
         }
         return Scene(actors, check)
 
@@ -182,7 +186,7 @@ def test_a_fan_joins_again_while_leaving(make_rally, explored):
 
 
 def test_two_workers_that_settle_one_rally(make_rally, seller, explored, monkeypatch):
-    monkeypatch.setattr(services, "SETTLE_CHUNK_JOINS", 1)
+    monkeypatch.setattr(RallyRules, "settle_chunk", 1)
 
     def scene() -> Scene:
         rally = make_rally()
@@ -193,7 +197,7 @@ def test_two_workers_that_settle_one_rally(make_rally, seller, explored, monkeyp
 
         def check(results: Results) -> None:
             settle_to_the_end(rally)
-            assert {wallet(fan) for fan in fans} == {Balance(10_000, 0)}
+            assert {wallet(fan) for fan in fans} == {Balance(12_000, 0)}
             assert Outcome.objects.filter(rally=rally).count() == 1
             assert_holds(rally)
 
@@ -214,42 +218,102 @@ def test_refunding_while_settling(make_rally, seller, explored):
         def check(results: Results) -> None:
             settle_to_the_end(rally)
             refunded = getattr(results["b"], "state", "") == "refunded"
-            assert wallet(fan) == Balance(20_000 if refunded else 10_000, 0)
+            assert wallet(fan) == Balance(20_000 if refunded else 12_000, 0)
             assert_holds(rally)
 
         actors = {
             "a": lambda: sales.settle_step(sale_id=rally.sale_id, now=NOW),
-            "b": lambda: RallyProcess(rally).do(rules.RefundJoin(fan, NOW)),
+            "b": lambda: RallyProcess(rally).do(RefundJoin(fan, NOW)),
         }
         return Scene(actors, check)
 
     assert explored("rally_settle_refund", scene) == {"a:ok b:refunded", "a:ok b:cannot_refund"}
 
 
-def test_a_close_that_leaves_the_buckets_alone_is_found(make_rally, seller, monkeypatch):
-    """Planted: right in every serial order, because the sale's own state refuses what comes later. Not so when they meet."""
+def test_an_invited_fan_joins_while_the_inviter_is_removed(make_rally, explored):
+    def scene() -> Scene:
+        rally = make_rally(audience="invited")
+        inviter, fan = make_fans(2, funds=20_000)
+        code = RallyProcess(rally).do(join_request(inviter, invite=rally.seller_invite)).invite_code
+        actors = {
+            "a": lambda: RallyProcess(rally, home=1).do(join_request(fan, invite=code)),
+            "b": lambda: RallyProcess(rally).do(RemoveFan(inviter, NOW)),
+        }
+        return Scene(actors, lambda results: assert_holds(rally))
 
-    def close_nothing(self: Any, sale: Sale, now: Any) -> None:
-        Bucket.objects.filter(rally_id=sale.id, number=BUCKET_NOBODY_WRITES).update(is_closed=True)
+    assert explored("join_remove", scene) == {"a:joined b:removed", "a:invite_needed b:removed"}
 
-    monkeypatch.setattr(services.RallyRules, "close", close_nothing)
+
+def test_joining_late_while_the_rally_is_settled(make_rally, seller, explored):
+    """The join that is not charged frees units, and the late one takes from them at the price that was fixed."""
+
+    def scene() -> Scene:
+        rally = make_rally(cap_units=25, late_joins=True)
+        fan, waits, late = make_fans(3, funds=20_000)
+        RallyProcess(rally).do_batch(join_request(fan), join_request(waits, only=5_200))
+        close(rally, seller)
+
+        def check(results: Results) -> None:
+            settle_to_the_end(rally)
+            bought = LateJoin.objects.filter(rally=rally).count()
+            assert wallet(late) == Balance(20_000 - 8_000 * bought, 0)
+            assert_holds(rally)
+
+        actors = {
+            "a": lambda: RallyProcess(rally).do(late_request(late)),
+            "b": lambda: sales.settle_step(sale_id=rally.sale_id, now=NOW),
+        }
+        return Scene(actors, check)
+
+    assert explored("late_settle", scene) == {"a:ok b:ok", "a:no_late_joins b:ok"}
+
+
+def test_joining_while_the_rally_is_called_off(make_rally, seller, explored):
+    def scene() -> Scene:
+        rally, fan = make_rally(), make_fan(funds=20_000)
+
+        def call_off() -> None:
+            sales.cancel_sale(seller_id=seller.id, sale_id=rally.sale_id, now=NOW)
+            while sales.unwind_step(sale_id=rally.sale_id, now=NOW):
+                pass
+
+        def check(results: Results) -> None:
+            assert wallet(fan) == Balance(20_000, 0)
+            assert_holds(rally)
+
+        return Scene({"a": lambda: RallyProcess(rally).do(join_request(fan)), "b": call_off}, check)
+
+    assert explored("join_call_off", scene) == {"a:joined b:ok", "a:called_off b:ok"}
+
+
+# Planted bugs.
+
+
+def meet_nobody(sale_id: UUID) -> None: ...
+
+
+def meet_all_but_the_first(sale_id: UUID) -> None:
+    sql = "UPDATE sales_gate SET version = version + 1 WHERE sale_id = %s AND number > 0"
+    execute_all([Statement(sql, [sale_id], rows=gates.GATES - 1)])
+
+
+@pytest.mark.parametrize("meet", [meet_nobody, meet_all_but_the_first])
+def test_the_search_finds_a_close_that_leaves_the_gate_open(make_rally, seller, monkeypatch, meet):
+    """Right in every serial order, because the sale's own state refuses what comes later. Not so when they meet."""
+    monkeypatch.setattr(gates, "meet_purchases", meet)
 
     def scene() -> Scene:
         rally, fan = make_rally(), make_fan(funds=20_000)
 
         def check(results: Results) -> None:
-            assert counted(rally) == results["b"]
+            assert counted(rally) == results["b"], "joined after the close"
 
         actors = {
-            "a": lambda: RallyProcess(rally).do(join_request(fan)),
+            "a": lambda: RallyProcess(rally, home=0).do(join_request(fan)),
             "b": lambda: close(rally, seller),
         }
         return Scene(actors, check)
 
-    with pytest.raises(ScheduleFailed):
-        explore("planted_close", scene)
-    # The schedules broke off in the middle, so what they left behind is nobody's promise.
-    Bucket.objects.filter(is_closed=True).update(is_closed=False)
-
-
-BUCKET_NOBODY_WRITES = 127
+    with pytest.raises(ScheduleFailed, match="joined after the close") as failed:
+        explore(f"join_{meet.__name__}", scene)
+    assert failed.value.number > 1

@@ -240,6 +240,19 @@ def test_leaving_shortly_before_the_end_frees_money_and_units_and_not_the_count(
     assert (back.code, turned_out.code, new.state) == ("left_for_good", "removed", "joined")
 
 
+def test_the_history_of_the_crowd_ends_at_its_count(make_fans):
+    rally = make_rally()
+    stays, leaves, late = make_fans(3, funds=50_000)
+    process = RallyProcess(rally)
+    process.do_batch(join_request(stays), join_request(leaves), join_request(late), LeaveRally(leaves, NOW))
+    process.do(LeaveRally(late, rally.sale.closes_at - dt.timedelta(seconds=1)))
+
+    sale = rally.sale
+    changes = selectors.changes_over_time(rally.sale_id, since=sale.opens_at, until=sale.closes_at, slots=10)
+
+    assert sum(joiners for _, _, joiners, _ in changes) == counted(rally) == 2
+
+
 @pytest.mark.parametrize("together", [True, False], ids=["in_one_batch", "in_two"])
 def test_the_link_of_a_removed_fan_admits_nobody(make_fans, together):
     rally = make_rally(audience="invited")

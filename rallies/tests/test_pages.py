@@ -57,8 +57,8 @@ def enter(rally: Rally, fan_id: UUID, quantity: int = 1, **request: Any) -> UUID
 
 
 def settle(rally: Rally) -> None:
-    sales.close_sale_early(seller_id=rally.sale.seller_id, sale_id=rally.sale_id, now=clock.now())
-    while sales.settle_step(sale_id=rally.sale_id, now=clock.now()):
+    closed_at = shop.close_on_time(rally.sale_id)
+    while sales.settle_step(sale_id=rally.sale_id, now=closed_at):
         pass  # ends: each step ends some joins
     flush()
 
@@ -114,14 +114,14 @@ def test_a_card_says_the_price_and_the_way_to_the_next(client: Client) -> None:
 
 
 def test_the_room_shows_the_price_the_crowd_and_what_is_missing(client: Client) -> None:
-    rally = make_rally(minimum=4, cap_units=20)
+    rally = make_rally(minimum=4, cap_units=25)
     for fan_id in make_fans(3, funds=10_000):
         enter(rally, fan_id)
 
     page = text_of(client.get(room_url(rally)))
 
     assert "€80.00 each now €20.00 less than the first price, €100.00" in page
-    for words in ("joined 3", "more until €52.00 2", "missing to the minimum of 4 1", "units left of 20 17"):
+    for words in ("joined 3", "more until €52.00 2", "missing to the minimum of 4 1", "units left of 25 22"):
         assert words in page
     assert "Log in to join" in page
     assert 'data-step="1" data-from="3" data-price-minor="8000"' in client.get(room_url(rally)).content.decode()
@@ -318,7 +318,7 @@ def test_leaving_too_late_is_refused_in_the_room() -> None:
     response = post(logged_in(fan_id), "leave", rally)
 
     assert response.status_code == 409
-    assert "It is too late to leave this rally." in text_of(response)
+    assert "This join can no longer be left." in text_of(response)
 
 
 def test_a_removed_fan_reads_so_and_finds_no_form() -> None:
@@ -335,9 +335,10 @@ def test_a_removed_fan_reads_so_and_finds_no_form() -> None:
 
 
 def test_a_full_rally_offers_no_form_but_leaving() -> None:
-    rally = make_rally(cap_units=5)
-    fan_id = make_fan(funds=50_000)
-    enter(rally, fan_id, 5)
+    rally = make_rally(cap_units=5, limit_per_fan=1)
+    fan_id, *others = make_fans(5, funds=50_000)
+    for each in (fan_id, *others):
+        enter(rally, each)
 
     response = logged_in(make_fan()).get(room_url(rally))
 
@@ -565,7 +566,11 @@ def test_a_series_is_drafted(owner, seller) -> None:
         ({"tier_count_3": ""}, "Say from how many on."),
         ({"tier_price_3": ""}, "Say what a unit costs from here on."),
         ({"tier_count_3": "1_0"}, "Enter a whole number."),
-        ({"tier_count_3": "201"}, "The last tier asks for more than the cap lets join."),
+        ({"tier_count_3": "201", "limit_per_fan": "1"}, "The last tier asks for more than the cap lets join."),
+        (
+            {"tier_count_3": "101"},
+            "With 2 units for each fan the cap may be full with 100 fans, and the last tier asks for more.",
+        ),
         ({"minimum": "201"}, "The minimum is at least 1, and no more than the cap lets join."),
         ({"cap_units": "", "late_joins": "on"}, "Late joins sell what the cap leaves over, so they need a cap."),
         ({"repeats_left": "2"}, "Say after how many days."),
@@ -675,12 +680,24 @@ def test_closing_early_says_what_would_come_of_it() -> None:
     owner = owner_of(rally)
     assert "with 1 of at least 2, nobody would pay" in text_of(owner.get(console_url(rally, "close")))
     enter(rally, make_fan(funds=10_000))
-    assert "2 units would be paid at €100.00" in text_of(owner.get(console_url(rally, "close")))
+    asked = text_of(owner.get(console_url(rally, "close")))
+    assert "everybody pays the next price" in asked
+    assert "2 units would be paid at €80.00" in asked
+    enter(rally, make_fan(funds=40_000), 4, only=8_000)  # waits now, and would pay then
+    assert "6 units would be paid at €52.00" in text_of(owner.get(console_url(rally, "close")))
 
     owner.post(console_url(rally, "close"))
 
     rally.sale.refresh_from_db()
     assert rally.sale.state == SaleState.CLOSED
+
+
+def test_closing_early_counts_those_whom_the_next_price_would_bring() -> None:
+    rally = make_rally(minimum=2)
+    enter(rally, make_fan(funds=10_000))
+    enter(rally, make_fan(funds=40_000), 4, only=8_000)
+
+    assert "5 units would be paid at €80.00" in text_of(owner_of(rally).get(console_url(rally, "close")))
 
 
 def test_the_settled_page_shows_what_it_came_to() -> None:
@@ -700,7 +717,7 @@ def test_the_settled_page_shows_what_it_came_to() -> None:
 def test_the_list_of_sales_shows_a_rally_with_and_without_a_cap(owner, seller) -> None:
     open_ended, capped = (
         make_rally(seller=seller, title="Open-ended"),
-        make_rally(seller=seller, cap_units=9, title="Capped"),
+        make_rally(seller=seller, cap_units=29, title="Capped"),
     )
     for rally in (open_ended, capped):
         enter(rally, make_fan(funds=50_000), 2)
@@ -708,7 +725,7 @@ def test_the_list_of_sales_shows_a_rally_with_and_without_a_cap(owner, seller) -
     page = text_of(owner.get(reverse("sales:console", args=[seller.handle])))
 
     assert re.search(r"Open-ended Live \S+ \S+ \S+ \S+ UTC 2 €200.00", page)
-    assert re.search(r"Capped Live \S+ \S+ \S+ \S+ UTC 2 of 9 €200.00", page)
+    assert re.search(r"Capped Live \S+ \S+ \S+ \S+ UTC 2 of 29 €200.00", page)
     assert "New rally" in page
 
 

@@ -11,13 +11,13 @@ import pytest
 from core.transactions import in_transaction
 from dsql import faults
 from ledger.rules import Balance
-from rallies import services, settlement
+from rallies import rules, services, settlement, settling
 from rallies.models import Join, LateJoin, Outcome, Settlement
 from rallies.settlement import RallyRules
 from rallies.values import LeaveRally, RemoveFan
-from sales import frames
+from sales import frames, stuck
 from sales import services as sales
-from sales.models import Sale, SaleState
+from sales.models import Sale, SaleState, StuckRow
 from tests.tools.race import outcomes
 from tests.tools.shop import (
     NOW,
@@ -268,6 +268,56 @@ def test_a_chunk_stays_within_what_a_transaction_may_change(make_fans):
 
     assert settle(rally) == 1
     assert Join.objects.filter(state="paid").count() == RallyRules.settle_chunk
+
+
+def test_a_join_that_cannot_be_settled_is_set_aside_and_tried_again_when_staff_set_it_free(crowded, monkeypatch):
+    rally, fans = crowded
+    close(rally)
+    settle_chunk = settling.settle
+
+    def fail_for_one(terms, outcome, chunk, at):
+        if any(joined.fan_id == fans[2] for joined, _ in chunk):
+            raise ValueError("a row that nobody can bear")
+        return settle_chunk(terms, outcome, chunk, at)
+
+    monkeypatch.setattr(settling, "settle", fail_for_one)
+    while sales.settle_step(sale_id=rally.sale_id, now=NOW) == NOW:
+        assert broken_checks(rally.sale_id) == []
+
+    (row,) = StuckRow.objects.all()
+    assert (row.row_id, row.error) == (Join.objects.get(fan_id=fans[2]).id, "ValueError: a row that nobody can bear")
+    assert sales.settle_step(sale_id=rally.sale_id, now=NOW) == NOW + stuck.LOOK_AGAIN_AFTER
+    assert Sale.objects.get().state == SaleState.SETTLING
+    assert [wallet(fan) for fan in fans] == [Balance(44_800, 0)] * 2 + [Balance(40_000, 10_000)] + [
+        Balance(44_800, 0)
+    ] * 4
+
+    monkeypatch.setattr(settling, "settle", settle_chunk)
+    assert stuck.set_free(ids=[row.id], now=NOW) == 1
+    settle(rally)
+    assert {wallet(fan) for fan in fans} == {Balance(44_800, 0)}
+
+
+def test_a_hold_that_cannot_be_released_is_set_aside_when_a_rally_was_called_off(crowded, monkeypatch):
+    rally, fans = crowded
+    release = rules._release
+
+    def fail_for_one(state, decision, command):
+        if command.fan_id == fans[2]:
+            raise ValueError("a row that nobody can bear")
+        return release(state, decision, command)
+
+    monkeypatch.setattr(rules, "_release", fail_for_one)
+    sales.cancel_sale(seller_id=rally.sale.seller_id, sale_id=rally.sale_id, now=NOW)
+    while sales.unwind_step(sale_id=rally.sale_id, now=NOW):
+        assert broken_checks(rally.sale_id) == []
+
+    (row,) = StuckRow.objects.all()
+    assert row.row_id == Join.objects.get(state="joined").id == Join.objects.get(fan_id=fans[2]).id
+    monkeypatch.setattr(rules, "_release", release)
+    stuck.set_free(ids=[row.id], now=NOW)
+    assert sales.unwind_step(sale_id=rally.sale_id, now=NOW) == NOW
+    assert {wallet(fan) for fan in fans} == {Balance(50_000, 0)}
 
 
 def test_a_refund_after_settling(crowded):

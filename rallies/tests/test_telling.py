@@ -9,14 +9,17 @@ import pytest
 from accounts import selectors as accounts
 from accounts.models import Notification
 from core import due_work
+from core.errors import Invalid
+from core.models import DueWork
+from core.transactions import in_transaction
 from dsql import faults
-from rallies import services, telling
+from rallies import services, settlement, telling
 from rallies.models import Rally
 from sales import services as sales
 from sales import telling as sales_telling
 from sales.errors import WrongState
 from sales.models import Reminder, Sale, Telling
-from tests.tools.shop import HOUR, NOW, join, make_rally, make_seller, rally_terms
+from tests.tools.shop import HOUR, NOW, close_on_time, join, join_request, make_rally, make_seller, rally_terms
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,42 +38,116 @@ def test_everybody_hears_of_a_price_that_was_reached_once(make_fans):
     fans = make_fans(5, funds=50_000)
     for fan in fans[:3]:
         join(rally, fan)
-    telling.watch(rally_id=rally.sale_id, now=NOW)
     tell_all(rally)
     for fan in fans[3:]:
         join(rally, fan)
-    for _ in range(3):
-        telling.watch(rally_id=rally.sale_id, now=NOW)
+    tell_all(rally)
+    telling.watch(rally_id=rally.sale_id, now=rally.sale.closes_at)
+    tell_all(rally)
+
+    closes = "A lamp closes soon"
+    assert titles(fans[0]) == ["A lamp is down to €80.00", "A lamp is down to €52.00", closes]
+    assert titles(fans[4]) == ["A lamp is down to €52.00", closes]
+
+
+def test_a_batch_that_passes_two_tiers_tells_of_both(make_fans):
+    rally = make_rally()
+    told_by(services.RallyLane(rally.sale_id), *[join_request(fan) for fan in make_fans(5, funds=50_000)])
+
+    assert events(rally) == {"tier-1", "tier-2"}
+
+
+def told_by(lane, *commands) -> None:
+    """One batch of a process' lane, with what follows its commit."""
+    lane.told(commands, in_transaction(lambda: lane.run(commands), name="test"))
+
+
+def events(rally) -> set[str]:
+    return set(Telling.objects.filter(sale=rally.sale).values_list("event", flat=True))
+
+
+def test_a_price_that_rises_again_is_told_once(make_fans):
+    rally = make_rally()
+    *fans, last = make_fans(3, funds=50_000)
+    for fan in fans:
+        join(rally, fan)
+    for _ in range(2):
+        join(rally, last)
+        tell_all(rally)
+        services.leave_rally(rally_id=rally.sale_id, fan_id=last, now=NOW)
         tell_all(rally)
 
-    assert titles(fans[0]) == ["A lamp is down to €80.00", "A lamp is down to €52.00"]
-    assert titles(fans[4]) == ["A lamp is down to €52.00"]
+    assert titles(fans[0]) == ["A lamp is down to €80.00", "A lamp is at €100.00 again"]
+    assert titles(last) == ["A lamp is down to €80.00"]
+
+
+def test_a_price_that_stays_when_somebody_leaves_near_the_end_is_not_told_to_rise(make_fans):
+    rally = make_rally()
+    fans = make_fans(3, funds=50_000)
+    for fan in fans:
+        join(rally, fan)
+    near_the_end = rally.sale.closes_at - dt.timedelta(seconds=1)
+    services.leave_rally(rally_id=rally.sale_id, fan_id=fans[0], now=near_the_end)
+
+    assert events(rally) == {"tier-1"}
+
+
+def test_two_processes_that_see_the_same_price_tell_of_it_once(make_fans):
+    rally = make_rally()
+    one, two, three, four = make_fans(4, funds=50_000)
+    lanes = [services.RallyLane(rally.sale_id) for _ in range(2)]
+    told_by(lanes[0], join_request(one), join_request(two), join_request(three))
+    told_by(lanes[1], join_request(four))
+    tell_all(rally)
+
+    assert [titles(fan) for fan in (one, four)] == [["A lamp is down to €80.00"]] * 2
+
+
+def test_a_price_that_nobody_told_of_is_told_with_the_end_that_is_near(make_fans, monkeypatch):
+    """As when a process dies right after its batch."""
+    monkeypatch.setattr(services.RallyLane, "committed", lambda lane, state: None)
+    rally = make_rally()
+    lane = services.RallyLane(rally.sale_id)
+    fans = make_fans(3, funds=50_000)
+    told_by(lane, *[join_request(fan) for fan in fans])
+    assert events(rally) == set()
+
+    telling.watch(rally_id=rally.sale_id, now=telling.closing_soon_at(rally.sale))
+
+    assert events(rally) == {"tier-1", "closing"}
 
 
 def test_the_end_is_announced_when_it_is_near(make_fan):
     rally, fan = make_rally(), make_fan(funds=50_000)
     join(rally, fan)
     soon = telling.closing_soon_at(rally.sale)
-    early = telling.watch(rally_id=rally.sale_id, now=soon - dt.timedelta(seconds=1))
+    assert DueWork.objects.get(kind=telling.WATCH).due_at == soon == NOW + dt.timedelta(minutes=47, seconds=48)
+    assert telling.watch(rally_id=rally.sale_id, now=soon - dt.timedelta(seconds=1)) == soon
     tell_all(rally)
     assert titles(fan) == []
-    telling.watch(rally_id=rally.sale_id, now=soon)
-    tell_all(rally)
 
-    assert early is not None
+    assert telling.watch(rally_id=rally.sale_id, now=soon) is None
+    tell_all(rally)
     assert titles(fan) == ["A lamp closes soon"]
 
 
+def test_the_end_of_a_rally_that_was_frozen_is_near_later():
+    rally = make_rally()
+    soon = telling.closing_soon_at(rally.sale)
+    Sale.objects.filter(id=rally.sale_id).update(frozen_ms=60_000)
+
+    assert telling.watch(rally_id=rally.sale_id, now=soon) == soon + dt.timedelta(seconds=60)
+
+
 def test_each_fan_reads_what_became_of_it(make_fans):
-    seller = make_seller()
-    rally = make_rally(seller=seller)
+    rally = make_rally()
     paid, free, left = make_fans(3, funds=50_000)
     join(rally, paid, 2)
     join(rally, free, only=5_200)
     join(rally, left)
     services.leave_rally(rally_id=rally.sale_id, fan_id=left, now=NOW)
-    sales.close_sale_early(seller_id=seller.id, sale_id=rally.sale_id, now=NOW)
-    while sales.settle_step(sale_id=rally.sale_id, now=NOW):
+    closed_at = close_on_time(rally.sale_id)
+    while sales.settle_step(sale_id=rally.sale_id, now=closed_at):
         pass
     tell_all(rally)
 
@@ -85,7 +162,6 @@ def test_telling_goes_on_in_chunks_and_after_a_lost_answer(make_fans, monkeypatc
     fans = make_fans(5, funds=50_000)
     for fan in fans:
         join(rally, fan)
-    telling.watch(rally_id=rally.sale_id, now=NOW)
     with faults.lose_commit_answers() as injection:
         tell_all(rally)
 
@@ -98,9 +174,10 @@ def test_telling_goes_on_in_chunks_and_after_a_lost_answer(make_fans, monkeypatc
 def test_a_watcher_stops_when_the_rally_has_closed():
     seller = make_seller()
     rally = make_rally(seller=seller)
-    assert telling.watch(rally_id=rally.sale_id, now=NOW) == NOW + telling.WATCHED_EVERY
+    soon = telling.closing_soon_at(rally.sale)
     sales.close_sale_early(seller_id=seller.id, sale_id=rally.sale_id, now=NOW)
-    assert telling.watch(rally_id=rally.sale_id, now=NOW) is None
+    assert telling.watch(rally_id=rally.sale_id, now=soon) is None
+    assert events(rally) == set()
 
 
 def test_a_reminder_arrives_when_the_sale_opens(make_fans):
@@ -125,16 +202,16 @@ def test_a_rally_of_a_series_publishes_the_next():
     terms = rally_terms(seller=seller) | {"repeats_every_days": 7, "repeats_left": 2}
     first = services.open_rally(**terms)
     for _ in range(2):
-        following = services.repeat_rally(rally_id=first.sale_id, now=NOW + 2 * HOUR)
+        following = settlement.repeat_rally(rally_id=first.sale_id, now=NOW + 2 * HOUR)
 
     assert Rally.objects.count() == 2
     assert following is not None
     assert (following.repeats_left, following.sale.title) == (1, "A lamp")
     assert following.sale.opens_at - first.sale.opens_at == dt.timedelta(days=7)
     assert Sale.objects.get(id=following.sale_id).state == "scheduled"
-    last = services.repeat_rally(rally_id=following.sale_id, now=NOW + 2 * HOUR)
+    last = settlement.repeat_rally(rally_id=following.sale_id, now=NOW + 2 * HOUR)
     assert last is not None
-    assert services.repeat_rally(rally_id=last.sale_id, now=NOW) is None
+    assert settlement.repeat_rally(rally_id=last.sale_id, now=NOW) is None
 
 
 def test_a_series_ends_when_one_is_called_off():
@@ -142,12 +219,46 @@ def test_a_series_ends_when_one_is_called_off():
     first = services.open_rally(**rally_terms(seller=seller), repeats_every_days=1, repeats_left=3)
     sales.cancel_sale(seller_id=seller.id, sale_id=first.sale_id, now=NOW)
 
-    assert services.repeat_rally(rally_id=first.sale_id, now=NOW) is None
+    assert settlement.repeat_rally(rally_id=first.sale_id, now=NOW) is None
 
 
 def test_a_series_that_nobody_looked_after_leaves_out_what_would_be_over():
     first = services.open_rally(**rally_terms(), repeats_every_days=1, repeats_left=3)
-    following = services.repeat_rally(rally_id=first.sale_id, now=NOW + dt.timedelta(days=10))
+    following = settlement.repeat_rally(rally_id=first.sale_id, now=NOW + dt.timedelta(days=10))
 
     assert following is not None
     assert following.sale.closes_at > NOW + dt.timedelta(days=10)
+
+
+@pytest.mark.parametrize(("zone", "hour_utc"), [("Europe/Berlin", 11), ("UTC", 12), ("America/New_York", 11)])
+def test_the_next_of_a_series_has_the_same_time_of_day_where_the_seller_is(zone, hour_utc):
+    """Four weeks on, clocks have gone an hour forward both in Berlin and in New York."""
+    first = services.open_rally(
+        **rally_terms(opens_at=NOW, closes_at=NOW + HOUR), repeats_every_days=28, repeats_left=1, repeats_zone=zone
+    )
+    following = settlement.repeat_rally(rally_id=first.sale_id, now=NOW + 2 * HOUR)
+
+    assert following is not None
+    assert following.sale.opens_at == dt.datetime(2026, 3, 30, hour_utc, tzinfo=dt.UTC)
+    assert following.sale.closes_at == dt.datetime(2026, 3, 30, hour_utc + 1, tzinfo=dt.UTC)
+    assert following.repeats_zone == zone
+
+
+def test_a_daily_rally_of_a_whole_day_goes_on_over_the_day_of_25_hours():
+    opens_at = dt.datetime(2026, 10, 23, 10, tzinfo=dt.UTC)  # noon in Berlin
+    rally = services.open_rally(
+        **rally_terms(opens_at=opens_at, closes_at=opens_at + 24 * HOUR, now=opens_at), repeats_every_days=1,
+        repeats_left=2, repeats_zone="Europe/Berlin",
+    )  # fmt: skip
+    opened = []
+    while rally := settlement.repeat_rally(rally_id=rally.sale_id, now=rally.sale.closes_at):
+        opened.append((rally.sale.opens_at, rally.sale.closes_at))
+
+    day = dt.datetime(2026, 10, 24, tzinfo=dt.UTC)
+    assert opened == [(day + 10 * HOUR, day + 35 * HOUR), (day + 35 * HOUR, day + 59 * HOUR)]
+
+
+def test_an_unknown_time_zone_is_refused():
+    with pytest.raises(Invalid) as refusal:
+        services.draft_rally(**rally_terms(), repeats_every_days=7, repeats_left=1, repeats_zone="Atlantis/Port")
+    assert refusal.value.data == {"field": "repeats_zone"}
