@@ -83,6 +83,8 @@ class _Run:
     def tell(self, began_at: float, outcome: Any) -> None:
         self.latencies_ms.append((time.perf_counter() - began_at) * 1e3)
         self.left -= 1
+        if self.ended.done():
+            return  # another one was refused before
         if isinstance(outcome, BaseException):
             self.ended.set_exception(outcome)
         elif not self.left:

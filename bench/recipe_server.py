@@ -56,7 +56,7 @@ class Recipe:
             kwargs={"autocommit": True, "prepare_threshold": 0},
         )  # fmt: skip
         pool = valkey.BlockingConnectionPool.from_url(os.environ["REDIS_URL"], max_connections=VALKEY_CONNECTIONS)
-        self.counter = valkey.Redis(connection_pool=pool)
+        self.counter = valkey.Redis.from_pool(pool)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -68,13 +68,19 @@ class Recipe:
 
     async def live(self, receive: Receive, send: Send) -> None:
         await receive()
-        await self.database.open(wait=True)
-        self.script = await self.counter.script_load(TAKE)
+        await self.open()
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        await self.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def open(self) -> None:
+        await self.database.open(wait=True)
+        self.script = await self.counter.script_load(TAKE)
+
+    async def close(self) -> None:
         await self.database.close()
         await self.counter.aclose()
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def buy(self, scope: dict[str, Any], receive: Receive) -> tuple[int, bytes]:
         headers = dict(scope["headers"])

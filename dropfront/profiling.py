@@ -1,7 +1,8 @@
-"""`DROPFRONT_PROFILE=1`: a web process looks at its own threads 200 times a second, and writes down at its end where they were.
+"""`DROPFRONT_PROFILE=1`: a web process samples what its threads do while they use the CPU, and writes it down when it ends.
 
-Samples are of time that passes, so a thread that waits is seen waiting; what it used of the CPU stands beside its name. The
-looking thread gets its turn when another gives the interpreter up, so calls into the system show a little more than they are.
+Linux only. Timers of CPU time make the samples: one interrupts the main thread in the middle of its work, the other wakes a thread
+that looks at the rest. Looking by the clock would not do: whoever looks gets a turn at the interpreter mostly when others wait, and
+sees them waiting. What is left of that: work of another thread that ends before it is seen counts for where that thread waits next.
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import CodeType, FrameType
 
-EVERY_S = 0.005
+EVERY_S = 0.005  # of CPU time, of all threads together
+# After so long a thread gives the interpreter to one that asks; after the usual 5 ms a batch of a lane would be over.
+TURN_S = 0.00005
+PRIORITY = -20
+TIMERS = (signal.ITIMER_PROF, signal.ITIMER_VIRTUAL)  # of SIGPROF and SIGVTALRM
 TOP = 25  # functions of a thread that are listed
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,15 +32,21 @@ Stack = tuple[str, tuple[int, ...]]
 
 @contextlib.contextmanager
 def profiled(name: str) -> Iterator[None]:
-    """Profile this process for the block, and write the files at its end, also when SIGTERM ends it."""
+    """Profile this process for the block, and write the files at its end, also when SIGTERM ends it.
+
+    Begin in the main thread, before others are made: they inherit that they do not take the sampler's signal.
+    """
     # A server that has obeyed SIGTERM raises it once more when it is done, and its default would end us without the files.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     profiler = Profiler()
+    turn_s = sys.getswitchinterval()
+    sys.setswitchinterval(TURN_S)
     profiler.start()
     try:
         yield
     finally:
         profiler.stop()
+        sys.setswitchinterval(turn_s)
         profiler.write(folder(), f"{name}-{os.getpid()}")
 
 
@@ -43,29 +55,63 @@ def folder() -> Path:
 
 
 class Profiler(threading.Thread):
-    """Counts the stacks of all other threads."""
+    """Adds up the CPU time of each stack of all other threads, in microseconds."""
 
     def __init__(self) -> None:
         super().__init__(name="profiler", daemon=True)
-        self.counts: Counter[Stack] = Counter()
-        self.cpu_s: dict[str, float] = {}
+        self.used_us: Counter[Stack] = Counter()
+        self._cpu_ns: dict[int, int] = {}  # by a thread's ident
         self._codes: dict[int, CodeType] = {}  # keeps them alive, so that an id stays one function's
-        self._ended = threading.Event()
+        self._has_ended = False
 
-    def run(self) -> None:
-        while not self._ended.wait(EVERY_S):
-            self.sample()
+    def start(self) -> None:
+        signal.signal(signal.SIGPROF, lambda _, frame: self.sample_main(frame))
+        signal.siginterrupt(signal.SIGPROF, False)
+        signal.signal(signal.SIGVTALRM, lambda *_: None)  # where it is not blocked; its default would end us
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGVTALRM})
+        super().start()
+        for thread in threading.enumerate():
+            self._used_us(thread)  # what was used before is not counted
+        for timer in TIMERS:
+            signal.setitimer(timer, EVERY_S, EVERY_S)
 
     def stop(self) -> None:
-        self._ended.set()
+        for timer in TIMERS:
+            signal.setitimer(timer, 0)
+        signal.signal(signal.SIGPROF, signal.SIG_IGN)
+        self._has_ended = True
+        os.kill(os.getpid(), signal.SIGVTALRM)  # wakes the sampler
         self.join()
-        self.cpu_s = {thread.name: cpu_s(thread) for thread in threading.enumerate()}
 
-    def sample(self) -> None:
-        names = {thread.ident: thread.name for thread in threading.enumerate()}
-        for ident, frame in sys._current_frames().items():
-            if ident != self.ident:
-                self.counts[names.get(ident, "unnamed"), self._stack(frame)] += 1
+    def run(self) -> None:
+        with contextlib.suppress(OSError):  # not everybody may; on a machine that is not busy it makes no difference
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PRIORITY)
+        while signal.sigwait({signal.SIGVTALRM}) and not self._has_ended:
+            self.sample_others()
+
+    def sample_main(self, frame: FrameType | None) -> None:
+        """`frame` is where the signal found it."""
+        self._count(threading.main_thread(), frame)
+
+    def sample_others(self) -> None:
+        frames = sys._current_frames()
+        for thread in threading.enumerate():
+            if thread is not self and thread is not threading.main_thread():
+                self._count(thread, frames.get(thread.ident or 0))
+
+    def _count(self, thread: threading.Thread, frame: FrameType | None) -> None:
+        """The time since the last sample counts for where the thread is now."""
+        used_us = self._used_us(thread)
+        if used_us and frame is not None:
+            self.used_us[thread.name, self._stack(frame)] += used_us
+
+    def _used_us(self, thread: threading.Thread) -> int:
+        """The CPU time that a thread has used since the last sample."""
+        assert thread.ident is not None
+        all_ns = cpu_ns(thread)
+        used_ns = max(0, all_ns - self._cpu_ns.get(thread.ident, 0))  # less than before: its ident went to a new thread
+        self._cpu_ns[thread.ident] = all_ns
+        return used_ns // 1_000
 
     def _stack(self, frame: FrameType | None) -> tuple[int, ...]:
         ids = []
@@ -77,18 +123,18 @@ class Profiler(threading.Thread):
         return tuple(reversed(ids))
 
     def stacks(self) -> Counter[tuple[str, ...]]:
-        """How often each stack was seen: the thread's name, then functions, outermost first."""
+        """Microseconds of each stack: the thread's name, then functions, outermost first."""
         named: Counter[tuple[str, ...]] = Counter()
         labels = {id: label_of(code) for id, code in self._codes.items()}
-        for (thread, ids), count in self.counts.items():
-            named[thread, *(labels[id] for id in ids)] += count
+        for (thread, ids), used_us in self.used_us.items():
+            named[thread, *(labels[id] for id in ids)] += used_us
         return named
 
     def write(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         stacks = self.stacks()
         (folder / f"{name}.collapsed").write_text(collapsed(stacks))
-        (folder / f"{name}.txt").write_text(top_list(stacks, self.cpu_s))
+        (folder / f"{name}.txt").write_text(top_list(stacks))
 
 
 def label_of(code: CodeType) -> str:
@@ -101,34 +147,35 @@ def label_of(code: CodeType) -> str:
 
 
 def collapsed(stacks: Mapping[tuple[str, ...], int]) -> str:
-    """The format of flame graphs: a stack's frames with semicolons between them, and how often it was seen."""
-    return "".join(f"{';'.join(stack)} {count}\n" for stack, count in sorted(stacks.items()))
+    """The format of flame graphs: a stack's frames with semicolons between them, and its microseconds."""
+    return "".join(f"{';'.join(stack)} {used_us}\n" for stack, used_us in sorted(stacks.items()))
 
 
-def top_list(stacks: Mapping[tuple[str, ...], int], cpu_s: Mapping[str, float]) -> str:
-    """For each thread, busiest first, the functions that were seen most: with all they call, and alone."""
-    seen: Counter[str] = Counter()
+def top_list(stacks: Mapping[tuple[str, ...], int]) -> str:
+    """For each thread, busiest first, the functions that used most: alone, and with all they call."""
+    threads: Counter[str] = Counter()
     inside: dict[str, Counter[str]] = {}
     alone: dict[str, Counter[str]] = {}
-    for (thread, *functions), count in stacks.items():
-        seen[thread] += count
-        inside.setdefault(thread, Counter()).update(dict.fromkeys(functions, count))
-        alone.setdefault(thread, Counter()).update({functions[-1]: count})
+    for (thread, *functions), used_us in stacks.items():
+        threads[thread] += used_us
+        inside.setdefault(thread, Counter()).update(dict.fromkeys(functions, used_us))
+        alone.setdefault(thread, Counter()).update({functions[-1]: used_us})
     lines = []
-    for thread in sorted(seen, key=lambda name: -cpu_s.get(name, 0.0)):
-        cpu = f"{cpu_s[thread]:.1f} s of CPU" if thread in cpu_s else "ended before"
-        lines += [f"{thread}: {seen[thread]:,} samples, {cpu}", "    alone   with calls"]
-        for function, count in alone[thread].most_common(TOP):
-            share, total = (100 * each / seen[thread] for each in (count, inside[thread][function]))
+    for thread, used_us in threads.most_common():
+        lines += [f"{thread}: {used_us / 1e6:.2f} s of CPU", "    alone   with calls"]
+        for function, alone_us in alone[thread].most_common(TOP):
+            share, total = (100 * each_us / used_us for each_us in (alone_us, inside[thread][function]))
             lines.append(f"  {share:6.1f} %  {total:6.1f} %  {function}")
         lines.append("")
     return "\n".join(lines)
 
 
-def cpu_s(thread: threading.Thread) -> float:
-    """CPU seconds that a thread has used, where /proc tells it; 0 elsewhere."""
+def cpu_ns(thread: threading.Thread) -> int:
+    """The CPU time that a thread has used; 0 when it has just ended."""
+    assert thread.native_id is not None
+    # How Linux numbers the clock of a thread. `time.pthread_getcpuclockid` gives the same, or crashes when the thread has ended.
+    clock = (~thread.native_id << 3) | 6
     try:
-        stat = Path(f"/proc/self/task/{thread.native_id}/stat").read_text()
+        return time.clock_gettime_ns(clock)
     except OSError:
-        return 0.0
-    return sum(map(int, stat.rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+        return 0

@@ -32,16 +32,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.slot is not None:
         os.environ["DROPFRONT_SLOT"] = str(arguments.slot)  # before the application is imported: it reads it once
-    with profiling_if_asked():
-        serve(host=arguments.host, port=arguments.port)
-
-
-def profiling_if_asked() -> AbstractContextManager[None]:
-    if os.environ.get("DROPFRONT_PROFILE") != "1":
-        return nullcontext()
-    from dropfront.profiling import profiled
-
-    return profiled(f"web-{os.environ.get('DROPFRONT_SLOT', 'unnumbered')}")
+    serve(host=arguments.host, port=arguments.port)
 
 
 def serve(*, host: str, port: int) -> None:
@@ -65,8 +56,16 @@ def serve(*, host: str, port: int) -> None:
     config.load()
     FastHttpProtocol.routes = _fast_routes()
     # Bound here, made to listen by the event loop once the application's lifespan has started.
-    with open_socket(host, port) as listener:
+    with open_socket(host, port) as listener, profiling_if_asked():
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def profiling_if_asked() -> AbstractContextManager[None]:
+    if os.environ.get("DROPFRONT_PROFILE") != "1":
+        return nullcontext()
+    from dropfront.profiling import profiled
+
+    return profiled(f"web-{os.environ.get('DROPFRONT_SLOT', 'unnumbered')}")
 
 
 def _fast_routes() -> list[FastRoute]:

@@ -237,7 +237,7 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         """
         if self.get_autocommit():
             return  # outside a transaction nobody has them
-        self.needs_rollback = self.in_atomic_block
+        self.needs_rollback = True
         raise NotSupportedError(
             "DSQL has no savepoints, so a part of a transaction cannot be rolled back; all of it will be. Ask before "
             "you write, or give the part a transaction of its own."

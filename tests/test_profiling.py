@@ -9,55 +9,83 @@ import sys
 import threading
 from collections import Counter
 
-from dropfront import server
+import pytest
+
+from dropfront import profiling, server
 from dropfront.profiling import Profiler, collapsed, top_list
 
 PROGRAM = """
-import sys, signal
+import signal
 from dropfront.server import profiling_if_asked
 with profiling_if_asked():
     print("ready", flush=True)
     while True:
         signal.pause()
 """
-STACKS = Counter({("lane_0", "a.py:run", "b.py:wait"): 3, ("lane_0", "a.py:run"): 1, ("MainThread", "c.py:loop"): 2})
+STACKS = Counter(
+    {("lane_0", "a.py:run", "b.py:wait"): 30_000, ("lane_0", "a.py:run"): 10_000, ("MainThread", "c.py:loop"): 20_000}
+)
 
 
-def test_a_sample_names_the_thread_and_its_functions_outermost_first():
+@pytest.fixture
+def worker():
+    """A thread that waits, once it has begun, until the test is over."""
     at_work, done = threading.Event(), threading.Event()
 
     def work():
         at_work.set()
         done.wait()
 
-    worker = threading.Thread(target=work, name="worker", daemon=True)
-    worker.start()
+    thread = threading.Thread(target=work, name="worker", daemon=True)
+    thread.start()
     at_work.wait()
-    profiler = Profiler()
-    profiler.sample()
+    yield thread
     done.set()
+    thread.join()
+
+
+def test_a_sample_names_the_thread_and_its_functions_outermost_first(worker):
+    profiler = Profiler()
+    profiler.sample_others()
 
     (stack,) = [stack for stack in profiler.stacks() if stack[0] == "worker"]
-    here = "test_a_sample_names_the_thread_and_its_functions_outermost_first"
-    called = [frame.rpartition(":")[2] for frame in stack]
-    assert called.index(f"{here}.<locals>.work") < called.index("Event.wait")
-    assert f"tests/test_profiling.py:{here}.<locals>.work" in stack
+    functions = [frame.rpartition(":")[2] for frame in stack]
+    assert functions.index("worker.<locals>.work") < functions.index("Event.wait")
+    assert "tests/test_profiling.py:worker.<locals>.work" in stack
+
+
+def test_a_thread_that_has_not_worked_since_the_last_sample_is_not_counted(worker, monkeypatch):
+    monkeypatch.setattr(profiling, "cpu_ns", lambda thread: 5_400 if thread is worker else 0)
+    profiler = Profiler()
+    profiler.sample_others()
+    profiler.sample_others()
+
+    assert list(profiler.stacks().values()) == [5]
+
+
+def test_the_main_thread_is_counted_where_the_signal_found_it():
+    profiler = Profiler()
+    profiler.sample_main(sys._getframe())
+
+    (stack,) = profiler.stacks()
+    here = "test_the_main_thread_is_counted_where_the_signal_found_it"
+    assert (stack[0], stack[-1]) == ("MainThread", f"tests/test_profiling.py:{here}")
 
 
 def test_stacks_are_written_as_flame_graph_tools_read_them():
-    assert collapsed(STACKS) == "MainThread;c.py:loop 2\nlane_0;a.py:run 1\nlane_0;a.py:run;b.py:wait 3\n"
+    assert collapsed(STACKS) == "MainThread;c.py:loop 20000\nlane_0;a.py:run 10000\nlane_0;a.py:run;b.py:wait 30000\n"
 
 
 def test_the_list_shows_the_thread_that_used_most_cpu_first_and_each_function_alone_and_with_its_calls():
-    shown = [line.split() for line in top_list(STACKS, {"MainThread": 0.5, "lane_0": 2.0}).splitlines()]
+    shown = [line.split() for line in top_list(STACKS).splitlines()]
 
     assert shown == [
-        ["lane_0:", "4", "samples,", "2.0", "s", "of", "CPU"],
+        ["lane_0:", "0.04", "s", "of", "CPU"],
         ["alone", "with", "calls"],
         ["75.0", "%", "75.0", "%", "b.py:wait"],
         ["25.0", "%", "100.0", "%", "a.py:run"],
         [],
-        ["MainThread:", "2", "samples,", "0.5", "s", "of", "CPU"],
+        ["MainThread:", "0.02", "s", "of", "CPU"],
         ["alone", "with", "calls"],
         ["100.0", "%", "100.0", "%", "c.py:loop"],
     ]

@@ -13,7 +13,7 @@ from core.errors import Busy
 from core.ids import uuid7
 from core.models import DueWork
 from core.transactions import in_transaction
-from drops import services as drops
+from drops.settlement import EXPIRE_HOLDS
 from dsql import faults
 from sales import services as sales
 from tests.tools.shop import NOW
@@ -129,7 +129,7 @@ def test_rows_that_fail_let_the_next_ones_of_their_kind_come(worker):
 
 
 def test_money_and_closing_are_urgent():
-    assert {sales.CLOSE, sales.SETTLE, sales.UNWIND, drops.EXPIRE_HOLDS} <= due_work._urgent
+    assert {sales.CLOSE, sales.SETTLE, sales.UNWIND, EXPIRE_HOLDS} <= due_work._urgent
 
 
 def test_a_handler_says_when_to_call_again(worker):

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 import uvicorn
@@ -54,7 +54,7 @@ class Echo:
 
 
 ECHO = Echo()
-SALE = uuid4()
+SALE = UUID("0190a6f0-0000-7000-8000-000000000001")
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
