@@ -321,6 +321,21 @@ def test_leaving_too_late_is_refused_in_the_room() -> None:
     assert "This join can no longer be left." in text_of(response)
 
 
+def test_who_left_shortly_before_the_end_reads_so_and_finds_no_form() -> None:
+    rally = make_rally()
+    fan_id = make_fan(funds=10_000)
+    enter(rally, fan_id)
+    near_the_end = rally.sale.closes_at - dt.timedelta(seconds=1)
+    services.leave_rally(rally_id=rally.sale_id, fan_id=fan_id, now=near_the_end)
+    flush()
+
+    response = logged_in(fan_id).get(room_url(rally))
+
+    assert "Nothing is held. So near the end you stay counted, and cannot join again." in text_of(response)
+    assert hidden_part(response, "data-join-box")
+    assert "joined 1" in text_of(response)
+
+
 def test_a_removed_fan_reads_so_and_finds_no_form() -> None:
     rally = make_rally()
     fan_id = make_fan(funds=10_000)
