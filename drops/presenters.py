@@ -83,6 +83,7 @@ class DropPresenter(BasePresenter):
     card_template = "drops/_card.html"
     totals_template = "drops/_totals.html"
     orders_template = "drops/_newest_orders.html"
+    new_template = "drops/new.html"
     draft_template = "drops/draft.html"
     console_template = "drops/console.html"
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 from uuid import UUID
 
 from core import due_work
@@ -36,8 +35,8 @@ class DropRules(BaseRules):
     settle_chunk = SETTLE_CHUNK_ORDERS
     unwind_chunk = GIVE_BACK_CHUNK_ORDERS
     frame_sql = """
-        SELECT coalesce((SELECT sum(units_left) FROM drops_bucket WHERE drop_id = sale_id), units_total)::bigint,
-               units_total, price_minor
+        SELECT coalesce((SELECT sum(units_left) FROM drops_bucket WHERE drop_id = sale_id), units_total)::bigint
+                   AS units_left, units_total, price_minor
           FROM drops_drop WHERE sale_id = %(sale_id)s
     """
 
@@ -80,10 +79,6 @@ class DropRules(BaseRules):
         due = selectors.orders_with_units(sale.id, limit=limit)
         run_commands(sale.id, [rules.RefundOrder(order_id, now) for order_id in due])
         return now if due else None
-
-    def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
-        units_left, units_total, price_minor = row
-        return {"units_left": units_left, "units_total": units_total, "price_minor": price_minor}
 
 
 @joins_transaction

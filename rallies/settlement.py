@@ -43,8 +43,8 @@ class RallyRules(BaseRules):
                (SELECT json_agg(json_build_array(level, joiners, units))
                   FROM (SELECT level, sum(joiners) AS joiners, sum(units) AS units FROM rallies_limitedcount
                          WHERE rally_id = %(sale_id)s GROUP BY level) AS limited) AS limited,
-               counted.joiners, counted.units, counted.units_left, rally.basis = 'units', rally.minimum, rally.cap_units,
-               outcome.level, outcome.did_run
+               counted.joiners, counted.units, counted.units_left, rally.basis = 'units' AS counts_units, rally.minimum,
+               rally.cap_units, outcome.level, outcome.did_run
           FROM rallies_rally AS rally
          CROSS JOIN (SELECT coalesce(sum(joiners), 0)::bigint AS joiners, coalesce(sum(units), 0)::bigint AS units,
                             sum(units_left)::bigint AS units_left
@@ -110,11 +110,11 @@ class RallyRules(BaseRules):
     def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
         return telling.messages(sale, event, after=after, limit=limit)
 
-    def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
-        tiers, limited, joiners, units, units_left, counts_units, minimum, cap_units, ended_level, did_run = row
+    def frame_facts(self, row: dict[str, Any]) -> dict[str, Any]:
+        tiers, limited, joiners, units, units_left, counts_units, minimum, cap_units, level, did_run = row.values()
         return selectors.frame_of(
             [PriceTier(*tier) for tier in tiers], joiners, units, limited or [], counts_units=counts_units,
-            minimum=minimum, units_left=cap_units if units_left is None else units_left, ended_level=ended_level,
+            minimum=minimum, units_left=cap_units if units_left is None else units_left, ended_level=level,
             did_run=did_run,
         )  # fmt: skip
 

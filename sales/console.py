@@ -42,11 +42,19 @@ class SaleForm(Protocol):
     def add_refusal(self, field: str, message: str) -> None: ...
 
 
-def console_paths(format: str, plural: str) -> list[URLPattern]:
-    """`/sell/{handle}/{plural}/{sale_id}/…` under the names "console", "publish", "close", "cancel"."""
-    sale = f"sell/<slug:handle>/{plural}/<uuid:sale_id>/"
-    given = {"format_name": format}
+def urls_of(format: Format) -> tuple[list[URLPattern], str]:
+    """The format's own pages, if it has a module of them, and the ones below; for `include`."""
+    own = format.module("urls")
+    return [*(own.urlpatterns if own else []), *console_paths(format)], format.label
+
+
+def console_paths(format: Format) -> list[URLPattern]:
+    """`/sell/{handle}/{plural}/{sale_id}/…` under the names "console", "publish", "close", "cancel"; and "new" for its form."""
+    shelf = f"sell/<slug:handle>/{format.words.plural}/"
+    sale = f"{shelf}<uuid:sale_id>/"
+    given = {"format_name": format.name}
     return [
+        *([path(f"{shelf}new/", new, given, name="new")] if format.form else []),
         path(sale, page, given, name="console"),
         path(f"{sale}publish/", publish, given, name="publish"),
         path(f"{sale}close/", close, given, name="close"),
@@ -56,22 +64,17 @@ def console_paths(format: str, plural: str) -> list[URLPattern]:
 
 @asks_first
 @login_required
-def new(
-    request: HttpRequest,
-    handle: str,
-    format_name: str,
-    *,
-    form_class: Callable[..., SaleForm],
-    draft: Callable[..., Any],
-) -> HttpResponse:
+def new(request: HttpRequest, handle: str, format_name: str) -> HttpResponse:
     """A form that drafts a sale. Sending it twice drafts one."""
     format = get_format(format_name)
+    assert format.form, f"{format_name} has no form"
+    assert format.draft, f"nothing drafts a {format_name}"
     member = sellers.get_editor(user_id(request), handle)
-    form = form_class(request.POST or None, initial={"sale_id": uuid7()})
-    if form.is_valid() and (sale_id := draft_from(form, member, draft)):
+    form = format.form(request.POST or None, initial={"sale_id": uuid7()})
+    if form.is_valid() and (sale_id := draft_from(form, member, format.draft)):
         return redirect(format.url("console", handle, sale_id))
     context = {"shop": member.seller, "format": format, "form": form, "now": clock.now()}
-    return render(request, f"{format.app}/new.html", context, status=422 if form.errors else 200)
+    return render(request, format.presenter.new_template, context, status=422 if form.errors else 200)
 
 
 def draft_from(form: SaleForm, member: Member, draft: Callable[..., Any]) -> UUID | None:

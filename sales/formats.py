@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -20,6 +20,9 @@ from core.money import Money
 from sales.models import Sale
 from sales.placing import Place
 from sales.terms import TermValue
+
+if TYPE_CHECKING:
+    from sales.console import SaleForm
 
 
 class Rules(Protocol):
@@ -60,8 +63,8 @@ class Rules(Protocol):
     def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
         """What to tell the next fans, in the order of their ids, of an event that the format named (`sales.telling`)."""
 
-    def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
-        """What viewers are shown, from the row that `frame_sql` gave."""
+    def frame_facts(self, row: dict[str, Any]) -> dict[str, Any]:
+        """What viewers are shown, from the row that `frame_sql` gave, by the names of its columns."""
 
 
 class BaseRules:
@@ -69,7 +72,7 @@ class BaseRules:
 
     settle_chunk = 500
     unwind_chunk = 500
-    frame_sql = "SELECT 1"
+    frame_sql = "SELECT"
 
     def ends_at(self, sale: Sale) -> dt.datetime:
         return sale.closes_at + sale.moved_by
@@ -84,8 +87,8 @@ class BaseRules:
     def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
         raise AssertionError(event)  # a format that names events says what to tell of them
 
-    def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
-        return {}
+    def frame_facts(self, row: dict[str, Any]) -> dict[str, Any]:
+        return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class Presenter(Protocol):
     card_template: str
     totals_template: str
     orders_template: str
+    new_template: str
     draft_template: str
     console_template: str
 
@@ -132,6 +136,7 @@ class BasePresenter:
     card_template = "sales/_card.html"
     totals_template = "sales/_totals.html"
     orders_template = "sales/_newest.html"
+    new_template = "sales/new.html"
     draft_template = "sales/draft.html"
     console_template = "sales/console_frame.html"
 
@@ -179,7 +184,7 @@ class Format:
     """All that the rest of the site may know of a format."""
 
     name: str  # as in Sale.format
-    app: str  # its folder, and the namespace of its URLs
+    app: str  # its folder, dotted
     words: Words
     count: Count
     rules: Rules
@@ -187,6 +192,9 @@ class Format:
     presenter: Presenter
     places: Sequence[Place] = ()  # its hot routes
     mine: str = ""  # the URL name of a fan's list of what they have in these sales
+    # The form of a new sale and the service that drafts what it says; none when its urls have a page "new" of their own.
+    form: Callable[..., SaleForm] | None = None
+    draft: Callable[..., Any] | None = None
     _modules: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
@@ -200,13 +208,18 @@ class Format:
         return self._modules[name]
 
     def url(self, page: str, *args: Any) -> str:
-        """A page of the format's own: `url("console", handle, sale.id)`."""
-        return reverse(f"{self.app}:{page}", args=args)
+        """A page of the format's own, or of the console for it: `url("console", handle, sale.id)`."""
+        return reverse(f"{self.label}:{page}", args=args)
+
+    @property
+    def label(self) -> str:
+        """The name of its folder: its app's label, and the namespace of its URLs."""
+        return self.app.rpartition(".")[2]
 
     @property
     def has_console(self) -> bool:
         """Whether sellers have pages to make one."""
-        return self.module("urls") is not None
+        return self.form is not None or self.module("urls") is not None
 
 
 _formats: dict[str, Format] = {}

@@ -1,0 +1,125 @@
+"""Purchases that are not hot: rows read and written one purchase after the other, by the ORM.
+
+They have all that a hot purchase has, the queue and the retries of its lane, the gate, the clock, the frames, at several round
+trips each. A format that turns out to be hot brings a `SaleLane` of its own instead, and changes nothing else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Sequence
+from typing import Any, ClassVar
+from uuid import UUID
+
+import msgspec
+from django.db.models import Model
+
+from core.errors import Refusal
+from core.ids import uuid7
+from core.lanes import Lanes
+from core.sql import execute_all
+from core.transactions import joins_transaction
+from ledger import rules as ledger_rules
+from ledger import selectors as ledger_selectors
+from ledger import services as ledger
+from ledger.errors import InsufficientFunds
+from sales import gates, lanes
+from sales.deciding import decide_each
+from sales.lanes import SaleLane, standing_of
+from sales.models import Sale
+from sales.placing import Asked, Place
+from sales.proceeds import escrow_of
+from sales.standing import Standing, check_open
+
+
+class Purchase(msgspec.Struct, frozen=True):
+    """What a fan asked for; `id` is made when it is received, and is that of the row it makes."""
+
+    id: UUID
+    fan_id: UUID
+    key: UUID
+    body: Any
+    received_at: dt.datetime
+
+
+class PlainLane(SaleLane[Purchase, Any]):
+    """Subclass with `find` and `make`. Either may refuse, and must not have written anything then."""
+
+    batch_max: ClassVar[int] = 50
+
+    def find(self, sale: Sale, purchase: Purchase) -> Model | None:
+        """What an earlier purchase of this fan made, if it is the answer to this one too. Refuses what contradicts it."""
+        raise NotImplementedError
+
+    def make(self, sale: Sale, purchase: Purchase) -> Model:
+        """The row of a new purchase, written; whether the sale is open has been seen to."""
+        raise NotImplementedError
+
+    @joins_transaction
+    def run(self, batch: Sequence[Purchase]) -> Sequence[Any]:
+        (rows,) = execute_all([gates.standing_statement(self.sale_id)])
+        standing = standing_of(rows)
+        sale = Sale.objects.select_related("seller").get(id=self.sale_id)
+        self._state = None
+        believed = lanes.believable(batch, standing.now)
+        outcomes = decide_each(believed, lambda purchase: self._one(sale, standing, purchase))
+        made = [outcome for outcome in outcomes if not isinstance(outcome, Refusal)]
+        if made:
+            execute_all([gates.passing_statement(self.sale_id, gates.home_gate(self.slot))])
+        return outcomes
+
+    def _one(self, sale: Sale, standing: Standing, purchase: Purchase) -> Model:
+        found = self.find(sale, purchase)
+        if found is not None:
+            return found
+        check_open(standing, purchase.received_at, noun=self.format)
+        return self.make(sale, purchase)
+
+    def is_new(self, command: Purchase, outcome: Any) -> bool:
+        return bool(outcome.id == command.id)
+
+
+@joins_transaction
+def charge(sale: Sale, purchase: Purchase, amount_minor: int) -> None:
+    """The fan pays into the sale, in a transfer with the purchase's id; nothing for 0. Refused, nothing is written."""
+    if not amount_minor:
+        return
+    wallet = ledger_selectors.wallets([purchase.fan_id], sale.currency).get(purchase.fan_id)
+    if wallet is None:
+        raise InsufficientFunds(available_minor=0, needed_minor=amount_minor, currency=sale.currency)
+    escrow = escrow_of(sale)
+    payment = ledger_rules.pay(
+        id=purchase.id, debit=wallet.account_id, credit=ledger_selectors.account_ids([escrow])[escrow],
+        amount_minor=amount_minor, currency=sale.currency, code="purchase", subject_id=purchase.id,
+        at=purchase.received_at,
+    )  # fmt: skip
+    (outcome,) = ledger.do_transfers([payment])
+    if isinstance(outcome, Refusal):
+        raise outcome
+
+
+@joins_transaction
+def give_back(purchase_ids: Collection[UUID], *, now: dt.datetime) -> None:
+    """The fans of these purchases have all of their money back; a repeat changes nothing."""
+    paid = ledger_selectors.transfers_by_id(purchase_ids)
+    ledger.do_transfers([ledger_rules.reverse(transfer, code="refund", at=now) for transfer in paid.values()])
+
+
+def plain_place(
+    lane: type[PlainLane], *, plural: str, things: str, body: type[msgspec.Struct], outcome: type[msgspec.Struct],
+    summary: str, refused: str,
+) -> Place:  # fmt: skip
+    """`POST /api/v1/{plural}/{sale_id}/{things}`, answered by `lane`; `outcome` has fields of the row that was made."""
+
+    def answer(lane: PlainLane, purchase: Purchase, row: Model) -> tuple[bool, msgspec.Struct]:
+        return lane.is_new(purchase, row), msgspec.convert(row, outcome, from_attributes=True)
+
+    return Place(
+        before=f"/api/v1/{plural}/", after=f"/{things}", body=body, outcome=outcome, lane=Lanes(lane).__getitem__,
+        command=purchase, answer=answer, operation_id=f"{plural}_{things}", summary=summary, tag=plural, thing=things,
+        refused={"403": "not_verified", "409": refused, "422": "invalid"},
+    )  # fmt: skip
+
+
+def purchase(asked: Asked) -> Purchase:
+    return Purchase(uuid7(), asked.fan_id, asked.key, asked.body, asked.now)
