@@ -20,6 +20,7 @@ from core.http import user_id
 from core.ids import uuid7
 from sales import presenters, selectors
 from sales import services as sales
+from sales.buying import place_page
 from sales.formats import Format, get_format
 from sales.models import Sale, SaleState
 from sales.phases import standing
@@ -43,18 +44,27 @@ class SaleForm(Protocol):
 
 
 def urls_of(format: Format) -> tuple[list[URLPattern], str]:
-    """The format's own pages, if it has a module of them, and the ones below; for `include`."""
-    own = format.module("urls")
-    return [*(own.urlpatterns if own else []), *console_paths(format)], format.label
+    """The format's own pages, if it has a module of them, and the ones that the spine makes; for `include`."""
+    module = format.module("urls")
+    own = module.urlpatterns if module else []
+    news = [] if any(page.name == "new" for page in own) else [_new_path(format)]
+    places = [
+        path(f"sales/<uuid:sale_id>/{place.page}/", place_page, {"place": place}, name=place.page)
+        for place in format.places
+        if place.page
+    ]
+    return [*own, *places, *news, *console_paths(format)], format.label
+
+
+def _new_path(format: Format) -> URLPattern:
+    return path(f"sell/<slug:handle>/{format.words.plural}/new/", new, {"format_name": format.name}, name="new")
 
 
 def console_paths(format: Format) -> list[URLPattern]:
-    """`/sell/{handle}/{plural}/{sale_id}/…` under the names "console", "publish", "close", "cancel"; and "new" for its form."""
-    shelf = f"sell/<slug:handle>/{format.words.plural}/"
-    sale = f"{shelf}<uuid:sale_id>/"
+    """`/sell/{handle}/{plural}/{sale_id}/…` under the names "console", "publish", "close", "cancel"."""
+    sale = f"sell/<slug:handle>/{format.words.plural}/<uuid:sale_id>/"
     given = {"format_name": format.name}
     return [
-        *([path(f"{shelf}new/", new, given, name="new")] if format.form else []),
         path(sale, page, given, name="console"),
         path(f"{sale}publish/", publish, given, name="publish"),
         path(f"{sale}close/", close, given, name="close"),
@@ -67,10 +77,8 @@ def console_paths(format: Format) -> list[URLPattern]:
 def new(request: HttpRequest, handle: str, format_name: str) -> HttpResponse:
     """A form that drafts a sale. Sending it twice drafts one."""
     format = get_format(format_name)
-    assert format.form, f"{format_name} has no form"
-    assert format.draft, f"nothing drafts a {format_name}"
     member = sellers.get_editor(user_id(request), handle)
-    form = format.form(request.POST or None, initial={"sale_id": uuid7()})
+    form = format.form(request.POST if request.method == "POST" else None, initial={"sale_id": uuid7()})
     if form.is_valid() and (sale_id := draft_from(form, member, format.draft)):
         return redirect(format.url("console", handle, sale_id))
     context = {"shop": member.seller, "format": format, "form": form, "now": clock.now()}

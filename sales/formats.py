@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
+from django.db import connection
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -19,6 +20,7 @@ from core.invariants import Check
 from core.money import Money
 from sales.models import Sale
 from sales.placing import Place
+from sales.proceeds import paid_in
 from sales.terms import TermValue
 
 if TYPE_CHECKING:
@@ -147,7 +149,10 @@ class BasePresenter:
         return {"sums": self.sums([sale])[sale.id]}
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]:
-        return {sale.id: Sums(0, None, Money(0, sale.currency)) for sale in sales}
+        """What each sale's format counts, a question for each sale, and what fans have paid."""
+        paid = paid_in([sale.id for sale in sales])
+        units = {sale.id: get_format(sale.format).count.of(sale.id) for sale in sales}
+        return {sale.id: Sums(units[sale.id], None, Money(paid.get(sale.id, 0), sale.currency)) for sale in sales}
 
     def draft(self, sale: Sale) -> dict[str, Any]:
         return {}
@@ -165,6 +170,11 @@ class Count:
 
     name: str
     sql: str  # `%(sale_id)s` stands for the sale
+
+    def of(self, sale_id: UUID) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(self.sql, {"sale_id": sale_id})
+            return int(cursor.fetchone()[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +200,12 @@ class Format:
     rules: Rules
     checks: Sequence[Check]
     presenter: Presenter
+    # The form of a new sale, and the service that drafts what it says. Its page is the spine's, unless the format's urls have
+    # one called "new".
+    form: Callable[..., SaleForm]
+    draft: Callable[..., Any]
     places: Sequence[Place] = ()  # its hot routes
     mine: str = ""  # the URL name of a fan's list of what they have in these sales
-    # The form of a new sale and the service that drafts what it says; none when its urls have a page "new" of their own.
-    form: Callable[..., SaleForm] | None = None
-    draft: Callable[..., Any] | None = None
     _modules: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
@@ -215,11 +226,6 @@ class Format:
     def label(self) -> str:
         """The name of its folder: its app's label, and the namespace of its URLs."""
         return self.app.rpartition(".")[2]
-
-    @property
-    def has_console(self) -> bool:
-        """Whether sellers have pages to make one."""
-        return self.form is not None or self.module("urls") is not None
 
 
 _formats: dict[str, Format] = {}

@@ -53,6 +53,8 @@ class Place:
     tag: str
     thing: str  # what a success makes
     refused: Mapping[str, str]  # status → the codes behind it
+    # A verb: how the button, and the page behind it that needs no scripts, are called, which the spine makes then.
+    page: str = ""
     _decoder: msgspec.json.Decoder[Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

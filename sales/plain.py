@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 from django.db.models import Model
 
-from core.errors import Refusal
+from core.errors import NotFound, Refusal
 from core.ids import uuid7
 from core.lanes import Lanes
 from core.sql import execute_all
@@ -43,13 +43,14 @@ class Purchase(msgspec.Struct, frozen=True):
 
 
 class PlainLane(SaleLane[Purchase, Any]):
-    """Subclass with `find` and `make`. Either may refuse, and must not have written anything then."""
+    """Subclass with `model` and `make`. What refuses must not have written anything."""
 
-    batch_max: ClassVar[int] = 50
+    batch_max = 50
+    model: ClassVar[type[Model]]  # the format's row of a purchase
 
     def find(self, sale: Sale, purchase: Purchase) -> Model | None:
-        """What an earlier purchase of this fan made, if it is the answer to this one too. Refuses what contradicts it."""
-        raise NotImplementedError
+        """What this purchase, or one that it repeats, has made. As it stands here, for a model with (sale, fan) as its key."""
+        return self.model._default_manager.filter(pk=(sale.id, purchase.fan_id)).first()
 
     def make(self, sale: Sale, purchase: Purchase) -> Model:
         """The row of a new purchase, written; whether the sale is open has been seen to."""
@@ -60,11 +61,12 @@ class PlainLane(SaleLane[Purchase, Any]):
         (rows,) = execute_all([gates.standing_statement(self.sale_id)])
         standing = standing_of(rows)
         sale = Sale.objects.select_related("seller").get(id=self.sale_id)
+        if sale.format != self.format:
+            raise NotFound(f"This {self.format} is not on sale.")
         self._state = None
         believed = lanes.believable(batch, standing.now)
         outcomes = decide_each(believed, lambda purchase: self._one(sale, standing, purchase))
-        made = [outcome for outcome in outcomes if not isinstance(outcome, Refusal)]
-        if made:
+        if any(not isinstance(outcome, Refusal) for outcome in outcomes):
             execute_all([gates.passing_statement(self.sale_id, gates.home_gate(self.slot))])
         return outcomes
 
@@ -105,19 +107,29 @@ def give_back(purchase_ids: Collection[UUID], *, now: dt.datetime) -> None:
     ledger.do_transfers([ledger_rules.reverse(transfer, code="refund", at=now) for transfer in paid.values()])
 
 
+class NothingToChoose(msgspec.Struct, forbid_unknown_fields=True):
+    """An empty object."""
+
+
+class Made(msgspec.Struct):
+    id: UUID
+    state: str
+
+
 def plain_place(
-    lane: type[PlainLane], *, plural: str, things: str, body: type[msgspec.Struct], outcome: type[msgspec.Struct],
-    summary: str, refused: str,
+    lane: type[PlainLane], plural: str, things: str, *, verb: str, refused: str,
+    body: type[msgspec.Struct] = NothingToChoose, outcome: type[msgspec.Struct] = Made,
 ) -> Place:  # fmt: skip
-    """`POST /api/v1/{plural}/{sale_id}/{things}`, answered by `lane`; `outcome` has fields of the row that was made."""
+    """`POST /api/v1/{plural}/{sale_id}/{things}` and a page, answered by `lane`; `outcome` has fields of the row that was made."""
 
     def answer(lane: PlainLane, purchase: Purchase, row: Model) -> tuple[bool, msgspec.Struct]:
         return lane.is_new(purchase, row), msgspec.convert(row, outcome, from_attributes=True)
 
     return Place(
         before=f"/api/v1/{plural}/", after=f"/{things}", body=body, outcome=outcome, lane=Lanes(lane).__getitem__,
-        command=purchase, answer=answer, operation_id=f"{plural}_{things}", summary=summary, tag=plural, thing=things,
-        refused={"403": "not_verified", "409": refused, "422": "invalid"},
+        command=purchase, answer=answer, operation_id=f"{plural}_{verb}", tag=plural, thing="row",
+        summary=f"{verb.capitalize()} one of the {plural}", page=verb,
+        refused={"403": "not_verified", "409": f"{refused}, not_open, frozen or called_off", "422": "invalid"},
     )  # fmt: skip
 
 
