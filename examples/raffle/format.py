@@ -61,6 +61,9 @@ class RaffleRules(BaseRules):
 class RafflePresenter(BasePresenter):
     room_template = "raffle/room.html"
 
+    def room(self, request, sale, now):
+        return {"mine": sale.raffle.entries.filter(fan_id=request.user.pk).first()}
+
 
 RAFFLE = Format(
     name="raffle", app="examples.raffle",
