@@ -34,7 +34,7 @@ class OrderRow:
 
     order: Order
     may_confirm: bool
-    give_back_until: dt.datetime | None  # None: it cannot be given back
+    give_back_until: dt.datetime | None  # of a hold, its end; None: it cannot be given back
     may_refund: bool
     fan: str = ""  # a pseudonym, for other eyes than the owner's
 

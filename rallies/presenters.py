@@ -26,6 +26,7 @@ from sales import frames
 from sales import presenters as sale_presenters
 from sales.formats import BasePresenter, Sums
 from sales.models import UNENDED_STATES, Sale, SaleState
+from sales.phases import ends_at
 from sales.proof import pseudonym
 from sales.selectors import with_terms
 from sales.services import issue_buy_token
@@ -258,7 +259,7 @@ class RallyPresenter(BasePresenter):
             "rows": pseudonymous_rows(sale, frame, limit=CONSOLE_JOINS),
             "inviters": top_inviters(sale.id),
             "history": history_of(rally, tiers, now),
-            "history_until": min(now, sale.closed_at or sale.closes_at),
+            "history_until": min(now, sale.closed_at or ends_at(sale)),
             "invite_url": invite_url(request, sale.id, rally.seller_invite),
             **self._drawn(rally, frame),
             **_after_the_end(rally),
@@ -375,7 +376,7 @@ def top_inviters(sale_id: UUID) -> list[Inviter]:
 def history_of(rally: Rally, tiers: Sequence[PriceTier], now: dt.datetime) -> stairs.History | None:
     """The crowd and the price from the opening until now or the end."""
     sale = rally.sale
-    since, until = sale.opens_at, min(now, sale.closed_at or sale.closes_at)
+    since, until = sale.opens_at, min(now, sale.closed_at or ends_at(sale))
     if until <= since:
         return None
     changes = selectors.changes_over_time(sale.id, since=since, until=until, slots=HISTORY_SLOTS)

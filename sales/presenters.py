@@ -15,7 +15,7 @@ from live import store
 from sales import frames, prover, terms
 from sales.formats import Format, Sums, get_format
 from sales.models import ProofRun, Sale
-from sales.phases import Phase, ends_at, phase_of
+from sales.phases import Phase, ends_at, opens_at, phase_of
 from sales.proof import Proof
 from sales.services import common_terms
 
@@ -26,6 +26,7 @@ class Card:
 
     sale: Sale
     phase: Phase
+    opens_at: dt.datetime
     ends_at: dt.datetime
     frame: Mapping[str, Any]
     format: Format
@@ -38,7 +39,7 @@ def cards(sales: Sequence[Sale], now: dt.datetime) -> list[Card]:
 
 def _card(sale: Sale, frame: Mapping[str, Any], now: dt.datetime) -> Card:
     phase = phase_of(sale, now, frame.get("units_left"))
-    return Card(sale, phase, ends_at(sale), frame, get_format(sale.format))
+    return Card(sale, phase, opens_at(sale), ends_at(sale), frame, get_format(sale.format))
 
 
 def newest_frames(sale_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:

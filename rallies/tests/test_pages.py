@@ -127,6 +127,15 @@ def test_the_room_shows_the_price_the_crowd_and_what_is_missing(client: Client) 
     assert 'data-step="1" data-from="3" data-price-minor="8000"' in client.get(room_url(rally)).content.decode()
 
 
+def test_everybody_reads_that_every_unit_is_taken(client: Client) -> None:
+    rally = make_rally(cap_units=5, limit_per_fan=1)
+    for fan_id in make_fans(5, funds=10_000):
+        enter(rally, fan_id)
+
+    for page in (client.get("/"), client.get(room_url(rally)), owner_of(rally).get(console_url(rally))):
+        assert "Sold out" in text_of(page)
+
+
 def test_the_staircase_shows_where_the_crowd_stands(client: Client) -> None:
     rally = make_rally()
     enter(rally, make_fan(funds=10_000))
