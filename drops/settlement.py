@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from core import due_work
@@ -57,9 +57,11 @@ class DropRules(BaseRules):
         Bucket.objects.bulk_create(
             Bucket(drop_id=sale.id, number=number, units_left=units) for number, units in enumerate(shares)
         )
+
+    def schedule(self, sale: Sale) -> None:
         if sale.drop.hold_s:
             first_end = sale.opens_at + dt.timedelta(seconds=sale.drop.hold_s)
-            due_work.schedule(EXPIRE_HOLDS, sale.id, due_at=min(first_end, sale.closes_at))
+            due_work.schedule(EXPIRE_HOLDS, sale.id, due_at=min(first_end, sale.closes_at) + sale.moved_by)
 
     def settle_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
         if expire_due_holds(sale, now, limit=min(limit, GIVE_BACK_CHUNK_ORDERS)):
@@ -79,6 +81,9 @@ class DropRules(BaseRules):
         due = selectors.orders_with_units(sale.id, limit=limit)
         run_commands(sale.id, [rules.RefundOrder(order_id, now) for order_id in due])
         return now if due else None
+
+    def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
+        return selectors.fans_of_drop(sale.id, after=after, limit=limit)
 
 
 @joins_transaction

@@ -12,24 +12,44 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from django.db.models import Model
+from django.conf import settings
+from django.db import models
 
 from core.errors import NotFound, Refusal
 from core.ids import uuid7
 from core.lanes import Lanes
 from core.sql import execute_all
-from core.transactions import joins_transaction
+from core.transactions import Conflict40001, joins_transaction
 from ledger import rules as ledger_rules
 from ledger import selectors as ledger_selectors
 from ledger import services as ledger
 from ledger.errors import InsufficientFunds
 from sales import gates, lanes
 from sales.deciding import decide_each
+from sales.formats import BaseRules
 from sales.lanes import SaleLane, standing_of
 from sales.models import Sale
 from sales.placing import Asked, Place
 from sales.proceeds import escrow_of
 from sales.standing import Standing, check_open
+
+IN, REFUNDED = "in", "refunded"  # what a row begins as, and ends as when its sale is called off
+
+
+class PlainRow(models.Model):
+    """What a fan has in a sale, once: a repeat, another tab and a double tap meet on its key."""
+
+    pk = models.CompositePrimaryKey("sale_id", "fan_id")
+    sale = models.ForeignKey(Sale, models.PROTECT, related_name="+", db_index=False)
+    fan = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
+    id = models.UUIDField()  # of its payment too
+    state = models.CharField(max_length=10, default=IN)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return str(self.id)
 
 
 class Purchase(msgspec.Struct, frozen=True):
@@ -43,18 +63,14 @@ class Purchase(msgspec.Struct, frozen=True):
 
 
 class PlainLane(SaleLane[Purchase, Any]):
-    """Subclass with `model` and `make`. What refuses must not have written anything."""
+    """Subclass with `row`, and `make` where a purchase is more than its row. What refuses must not have written anything."""
 
     batch_max = 50
-    model: ClassVar[type[Model]]  # the format's row of a purchase
+    row: ClassVar[type[PlainRow]]
 
-    def find(self, sale: Sale, purchase: Purchase) -> Model | None:
-        """What this purchase, or one that it repeats, has made. As it stands here, for a model with (sale, fan) as its key."""
-        return self.model._default_manager.filter(pk=(sale.id, purchase.fan_id)).first()
-
-    def make(self, sale: Sale, purchase: Purchase) -> Model:
+    def make(self, sale: Sale, purchase: Purchase) -> PlainRow:
         """The row of a new purchase, written; whether the sale is open has been seen to."""
-        raise NotImplementedError
+        return self.row._default_manager.create(sale=sale, fan_id=purchase.fan_id, id=purchase.id)
 
     @joins_transaction
     def run(self, batch: Sequence[Purchase]) -> Sequence[Any]:
@@ -70,8 +86,8 @@ class PlainLane(SaleLane[Purchase, Any]):
             execute_all([gates.passing_statement(self.sale_id, gates.home_gate(self.slot))])
         return outcomes
 
-    def _one(self, sale: Sale, standing: Standing, purchase: Purchase) -> Model:
-        found = self.find(sale, purchase)
+    def _one(self, sale: Sale, standing: Standing, purchase: Purchase) -> PlainRow:
+        found = self.row._default_manager.filter(sale=sale, fan_id=purchase.fan_id).first()
         if found is not None:
             return found
         check_open(standing, purchase.received_at, noun=self.format)
@@ -100,6 +116,24 @@ def charge(sale: Sale, purchase: Purchase, amount_minor: int) -> None:
         raise outcome
 
 
+class PlainRules(BaseRules):
+    """Rules of a format whose fans have a row each, and their money back when the sale is called off. Subclass with `row`."""
+
+    row: ClassVar[type[PlainRow]]
+
+    def unwind_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
+        rows = self.row._default_manager.filter(sale=sale, state=IN)
+        due = dict(rows.order_by("fan_id").values_list("fan_id", "id")[:limit])
+        give_back(list(due.values()), now=now)
+        if rows.filter(fan_id__in=list(due)).update(state=REFUNDED) != len(due):
+            raise Conflict40001("rows moved since they were read")
+        return now if due else None
+
+    def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
+        rows = self.row._default_manager.filter(sale=sale, fan_id__gt=after or UUID(int=0)).order_by("fan_id")
+        return list(rows.values_list("fan_id", flat=True)[:limit])
+
+
 @joins_transaction
 def give_back(purchase_ids: Collection[UUID], *, now: dt.datetime) -> None:
     """The fans of these purchases have all of their money back; a repeat changes nothing."""
@@ -122,7 +156,7 @@ def plain_place(
 ) -> Place:  # fmt: skip
     """`POST /api/v1/{plural}/{sale_id}/{things}` and a page, answered by `lane`; `outcome` has fields of the row that was made."""
 
-    def answer(lane: PlainLane, purchase: Purchase, row: Model) -> tuple[bool, msgspec.Struct]:
+    def answer(lane: PlainLane, purchase: Purchase, row: PlainRow) -> tuple[bool, msgspec.Struct]:
         return lane.is_new(purchase, row), msgspec.convert(row, outcome, from_attributes=True)
 
     return Place(

@@ -19,7 +19,7 @@ from core import clock, due_work, lanes
 from core.ids import uuid7
 from dsql import faults
 from ledger import selectors as ledger
-from sales import frames, prover
+from sales import frames, levers, prover
 from sales import services as sales
 from sales.formats import Format, list_formats
 from sales.models import Sale
@@ -81,6 +81,8 @@ def buy(stage: Stage, sale: Sale) -> None:
         assert Asking(stage, place, sale)().status_code == 201
     assert paid_in([sale.id]).get(sale.id, 0) + shop.wallet(stage.fan_id).held_minor == stage.specimen.costs_minor
     assert frames.read_frame(sale.id)["version"] > before
+    assert list(stage.format.rules.fans(sale, after=None, limit=9)) == [stage.fan_id]  # who is told what becomes of it
+    assert list(stage.format.rules.fans(sale, after=stage.fan_id, limit=9)) == []
 
 
 def to_the_end(step: Any, sale: Sale) -> None:
@@ -475,7 +477,7 @@ def test_a_sale_that_was_closed_early(ask):
 
 @every_hot_route
 def test_a_sale_that_is_frozen(ask):
-    Sale.objects.filter(id=ask.sale.id).update(state="frozen", frozen_at=clock.now())
+    levers.freeze_sale(sale_id=ask.sale.id, staff_id=shop.make_fan(), reason="A look at it.", now=clock.now())
     before = picture(ask.sale.id)
 
     assert_refused(ask(), 409, "frozen")

@@ -1,7 +1,8 @@
 from uuid import uuid4
 
-from django.conf import settings
 from django.db import models
+
+from sales.plain import PlainRow
 
 
 class Raffle(models.Model):
@@ -14,9 +15,5 @@ class Raffle(models.Model):
     seed = models.UUIDField(default=uuid4)  # its hash is sealed before anybody enters; it is shown when it has drawn
 
 
-class Entry(models.Model):
-    pk = models.CompositePrimaryKey("raffle_id", "fan_id")  # a fan is in once
-    raffle = models.ForeignKey(Raffle, models.PROTECT, related_name="entries", db_index=False)
-    fan = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
-    id = models.UUIDField()  # of its payment too
-    state = models.CharField(max_length=10, default="in")  # in, won, refunded
+class Entry(PlainRow):
+    """A fan in a raffle: in, won or refunded."""

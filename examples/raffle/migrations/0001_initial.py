@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("sales", "0004_proof_run"),
+        ("sales", "0005_staff_action"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                 (
                     "pk",
                     models.CompositePrimaryKey(
-                        "raffle_id", "fan_id", blank=True, editable=False, primary_key=True, serialize=False
+                        "sale_id", "fan_id", blank=True, editable=False, primary_key=True, serialize=False
                     ),
                 ),
                 ("id", models.UUIDField()),
@@ -49,14 +49,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
-                    "raffle",
+                    "sale",
                     models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="entries",
-                        to="raffle.raffle",
+                        db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="sales.sale"
                     ),
                 ),
             ],
+            options={
+                "abstract": False,
+            },
         ),
     ]
