@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.http import HttpRequest
 
 from sellers.models import Member, Seller
 
@@ -17,3 +18,7 @@ class SellerAdmin(admin.ModelAdmin):
     search_fields = ("name", "handle")
     readonly_fields = ("id", "created_at")
     inlines = (MemberInline,)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Seller | None = None) -> tuple[str, ...]:
+        # The sealed terms of the shop's sales name it.
+        return (*self.readonly_fields, "handle") if obj else self.readonly_fields
