@@ -335,7 +335,8 @@ HOLDS_END = Check(
       FROM (SELECT id FROM (
                 SELECT rallies_join.id,
                        CASE WHEN state = 'joined' THEN rallies_tier.price_minor * quantity ELSE 0 END AS held,
-                       CASE WHEN state IN ('paid', 'refunded') THEN rallies_outcome.price_minor * quantity ELSE 0 END AS paid
+                       CASE WHEN state IN ('paid', 'refunded')
+                            THEN coalesce(rallies_outcome.price_minor, rallies_tier.price_minor) * quantity ELSE 0 END AS paid
                   FROM rallies_join
                   JOIN rallies_tier ON rallies_tier.rally_id = rallies_join.rally_id AND rallies_tier.level = rallies_join.level
                   LEFT JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_join.rally_id

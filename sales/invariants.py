@@ -67,12 +67,14 @@ GATES_STAND = Check(
 COMMON = [TERMS_HASH_HOLDS, STANDS_WHERE_IT_SAYS, GATES_STAND]
 
 # Of all sales together, beside the books.
-SEALED_IS_SHOWN = Check(
-    "sealed_is_shown",
-    "Every sale whose terms were sealed can be seen and is proved: none was hidden after it took money.",
+NOTHING_HIDDEN = Check(
+    "nothing_hidden",
+    "Every sale whose terms were sealed can be seen and is proved, and none was hidden after it took money; what was set aside was "
+    "set aside in one of them.",
     """
     SELECT 0 AS expected, count(*) AS found
-      FROM sales_sealedterms LEFT JOIN sales_sale ON sales_sale.id = sales_sealedterms.sale_id
+      FROM (SELECT sale_id FROM sales_sealedterms UNION ALL SELECT sale_id FROM sales_stuckrow) AS known
+      LEFT JOIN sales_sale ON sales_sale.id = known.sale_id
      WHERE sales_sale.published_at IS NULL OR sales_sale.state = 'draft'
     """,
 )
@@ -190,8 +192,9 @@ def paid_to_its_seller(table: str, sale: str) -> Check:
         "What was passed on is what the settlements say, each in one journal of its own: to this sale's own seller, and from there "
         "the fee to the house.",
         f"""
-    SELECT 0 AS expected, count(*) AS found
-      FROM (SELECT journal_id, code, debit_id, credit_id, amount_minor, at FROM (
+    SELECT 0 AS expected,
+           (SELECT count(*) FROM (
+            SELECT journal_id, code, debit_id, credit_id, amount_minor, at FROM (
                 SELECT id AS journal_id, 'proceeds' AS code, {ESCROW} AS debit_id, {PROCEEDS} AS credit_id,
                        gross_minor AS amount_minor, created_at AS at, 1 AS sign
                   FROM {table} WHERE {sale} = %(sale_id)s AND gross_minor <> 0
@@ -199,12 +202,14 @@ def paid_to_its_seller(table: str, sale: str) -> Check:
                 SELECT id, 'fee', {PROCEEDS}, {FEES}, fee_minor, created_at, 1
                   FROM {table} WHERE {sale} = %(sale_id)s AND fee_minor <> 0
                  UNION ALL
-                SELECT CASE WHEN code = 'proceeds' AND id <> journal_id THEN id ELSE journal_id END, code, debit_account_id,
+                SELECT CASE WHEN code = 'proceeds' AND id <> journal_id THEN NULL ELSE journal_id END, code, debit_account_id,
                        credit_account_id, CASE WHEN kind = 'plain' AND pending_id IS NULL AND expires_at IS NULL
                                                THEN amount_minor ELSE 0 END, at, -1
                   FROM ledger_transfer
                  WHERE debit_account_id IN ({ESCROW}, {PROCEEDS}, {FEES}) AND subject_id = %(sale_id)s) AS side
-             GROUP BY journal_id, code, debit_id, credit_id, amount_minor, at HAVING sum(sign) <> 0) AS wrong
+             GROUP BY journal_id, code, debit_id, credit_id, amount_minor, at HAVING sum(sign) <> 0) AS wrong)
+         + (SELECT count(*) FROM {table} WHERE {sale} = %(sale_id)s AND created_at > settled_at) AS found
+      FROM sales_sale WHERE sales_sale.id = %(sale_id)s
     """,  # noqa: S608  # constants of the program
     )
 

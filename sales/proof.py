@@ -32,8 +32,8 @@ BOOKS_WHOLE = UUID("00000000-0000-7000-8000-0000000000b1")
 EVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 # The books are the ledger, where its money came from, and that no sale is left out of its own proof.
-BOOKS_CHECKS = [*ledger_checks.WHOLE_CHECKS, *payments_checks.CHECKS, sales_checks.SEALED_IS_SHOWN]
-BOOKS_NEWS_CHECKS = [*ledger_checks.NEWS_CHECKS, *payments_checks.NEWS_CHECKS, sales_checks.SEALED_IS_SHOWN]
+BOOKS_CHECKS = [*ledger_checks.WHOLE_CHECKS, *payments_checks.CHECKS, sales_checks.NOTHING_HIDDEN]
+BOOKS_NEWS_CHECKS = [*ledger_checks.NEWS_CHECKS, *payments_checks.NEWS_CHECKS, sales_checks.NOTHING_HIDDEN]
 
 # DSQL ends a transaction after 300 s. A check begins in a snapshot of at most this age, and has to answer in the other time.
 SNAPSHOT_S = 170

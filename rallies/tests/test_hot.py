@@ -306,7 +306,8 @@ def test_what_is_no_rally_is_missing(ask):
 
 @pytest.mark.parametrize(("state", "code"), [("frozen", "frozen"), ("cancelled", "called_off")])
 def test_a_rally_that_was_stopped(ask, rally, state, code):
-    Sale.objects.filter(id=rally.sale_id).update(state=state)
+    stopped = "frozen_at" if state == "frozen" else "closed_at"
+    Sale.objects.filter(id=rally.sale_id).update(state=state, **{stopped: clock.now()})
     before = picture(rally.sale_id)
     refused = ask()
 
