@@ -18,7 +18,10 @@ from sales.invariants import (
 
 TERMS_RULE = terms_rule(
     "drops_drop",
-    {name: f"drops_drop.{name}" for name in ("price_minor", "units_total", "limit_per_fan", "hold_s", "cancel_s", "fee_bps")},
+    {
+        name: f"drops_drop.{name}"
+        for name in ("price_minor", "units_total", "limit_per_fan", "hold_s", "cancel_s", "fee_bps")
+    },
 )
 
 UNITS_ADD_UP = Check(

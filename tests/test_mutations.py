@@ -182,7 +182,9 @@ OWN_KEY = "a key of the row's own, by which no other row finds it"
 ENDS_ONCE = "worked out from the id of what it ends, so that there cannot be a second one; that there is one is counted"
 MADE_WHEN = "says when the row was made, and nothing is worked out from it"
 A_COUNTER = "grows with each write, so that writers meet and viewers know what is newer; it counts no unit and no money"
-CLIENTS_KEY = "the name that the fan's own program gave its request, to find the answer again; that no two are alike is checked"
+CLIENTS_KEY = (
+    "the name that the fan's own program gave its request, to find the answer again; that no two are alike is checked"
+)
 NO_MONEY = "a top-up that brought no money in, and cannot later without being compared with what its provider says"
 
 MAY_GO_UNSEEN = {
@@ -254,7 +256,9 @@ def test_no_change_of_a_row_goes_unseen() -> None:
     found = mutations.look_at(mutations.mutations(LEFT_OUT, KINDS), MAY_GO_UNSEEN)
 
     assert [str(change) for change in found.unseen] == []
-    assert [pattern for pattern, change in found.allowed.items() if change is None] == [], "these are seen, or there are none"
+    assert [pattern for pattern, change in found.allowed.items() if change is None] == [], (
+        "these are seen, or there are none"
+    )
     # Of every table one change that a check sees, as whoever runs the command would.
     assert {change.table for change in found.seen} == {model._meta.db_table for model in mutations.tables(LEFT_OUT)}
     for change in found.seen:

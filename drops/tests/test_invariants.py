@@ -30,9 +30,13 @@ TAMPERINGS = {
         "UPDATE ledger_transfer SET debit_account_id = (SELECT max(id::text)::uuid FROM ledger_account WHERE kind = 'wallet') "
         "WHERE code = 'purchase'"
     ],
-    "ended_for_its_fan": ["UPDATE ledger_transfer SET expires_at = expires_at + interval '1 second' WHERE code = 'hold'"],
+    "ended_for_its_fan": [
+        "UPDATE ledger_transfer SET expires_at = expires_at + interval '1 second' WHERE code = 'hold'"
+    ],
     "settlements_add_up": ["UPDATE drops_settlement SET orders = orders + 1"],
-    "paid_to_its_seller": ["UPDATE sales_sale SET seller_id = (SELECT id FROM sellers_seller WHERE id <> seller_id LIMIT 1)"],
+    "paid_to_its_seller": [
+        "UPDATE sales_sale SET seller_id = (SELECT id FROM sellers_seller WHERE id <> seller_id LIMIT 1)"
+    ],
     "none_set_aside": [
         "INSERT INTO sales_stuckrow (id, sale_id, row_id, error, made_at) SELECT gen_random_uuid(), drop_id, id, '', now() "
         "FROM drops_order"
