@@ -15,7 +15,7 @@ from core.http import user_id
 from core.ids import uuid7
 from core.money import Money
 from drops import rules, selectors
-from drops.models import Drop, Order, OrderState
+from drops.models import HAS_UNITS, Drop, Order, OrderState
 from sales.formats import BasePresenter, Sums
 from sales.models import UNENDED_STATES, Sale
 from sales.proof import pseudonym
@@ -50,7 +50,7 @@ class OrderRow:
 def order_row(order: Order, drop: Drop, now: dt.datetime, *, fan: str = "") -> OrderRow:
     """The buttons to offer. Only `rules.decide` decides; a button too many is refused there."""
     is_confirmable = order.state == OrderState.HELD and now < _hold_ends_at(order, drop)
-    may_refund = order.state in (OrderState.HELD, OrderState.PAID)
+    may_refund = order.state in HAS_UNITS
     return OrderRow(order, is_confirmable, _give_back_until(order, drop, now), may_refund, fan)
 
 
@@ -83,6 +83,7 @@ class DropPresenter(BasePresenter):
     card_template = "drops/_card.html"
     totals_template = "drops/_totals.html"
     orders_template = "drops/_newest_orders.html"
+    new_template = "drops/new.html"
     draft_template = "drops/draft.html"
     console_template = "drops/console.html"
 
@@ -116,6 +117,14 @@ class DropPresenter(BasePresenter):
             "fee": Money(settled["fee_minor"], sale.currency),
             "rows": pseudonymous_rows(drop, sale.closes_at),
         }
+
+    def happened(self, sale: Sale) -> list[str]:
+        orders, amount_minor = selectors.refunded_totals(sale.id)
+        if not orders:
+            return []
+        return [
+            f"{orders:,} paid orders were given back by their buyers or the seller, {Money(amount_minor, sale.currency)}"
+        ]
 
     def draft(self, sale: Sale) -> dict[str, Any]:
         drop = sale.drop

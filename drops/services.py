@@ -9,6 +9,7 @@ from uuid import UUID
 
 from core.errors import Invalid
 from core.lanes import Lanes
+from core.money import Money
 from core.transactions import joins_transaction, retried_transaction
 from drops import loading, rules
 from drops.models import CANCEL_S_MAX, HOLD_S_MAX, LIMIT_MAX, UNITS_MAX, Drop
@@ -19,6 +20,7 @@ from sales import services as sales
 from sales.drafting import SaleDraft, check_worth, draft_once
 from sales.lanes import SaleLane
 from sales.models import Sale
+from sales.telling import tell_fan
 
 
 class OrderLane(SaleLane[rules.Command, OrderValue]):
@@ -69,8 +71,13 @@ def cancel_order(*, drop_id: UUID, order_id: UUID, fan_id: UUID, now: dt.datetim
 
 
 def refund_order(*, drop_id: UUID, order_id: UUID, now: dt.datetime) -> OrderValue:
-    """The seller gives the buyer everything back, until the order is settled. A repeat returns the refunded order."""
-    return lanes[drop_id].call(rules.RefundOrder(order_id, now))
+    """The seller gives the buyer everything back, before or after it was settled. A repeat returns the refunded order."""
+    order = lanes[drop_id].call(rules.RefundOrder(order_id, now))
+    tell_fan(
+        sale_id=drop_id, fan_id=order.fan_id, about=f"back:{order_id}", title="{sale}: your order was given back",
+        text=f"{Money(order.total_minor, order.currency)} is in your wallet again.", now=now,
+    )  # fmt: skip
+    return order
 
 
 @joins_transaction

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 from core import due_work
@@ -36,8 +35,8 @@ class DropRules(BaseRules):
     settle_chunk = SETTLE_CHUNK_ORDERS
     unwind_chunk = GIVE_BACK_CHUNK_ORDERS
     frame_sql = """
-        SELECT coalesce((SELECT sum(units_left) FROM drops_bucket WHERE drop_id = sale_id), units_total)::bigint,
-               units_total, price_minor
+        SELECT coalesce((SELECT sum(units_left) FROM drops_bucket WHERE drop_id = sale_id), units_total)::bigint
+                   AS units_left, units_total, price_minor
           FROM drops_drop WHERE sale_id = %(sale_id)s
     """
 
@@ -58,9 +57,11 @@ class DropRules(BaseRules):
         Bucket.objects.bulk_create(
             Bucket(drop_id=sale.id, number=number, units_left=units) for number, units in enumerate(shares)
         )
+
+    def schedule(self, sale: Sale) -> None:
         if sale.drop.hold_s:
             first_end = sale.opens_at + dt.timedelta(seconds=sale.drop.hold_s)
-            due_work.schedule(EXPIRE_HOLDS, sale.id, due_at=min(first_end, sale.closes_at))
+            due_work.schedule(EXPIRE_HOLDS, sale.id, due_at=min(first_end, sale.closes_at) + sale.moved_by)
 
     def settle_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
         if expire_due_holds(sale, now, limit=min(limit, GIVE_BACK_CHUNK_ORDERS)):
@@ -81,9 +82,8 @@ class DropRules(BaseRules):
         run_commands(sale.id, [rules.RefundOrder(order_id, now) for order_id in due])
         return now if due else None
 
-    def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
-        units_left, units_total, price_minor = row
-        return {"units_left": units_left, "units_total": units_total, "price_minor": price_minor}
+    def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
+        return selectors.fans_of_drop(sale.id, after=after, limit=limit)
 
 
 @joins_transaction

@@ -233,6 +233,16 @@ class RallyPresenter(BasePresenter):
             after["late"] = LateRow(late, rally.sale, Money(outcome.price_minor, rally.sale.currency))
         return after
 
+    def happened(self, sale: Sale) -> list[str]:
+        return [
+            f"{count:,} {words}"
+            for state, words in (
+                (JoinState.REMOVED, "fans were removed by the seller"),
+                (JoinState.REFUNDED, "fans were refunded by the seller"),
+            )
+            if (count := selectors.count_joins(sale.id, state))
+        ]
+
     def proof(self, sale: Sale) -> dict[str, Any]:
         rally = selectors.get_rally(sale.id)
         frame = current_frame(sale)

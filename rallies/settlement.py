@@ -15,9 +15,9 @@ from core.sql import Statement, array, execute_all
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
 from ledger import services as ledger
 from rallies import loading, selectors, services, settling, telling
-from rallies.models import BUCKETS, Bucket, Outcome, Rally, Settlement
+from rallies.models import BUCKETS, Bucket, JoinState, Outcome, Rally, Settlement
 from rallies.pricing import PriceTier
-from rallies.values import JoinValue, OutcomeValue, RallyTerms, ReleaseJoin
+from rallies.values import JoinValue, OutcomeValue, RallyTerms, RefundJoin, ReleaseJoin
 from sales import gates, stuck
 from sales import services as sales
 from sales.drafting import SaleDraft
@@ -43,8 +43,8 @@ class RallyRules(BaseRules):
                (SELECT json_agg(json_build_array(level, joiners, units))
                   FROM (SELECT level, sum(joiners) AS joiners, sum(units) AS units FROM rallies_limitedcount
                          WHERE rally_id = %(sale_id)s GROUP BY level) AS limited) AS limited,
-               counted.joiners, counted.units, counted.units_left, rally.basis = 'units', rally.minimum, rally.cap_units,
-               outcome.level, outcome.did_run
+               counted.joiners, counted.units, counted.units_left, rally.basis = 'units' AS counts_units, rally.minimum,
+               rally.cap_units, outcome.level, outcome.did_run
           FROM rallies_rally AS rally
          CROSS JOIN (SELECT coalesce(sum(joiners), 0)::bigint AS joiners, coalesce(sum(units), 0)::bigint AS units,
                             sum(units_left)::bigint AS units_left
@@ -83,6 +83,8 @@ class RallyRules(BaseRules):
         Bucket.objects.bulk_create(
             Bucket(rally_id=sale.id, number=number, units_left=units) for number, units in enumerate(shares)
         )
+
+    def schedule(self, sale: Sale) -> None:
         due_work.schedule(telling.WATCH, sale.id, due_at=telling.closing_soon_at(sale))
         if sale.rally.repeats_left:
             due_work.schedule(REPEAT, sale.id, due_at=sale.closes_at)
@@ -94,27 +96,37 @@ class RallyRules(BaseRules):
         return None
 
     def unwind_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
-        fans = selectors.joined_fans(sale.id, limit=limit)
-        if not fans:
+        joins = selectors.joins_to_unwind(sale.id, limit=limit)
+        if not joins:
             return None
-        services.RallyLane(sale.id).run([ReleaseJoin(fan_id, now) for fan_id in fans])
+        services.RallyLane(sale.id).run(
+            [
+                ReleaseJoin(fan_id, now) if state == JoinState.JOINED else RefundJoin(fan_id, now)
+                for fan_id, state in joins
+            ]
+        )
         return now
 
     def next_row(self, sale: Sale, now: dt.datetime) -> UUID | None:
+        if sale.state == SaleState.CANCELLED:
+            return selectors.next_to_unwind(sale.id)
         after = Outcome.objects.filter(rally_id=sale.id).values_list("settled_up_to", flat=True).first()
-        return selectors.next_joined(sale.id, after=None if sale.state == SaleState.CANCELLED else after)
+        return selectors.next_joined(sale.id, after=after)
 
     def look_again(self, sale: Sale) -> None:
         Outcome.objects.filter(rally_id=sale.id).update(settled_up_to=None)
 
+    def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
+        return selectors.fans_of_rally(sale.id, after=after, limit=limit)
+
     def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
         return telling.messages(sale, event, after=after, limit=limit)
 
-    def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
-        tiers, limited, joiners, units, units_left, counts_units, minimum, cap_units, ended_level, did_run = row
+    def frame_facts(self, row: dict[str, Any]) -> dict[str, Any]:
+        tiers, limited, joiners, units, units_left, counts_units, minimum, cap_units, level, did_run = row.values()
         return selectors.frame_of(
             [PriceTier(*tier) for tier in tiers], joiners, units, limited or [], counts_units=counts_units,
-            minimum=minimum, units_left=cap_units if units_left is None else units_left, ended_level=ended_level,
+            minimum=minimum, units_left=cap_units if units_left is None else units_left, ended_level=level,
             did_run=did_run,
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Model
@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from core.errors import Invalid
 from core.money import MINOR_MAX, WORTH_MAX, sold_in
-from core.transactions import joins_transaction
+from core.transactions import joins_transaction, retried_transaction
 from sales.errors import IdTaken
 from sales.models import Sale
 
@@ -61,6 +61,16 @@ def draft_once(model: type[M], draft: SaleDraft, *, format: str, make: Callable[
     row = make(sale)
     row.save(force_insert=True)
     return row
+
+
+def drafts(model: type[M], *, format: str) -> Callable[..., M]:
+    """The drafting service of a format whose terms its form and its constraints say enough about."""
+
+    @retried_transaction(replayable=True)
+    def draft(draft: SaleDraft, **terms: Any) -> M:
+        return draft_once(model, draft, format=format, make=lambda sale: model(sale=sale, **terms))
+
+    return draft
 
 
 def _repeated(model: type[M], sale: Sale, draft: SaleDraft, format: str, make: Callable[[Sale], M]) -> M:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
+from django.db import connection
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -19,7 +20,11 @@ from core.invariants import Check
 from core.money import Money
 from sales.models import Sale
 from sales.placing import Place
+from sales.proceeds import paid_in
 from sales.terms import TermValue
+
+if TYPE_CHECKING:
+    from sales.console import SaleForm
 
 
 class Rules(Protocol):
@@ -39,6 +44,9 @@ class Rules(Protocol):
     def publish(self, sale: Sale, now: dt.datetime) -> None:
         """Make the rows buyers contend on. Raises Invalid when the sale is not complete."""
 
+    def schedule(self, sale: Sale) -> None:
+        """Schedule the format's own work: when the sale was published, and when its deadlines have moved."""
+
     def ends_at(self, sale: Sale) -> dt.datetime:
         """When buying ends, as it stands now. The one place that knows."""
 
@@ -57,11 +65,14 @@ class Rules(Protocol):
     def look_again(self, sale: Sale) -> None:
         """Have the next step begin anew: rows that were set aside before it got here are free again."""
 
+    def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
+        """The next fans, in the order of their ids, who bought or joined: whoever is told when staff or the seller stop it."""
+
     def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
         """What to tell the next fans, in the order of their ids, of an event that the format named (`sales.telling`)."""
 
-    def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
-        """What viewers are shown, from the row that `frame_sql` gave."""
+    def frame_facts(self, row: dict[str, Any]) -> dict[str, Any]:
+        """What viewers are shown, from the row that `frame_sql` gave, by the names of its columns."""
 
 
 class BaseRules:
@@ -69,7 +80,9 @@ class BaseRules:
 
     settle_chunk = 500
     unwind_chunk = 500
-    frame_sql = "SELECT 1"
+    frame_sql = "SELECT"
+
+    def schedule(self, sale: Sale) -> None: ...
 
     def ends_at(self, sale: Sale) -> dt.datetime:
         return sale.closes_at + sale.moved_by
@@ -81,11 +94,14 @@ class BaseRules:
 
     def look_again(self, sale: Sale) -> None: ...
 
+    def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
+        return []
+
     def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
         raise AssertionError(event)  # a format that names events says what to tell of them
 
-    def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
-        return {}
+    def frame_facts(self, row: dict[str, Any]) -> dict[str, Any]:
+        return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +120,7 @@ class Presenter(Protocol):
     card_template: str
     totals_template: str
     orders_template: str
+    new_template: str
     draft_template: str
     console_template: str
 
@@ -114,6 +131,9 @@ class Presenter(Protocol):
         """What the proof's totals and newest orders need: no names."""
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]: ...
+
+    def happened(self, sale: Sale) -> list[str]:
+        """Sentences for the proof: what the seller did to single fans, such as removals and refunds. No names."""
 
     def draft(self, sale: Sale) -> dict[str, Any]:
         """What the seller's page of a draft needs beside the sale and the text that will be sealed."""
@@ -132,6 +152,7 @@ class BasePresenter:
     card_template = "sales/_card.html"
     totals_template = "sales/_totals.html"
     orders_template = "sales/_newest.html"
+    new_template = "sales/new.html"
     draft_template = "sales/draft.html"
     console_template = "sales/console_frame.html"
 
@@ -142,7 +163,13 @@ class BasePresenter:
         return {"sums": self.sums([sale])[sale.id]}
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]:
-        return {sale.id: Sums(0, None, Money(0, sale.currency)) for sale in sales}
+        """What each sale's format counts, a question for each sale, and what fans have paid."""
+        paid = paid_in([sale.id for sale in sales])
+        units = {sale.id: get_format(sale.format).count.of(sale.id) for sale in sales}
+        return {sale.id: Sums(units[sale.id], None, Money(paid.get(sale.id, 0), sale.currency)) for sale in sales}
+
+    def happened(self, sale: Sale) -> list[str]:
+        return []
 
     def draft(self, sale: Sale) -> dict[str, Any]:
         return {}
@@ -160,6 +187,11 @@ class Count:
 
     name: str
     sql: str  # `%(sale_id)s` stands for the sale
+
+    def of(self, sale_id: UUID) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(self.sql, {"sale_id": sale_id})
+            return int(cursor.fetchone()[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +211,16 @@ class Format:
     """All that the rest of the site may know of a format."""
 
     name: str  # as in Sale.format
-    app: str  # its folder, and the namespace of its URLs
+    app: str  # its folder, dotted
     words: Words
     count: Count
     rules: Rules
     checks: Sequence[Check]
     presenter: Presenter
+    # The form of a new sale, and the service that drafts what it says. Its page is the spine's, unless the format's urls have
+    # one called "new".
+    form: Callable[..., SaleForm]
+    draft: Callable[..., Any]
     places: Sequence[Place] = ()  # its hot routes
     mine: str = ""  # the URL name of a fan's list of what they have in these sales
     _modules: dict[str, Any] = field(default_factory=dict, compare=False)
@@ -200,13 +236,13 @@ class Format:
         return self._modules[name]
 
     def url(self, page: str, *args: Any) -> str:
-        """A page of the format's own: `url("console", handle, sale.id)`."""
-        return reverse(f"{self.app}:{page}", args=args)
+        """A page of the format's own, or of the console for it: `url("console", handle, sale.id)`."""
+        return reverse(f"{self.label}:{page}", args=args)
 
     @property
-    def has_console(self) -> bool:
-        """Whether sellers have pages to make one."""
-        return self.module("urls") is not None
+    def label(self) -> str:
+        """The name of its folder: its app's label, and the namespace of its URLs."""
+        return self.app.rpartition(".")[2]
 
 
 _formats: dict[str, Format] = {}

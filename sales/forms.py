@@ -11,6 +11,7 @@ from uuid import UUID
 from django import forms
 from django.core.exceptions import ValidationError
 
+from core.money import Money
 from sales.drafting import SaleDraft
 
 NOW, LATER = "now", "at"
@@ -61,6 +62,19 @@ class SaleForm(forms.Form):
         if cleaned.get("opens") == LATER and not cleaned.get("opens_at") and "opens_at" not in self.errors:
             self.add_error("opens_at", "Say when it opens.")
         return cleaned
+
+    @property
+    def own_fields(self) -> list[forms.BoundField]:
+        """The fields of the format's own."""
+        return [self[name] for name in self.fields if name not in SaleForm.base_fields]
+
+    def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
+        """The arguments of the format's drafting service: the fields of its own by name, a Money in minor units. Only after
+        `is_valid`."""
+        said = {field.name: self.cleaned_data[field.name] for field in self.own_fields}
+        currency = said.pop("currency", "EUR")
+        amounts = {f"{name}_minor": said.pop(name).minor for name in list(said) if isinstance(said[name], Money)}
+        return {"draft": self.sale_draft(seller_id, currency, now), **said, **amounts}
 
     # Where a field of the form is called otherwise than the argument that a refusal names.
     named: ClassVar[Mapping[str, str]] = {}

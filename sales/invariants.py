@@ -271,5 +271,5 @@ def rows_in_order(*tables: tuple[str, str]) -> Check:
     return Check(
         "rows_in_order",
         "The rows among which the sale's numbers are spread, and its settlements, are numbered without a gap: none is missing.",
-        f"SELECT 0 AS expected, {' + '.join(numbered(*table) for table in tables)} AS found",  # noqa: S608
+        f"SELECT 0 AS expected, {' + '.join(numbered(*table) for table in tables)} AS found",
     )

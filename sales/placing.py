@@ -11,10 +11,11 @@ from uuid import UUID
 
 import msgspec
 
+from accounts import bans
 from core import clock
 from core.lanes import Lane
 from core.lean import Answer, Headers, header, parse_json, uuid_header
-from sales.errors import NotVerified
+from sales.errors import BadBuyToken, NotVerified
 from sales.tokens import read_buy_token
 
 _encode = msgspec.json.Encoder().encode
@@ -53,6 +54,8 @@ class Place:
     tag: str
     thing: str  # what a success makes
     refused: Mapping[str, str]  # status → the codes behind it
+    # A verb: how the button, and the page behind it that needs no scripts, are called, which the spine makes then.
+    page: str = ""
     _decoder: msgspec.json.Decoder[Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -66,6 +69,8 @@ class Place:
         """The lane and the command. Checks token, verification, key and body; raises their refusals."""
         now = clock.now()
         token = read_buy_token(header(headers, b"x-buy-token"), sale_id=sale_id, now_s=now.timestamp())
+        if bans.is_banned(token.fan_id):
+            raise BadBuyToken("You can no longer buy here.")
         if not token.is_verified:
             raise NotVerified
         key = uuid_header(headers, b"idempotency-key")

@@ -12,9 +12,9 @@ import msgspec
 from django.db import connection
 
 from live import store
-from sales import frames, prover, terms
+from sales import frames, prover, selectors, terms
 from sales.formats import Format, Sums, get_format
-from sales.models import ProofRun, Sale
+from sales.models import ProofRun, Sale, SaleState
 from sales.phases import Phase, ends_at, opens_at, phase_of
 from sales.proof import Proof
 from sales.services import common_terms
@@ -85,6 +85,28 @@ def console_rows(sales: Sequence[Sale], now: dt.datetime) -> list[ConsoleRow]:
         )
         for sale in sales
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that was done to a sale, told on its proof. `at` is None for what is only counted."""
+
+    at: dt.datetime | None
+    words: str
+    reason: str = ""
+
+
+def events(sale: Sale) -> list[Event]:
+    """What staff and the seller did that its terms do not say: paused, ended early, called off, and to single fans."""
+    found = [
+        Event(action.at, f"{action.get_kind_display()} by staff", action.reason)
+        for action in selectors.list_staff_actions(sale.id)
+    ]
+    if sale.state == SaleState.CANCELLED and not any(action.words.startswith("Called off") for action in found):
+        found.append(Event(sale.closed_at, "Called off by the seller"))
+    elif sale.closed_at is not None and sale.state != SaleState.CANCELLED and sale.closed_at < ends_at(sale):
+        found.append(Event(sale.closed_at, "Closed by the seller before its time"))
+    return found + [Event(None, words) for words in get_format(sale.format).presenter.happened(sale)]
 
 
 # The list of proofs

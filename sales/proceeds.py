@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from core.ids import named_id
+from django.db import connection
+
+from core.ids import named_id, uuid7
+from core.sql import array
 from core.transactions import joins_transaction
 from ledger import rules as ledger_rules
 from ledger import services as ledger
@@ -51,4 +54,48 @@ def proceeds_transfers(sale: Sale, lines: Sequence[Line], *, id: UUID, at: dt.da
             subject_id=sale.id, at=at,
         )
         for number, line in enumerate(lines)
+    ]  # fmt: skip
+
+
+@joins_transaction
+def pass_on(sale: Sale, lines: Sequence[Line], *, at: dt.datetime) -> None:
+    """Write one chunk's transfers, in a journal of their own."""
+    ledger.write_transfers(proceeds_transfers(sale, lines, id=uuid7(), at=at))
+
+
+def paid_in(sale_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Sale → what fans have paid into it and not got back, in minor units; without the sales that nobody has paid into."""
+    sql = """
+        SELECT escrow.owner_id, sum(CASE WHEN credit_account_id = escrow.id THEN amount_minor ELSE -amount_minor END)::bigint
+          FROM ledger_account AS escrow
+          JOIN ledger_transfer ON escrow.id IN (credit_account_id, debit_account_id)
+          JOIN ledger_account AS wallet ON wallet.id IN (credit_account_id, debit_account_id) AND wallet.kind = 'wallet'
+         WHERE escrow.kind = 'escrow' AND escrow.owner_id = ANY(%s::uuid[])
+         GROUP BY escrow.owner_id
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [array(sale_ids)])
+        return dict(cursor.fetchall())
+
+
+def refund_transfers(
+    *, payment_id: UUID, proceeds: UUID, fees: UUID, wallet: UUID, paid_minor: int, fee_minor: int, currency: str,
+    subject_id: UUID, at: dt.datetime,
+) -> list[Transfer]:  # fmt: skip
+    """All that a buyer paid, after it was passed on: from the seller, to whom the house gives its fee back.
+
+    The ids follow from the payment's, so each can happen once. Pure; minor units.
+    """
+    journal_id = named_id("refund", payment_id)
+    lines = [
+        (journal_id, proceeds, wallet, paid_minor, "refund"),
+        (named_id("fee_back", payment_id), fees, proceeds, fee_minor, "fee_back"),
+    ]
+    return [
+        ledger_rules.pay(
+            id=id, journal_id=journal_id, debit=debit, credit=credit, amount_minor=amount_minor, currency=currency,
+            code=code, subject_id=subject_id, at=at,
+        )
+        for id, debit, credit, amount_minor, code in lines
+        if amount_minor
     ]  # fmt: skip

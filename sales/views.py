@@ -9,9 +9,11 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts import selectors as accounts
 from core import clock, rate_limit
 from core.errors import NotFound, Refusal
 from core.http import user_id
+from core.ids import uuid7
 from core.money import EXPONENTS
 from sales import presenters, prover, selectors, telling
 from sales.formats import get_format, list_formats
@@ -65,15 +67,27 @@ def render_room(request: HttpRequest, sale: Sale, *, refusal: Refusal | None = N
     context = {
         "sale": sale,
         **standing(sale, now, frame.get("units_left")),
+        "staff_action": selectors.newest_staff_action(sale.id),
         "frame": frame,
         "exponent": EXPONENTS[sale.currency],
         "room_url": reverse("sales:room", args=[sale.id]),
         "refusal": refusal,
         "is_reminded": request.user.is_authenticated and telling.is_reminded(sale.id, user_id(request)),
+        **_dock(request, sale),
         **presenter.room(request, sale, now),
         **more,
     }
     return render(request, presenter.room_template, context, status=refusal.status if refusal else 200)
+
+
+def _dock(request: HttpRequest, sale: Sale) -> dict[str, Any]:
+    """What the dock of a format without one of its own needs: the page of its place, and the key of what is asked for there."""
+    format = get_format(sale.format)
+    page = next((place.page for place in format.places if place.page), None)
+    if page is None:
+        return {}
+    is_verified = request.user.is_authenticated and accounts.is_verified(user_id(request))
+    return {"verb": page, "page_url": format.url(page, sale.id), "key": uuid7(), "is_verified": is_verified}
 
 
 @with_way_back
@@ -133,6 +147,7 @@ def proof(request: HttpRequest, sale_id: UUID) -> HttpResponse:
         "terms": selectors.find_terms(sale.id, sale.terms_version),
         "database": presenters.database_name(),
         "presenter": presenter,
+        "events": presenters.events(sale),
         **prover.totals_beside(sale, run),
     }
     return render(request, "sales/proof.html", context)
@@ -160,6 +175,6 @@ def console(request: HttpRequest, handle: str) -> HttpResponse:
         "shop": member.seller,
         "may_edit": member.role in MAY_EDIT_SALES,
         "rows": presenters.console_rows(sales, clock.now()),
-        "formats": [format for format in list_formats() if format.has_console],
+        "formats": list_formats(),
     }
     return render(request, "sales/console.html", context)

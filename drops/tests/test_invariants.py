@@ -44,13 +44,14 @@ TAMPERINGS = {
     "rows_in_order": ["UPDATE drops_bucket SET number = 1"],
     "terms_hash": ["UPDATE sales_sealedterms SET text = text || ' '"],
     "each_order_paid_once": ["UPDATE drops_order SET state = 'cancelled' WHERE state = 'paid'"],
+    "refunded_after_settling": ["UPDATE drops_order SET state = 'refunded' WHERE state = 'settled'"],
     "seller_credited": ["UPDATE ledger_transfer SET amount_minor = amount_minor + 1 WHERE code = 'proceeds'"],
     "nothing_stays_behind": ["UPDATE ledger_transfer SET amount_minor = amount_minor - 1 WHERE code = 'purchase'"],
     "nothing_unsettled": ["UPDATE sales_sale SET state = 'settled'"],
     "orphans": ["DELETE FROM accounts_user WHERE email LIKE 'fan-%'"],
 }
 # The others are broken in a running sale.
-OF_WHAT_IS_SETTLED = ("seller_credited", "paid_to_its_seller", "settlements_add_up")
+OF_WHAT_IS_SETTLED = ("refunded_after_settling", "seller_credited", "paid_to_its_seller", "settlements_add_up")
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ from tests.tools.shop import NOW, make_rally
 
 @pytest.mark.django_db(transaction=True)
 def test_the_terms_say_what_comes_near_the_end_and_after_it():
-    rally = make_rally(cap_units=25, late_joins=True, repeats_every_days=7, repeats_left=1, repeats_zone="Europe/Berlin")
+    rally = make_rally(
+        cap_units=25, late_joins=True, repeats_every_days=7, repeats_left=1, repeats_zone="Europe/Berlin"
+    )
     text = SealedTerms.objects.get(sale=rally.sale).text
 
     for line in (

@@ -78,7 +78,7 @@ def _of_table(model: type[models.Model], kind: str) -> Iterator[Mutation]:
     fields = [field for field in model._meta.concrete_fields if field.column]
     names = ", ".join(f'row."{field.column}"' for field in fields)
     with connection.cursor() as cursor:
-        cursor.execute(f'SELECT row.ctid::text, {kind}, {names} FROM "{table}" AS row ORDER BY 2, row.ctid')  # noqa: S608
+        cursor.execute(f'SELECT row.ctid::text, {kind}, {names} FROM "{table}" AS row ORDER BY 2, row.ctid')
         rows = cursor.fetchall()
     assert rows, f"no row of {table} in this world"
     first_of_kind = {row[1]: row for row in reversed(rows)}
