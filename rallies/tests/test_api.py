@@ -156,8 +156,9 @@ def test_names_are_for_those_whom_an_invite_joins(seller):
 
 
 def test_a_late_join_is_paid_at_once_and_once(seller):
-    rally = shop.make_rally(seller=seller, cap_units=25, late_joins=True, now=clock.now())
-    shop.join(rally, shop.make_fan(funds=10_000), at=clock.now())
+    two_hours_ago = clock.now() - 2 * shop.HOUR
+    rally = shop.make_rally(seller=seller, cap_units=25, late_joins=True, now=two_hours_ago)
+    shop.join(rally, shop.make_fan(funds=10_000), at=two_hours_ago)
     late_id = shop.make_fan(funds=50_000)
     late = Api(late_id)
     path, body = f"/rallies/{rally.sale_id}/late-joins", {"id": str(uuid7()), "quantity": 2}
