@@ -8,7 +8,7 @@ from ledger.forms import AmountField, MoneyForm
 from sales.drafting import drafts
 from sales.formats import BasePresenter, Count, Format, Words
 from sales.forms import SaleForm, WholeNumberField
-from sales.invariants import TERMS_HASH_HOLDS
+from sales.invariants import COMMON, terms_rule
 from sales.plain import PlainLane, PlainRules, charge, plain_place
 from sales.proceeds import paid_in, pass_on, sellers_lines
 
@@ -18,8 +18,11 @@ DRAW = f"""UPDATE raffle_entry SET state = 'won' WHERE sale_id = %(sale_id)s
    AND fan_id IN (SELECT fan_id FROM ({DRAWN}) AS drawn WHERE place <= prizes)"""
 BY_THE_SEED = f"""SELECT 0 AS expected, count(*) AS found FROM ({DRAWN}) AS drawn JOIN sales_sale ON sales_sale.id = sale_id
  WHERE (drawn.state = 'won') <> (sales_sale.state = 'settled' AND place <= prizes)"""
-SEED_IS_SEALED = """SELECT 1 AS expected, count(*) AS found FROM raffle_raffle JOIN sales_sealedterms USING (sale_id)
- WHERE sale_id = %(sale_id)s AND text LIKE '%%seed_sha256: ' || encode(sha256(convert_to(seed::text, 'UTF8')), 'hex') || '%%'"""
+SEALED = {
+    "price_minor": "price_minor",
+    "prizes": "prizes",
+    "seed_sha256": "encode(sha256(convert_to(seed::text, 'UTF8')), 'hex')",
+}
 PAID_FOR = """SELECT price_minor * (SELECT count(*) FROM raffle_entry WHERE sale_id = raffle_raffle.sale_id) AS expected,
        coalesce((SELECT sum(amount_minor) FROM ledger_transfer JOIN ledger_account ON ledger_account.id = credit_account_id
                   WHERE owner_id = sale_id AND ledger_account.kind = 'escrow'), 0) AS found
@@ -71,9 +74,9 @@ RAFFLE = Format(
     rules=RaffleRules(), presenter=RafflePresenter(), form=RaffleForm, draft=drafts(Raffle, format="raffle"),
     places=[plain_place(EntryLane, "raffles", "entries", verb="enter", refused="insufficient_funds")],
     checks=[
-        TERMS_HASH_HOLDS,
+        *COMMON,
+        terms_rule("raffle_raffle", SEALED),
         Check("by_the_seed", "Those won whom the seed draws, and nobody else.", BY_THE_SEED),
-        Check("seed_is_sealed", "The seed is the one whose hash was sealed.", SEED_IS_SEALED),
         Check("each_entry_paid_for", "Every entry was paid for, and nothing else.", PAID_FOR),
     ],
 )  # fmt: skip

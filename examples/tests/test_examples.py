@@ -12,7 +12,7 @@ from django.conf import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 RAFFLE = ROOT / "examples" / "raffle"
-LINES_MAX = 90  # a hundred would be a kit that lets too much be copied
+LINES_MAX = 90
 
 
 def test_the_raffle_keeps_the_contract_of_formats():
