@@ -20,7 +20,7 @@ from rallies.pricing import PriceTier
 from rallies.values import JoinValue, OutcomeValue, RallyTerms, ReleaseJoin
 from sales import gates, stuck
 from sales import services as sales
-from sales.drafting import SaleDraft
+from sales.drafting import SaleDraft, asked_terms
 from sales.formats import BaseRules
 from sales.models import Sale, SaleState
 from sales.proceeds import proceeds_transfers, sellers_lines
@@ -216,12 +216,8 @@ def repeat_rally(*, rally_id: UUID, now: dt.datetime) -> Rally | None:
         opens_at=services.days_later(sale.opens_at, days, rally.repeats_zone),
         closes_at=services.days_later(sale.closes_at, days, rally.repeats_zone), now=now,
     )  # fmt: skip
-    following = services.make_draft(
-        draft, tiers=selectors.tiers_of(rally_id), basis=rally.basis, minimum=rally.minimum, cap_units=rally.cap_units,
-        limit_per_fan=rally.limit_per_fan, audience=rally.audience, late_joins=rally.late_joins,
-        repeats_every_days=rally.repeats_every_days, repeats_left=rally.repeats_left - 1,
-        repeats_zone=rally.repeats_zone,
-    )  # fmt: skip
+    asked = asked_terms(rally) | {"repeats_left": rally.repeats_left - 1}
+    following = services.make_draft(draft, tiers=selectors.tiers_of(rally_id), **asked)
     following.sale = sales.publish(seller_id=sale.seller_id, sale_id=following.sale_id, now=now)
     return following
 
