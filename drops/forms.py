@@ -7,16 +7,13 @@ from uuid import UUID
 from django import forms
 
 from core.money import Money
-from drops.models import CANCEL_S_MAX, HOLD_S_MAX, LIMIT_MAX, UNITS_MAX
+from drops.models import CANCEL_S_MAX, HOLD_S_MAX, UNITS_MAX
 from ledger.forms import CURRENCIES, AmountField, MoneyForm
-from sales.forms import SaleForm, WholeNumberField
+from sales.forms import PurchaseForm, SaleForm, WholeNumberField
+from sales.rows import LIMIT_MAX
 
 
-class BuyForm(forms.Form):
-    """The purchase of a browser without scripts."""
-
-    key = forms.UUIDField()
-    quantity = WholeNumberField(min_value=1, max_value=LIMIT_MAX)
+class BuyForm(PurchaseForm):
     hold = forms.BooleanField(required=False)
 
 

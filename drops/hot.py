@@ -10,9 +10,10 @@ import msgspec
 
 from core.ids import uuid7
 from drops import rules, services
-from drops.models import LIMIT_MAX
+from drops.models import Order
 from drops.rules import OrderValue
 from sales.placing import Asked, MoneyOut, Place
+from sales.rows import LIMIT_MAX
 
 
 class PlaceOrderIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,7 +48,7 @@ def order_answer(lane: services.OrderLane, command: rules.PlaceOrder, order: Ord
     return order.id == command.order_id, order_out(order)
 
 
-def order_out(order: OrderValue) -> OrderOut:
+def order_out(order: OrderValue | Order) -> OrderOut:
     return OrderOut(
         id=order.id,
         sale_id=order.drop_id,

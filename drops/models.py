@@ -9,7 +9,6 @@ from dsql.fields import UUIDv7Field
 from sales.rows import PurchaseRow, SettlementRow, TermsRow
 
 UNITS_MAX = 10_000_000
-LIMIT_MAX = 1_000
 HOLD_S_MAX = 3_600
 CANCEL_S_MAX = 86_400
 

@@ -11,13 +11,14 @@ from core.errors import Invalid
 from core.lanes import Lanes
 from core.transactions import joins_transaction
 from drops import loading, rules
-from drops.models import CANCEL_S_MAX, HOLD_S_MAX, LIMIT_MAX, UNITS_MAX, Drop
+from drops.models import CANCEL_S_MAX, HOLD_S_MAX, UNITS_MAX, Drop
 from drops.rules import OrderValue
 from drops.writing import write_decision
 from sales import gates
 from sales import services as sales
 from sales.drafting import SaleDraft, check_worth, draft_once
 from sales.lanes import SaleLane
+from sales.rows import LIMIT_MAX
 
 
 class OrderLane(SaleLane[rules.Command, OrderValue]):

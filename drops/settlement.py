@@ -18,7 +18,7 @@ from ledger import services as ledger
 from sales import frames
 from sales.formats import BaseRules
 from sales.models import RUNNING_STATES, Sale, SaleState
-from sales.proceeds import proceeds_transfers, sellers_lines
+from sales.proceeds import pass_on
 from sales.stock import bucket_count, split_units
 from sales.terms import TermValue
 
@@ -42,15 +42,8 @@ class DropRules(BaseRules):
     """
 
     def terms(self, sale: Sale) -> Mapping[str, TermValue]:
-        drop = sale.drop
-        return {
-            "price_minor": drop.price_minor,
-            "units_total": drop.units_total,
-            "limit_per_fan": drop.limit_per_fan,
-            "hold_s": drop.hold_s,
-            "cancel_s": drop.cancel_s,
-            "fee_bps": drop.fee_bps,
-        }
+        sealed = ("price_minor", "units_total", "limit_per_fan", "hold_s", "cancel_s", "fee_bps")
+        return {name: getattr(sale.drop, name) for name in sealed}
 
     def publish(self, sale: Sale, now: dt.datetime) -> None:
         units_total = sale.drop.units_total
@@ -82,8 +75,7 @@ class DropRules(BaseRules):
         return now if due else None
 
     def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
-        units_left, units_total, price_minor = row
-        return {"units_left": units_left, "units_total": units_total, "price_minor": price_minor}
+        return dict(zip(("units_left", "units_total", "price_minor"), row, strict=True))
 
 
 @joins_transaction
@@ -106,11 +98,7 @@ def settle_chunk(sale: Sale, now: dt.datetime, *, limit: int) -> int:
     )
     if settled != len(chunk):
         raise Conflict40001("orders moved since they were read")
-    settlement.save(force_insert=True)
-    passed_on = proceeds_transfers(
-        sale, sellers_lines(sale, gross_minor=gross, fee_minor=fee), id=settlement.id, at=now
-    )
-    ledger.write_transfers(passed_on)
+    ledger.write_transfers(pass_on(settlement, sale))
     return len(chunk)
 
 

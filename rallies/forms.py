@@ -15,14 +15,14 @@ from rallies.models import (
     CAP_MAX,
     INVITE_LENGTH_MAX,
     INVITE_PATTERN,
-    LIMIT_MAX,
     REPEAT_DAYS_MAX,
     REPEATS_MAX,
     Audience,
     Basis,
 )
 from rallies.pricing import TIERS_MAX, PriceTier, check_tiers
-from sales.forms import SaleForm, WholeNumberField
+from sales.forms import PurchaseForm, SaleForm, WholeNumberField
+from sales.rows import LIMIT_MAX
 
 TIER_ROWS = 4  # on a fresh form
 
@@ -34,22 +34,13 @@ def read_invite(request: HttpRequest) -> str:
     return code if is_one else ""
 
 
-class JoinForm(forms.Form):
-    """Joining from a browser without scripts."""
-
-    key = forms.UUIDField()
-    quantity = WholeNumberField(min_value=1, max_value=LIMIT_MAX)
+class JoinForm(PurchaseForm):
     # Minor units: one of the tiers' prices, which the page offers. Empty: any price.
     only_at_or_below = forms.RegexField(r"^[1-9][0-9]{0,12}$", required=False)
 
     def clean_only_at_or_below(self) -> int | None:
         text = self.cleaned_data["only_at_or_below"]
         return min(int(text), MINOR_MAX) if text else None
-
-
-class LateJoinForm(forms.Form):
-    key = forms.UUIDField()
-    quantity = WholeNumberField(min_value=1, max_value=LIMIT_MAX)
 
 
 class RallyForm(SaleForm):

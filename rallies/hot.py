@@ -9,12 +9,13 @@ from uuid import UUID
 import msgspec
 
 from core.ids import uuid7
-from core.money import MINOR_MAX, Money
+from core.money import MINOR_MAX
 from rallies import services
-from rallies.models import INVITE_LENGTH_MAX, INVITE_PATTERN, LIMIT_MAX
+from rallies.models import INVITE_LENGTH_MAX, INVITE_PATTERN
 from rallies.sums import sums_of
-from rallies.values import JoinRally, JoinValue
+from rallies.values import JoinLate, JoinRally, JoinValue
 from sales.placing import Asked, MoneyOut, Place
+from sales.rows import LIMIT_MAX
 
 _Minor = Annotated[int, msgspec.Meta(ge=1, le=MINOR_MAX)]
 
@@ -62,6 +63,14 @@ def join_command(asked: Asked) -> JoinRally:
     )  # fmt: skip
 
 
+def late_command(asked: Asked) -> JoinLate:
+    body: JoinIn = asked.body
+    return JoinLate(
+        join_id=uuid7(), transfer_id=uuid7(), fan_id=asked.fan_id, idempotency_key=asked.key, quantity=body.quantity,
+        invite=body.invite, received_at=asked.now,
+    )  # fmt: skip
+
+
 def join_answer(lane: services.RallyLane, command: JoinRally, join: JoinValue) -> tuple[bool, JoinOut]:
     # Whoever left and joined again has the old id and a new hold.
     return join.transfer_id == command.transfer_id, join_out(join, lane)
@@ -78,21 +87,17 @@ def join_out(join: JoinValue, lane: services.RallyLane) -> JoinOut:
         sale_id=join.rally_id,
         quantity=join.quantity,
         state=join.state,
-        ceiling=_money(sums.ceiling),
-        held=_money(sums.held),
+        ceiling=MoneyOut.of(sums.ceiling),
+        held=MoneyOut.of(sums.held),
         only_at_or_below=join.only_at_or_below_minor,
         price_now=MoneyOut(crowd.price_minor, terms.currency),
-        you_would_pay_now=_money(sums.pays_now) if sums.pays_now else None,
+        you_would_pay_now=MoneyOut.of(sums.pays_now) if sums.pays_now else None,
         joiners=crowd.joiners,
         waiting=crowd.waiting,
         invite_code=join.invite_code,
         joined_at=join.joined_at,
         terms_sha256=join.terms_sha256,
     )
-
-
-def _money(money: Money) -> MoneyOut:
-    return MoneyOut(money.minor, money.currency)
 
 
 JOIN = Place(

@@ -159,11 +159,8 @@ def _with_counts(
     terms: RallyTerms, standing: Standing, buckets: Sequence[tuple[Any, ...]], limited: Sequence[tuple[Any, ...]], slot: int
 ) -> State:  # fmt: skip
     home = home_bucket(slot, len(buckets))
-    counts = Counts([0] * len(terms.tiers), [0] * len(terms.tiers))
-    counts.add(0, sum(row[1] for row in buckets), sum(row[2] for row in buckets))
-    for level, joiners, units in limited:
-        counts.add(level, joiners, units)
-        counts.add(0, -joiners, -units)  # a bucket's count has them too
+    # A bucket's count has those with a limit too.
+    counts = Counts.of(terms.tiers, sum(row[1] for row in buckets), sum(row[2] for row in buckets), limited)
     stock = None
     if terms.cap_units is not None:
         stock = Stock({row[0]: row[3] for row in buckets}, home=home)

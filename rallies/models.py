@@ -5,10 +5,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from sales.rows import PurchaseRow, SettlementRow, TermsRow
+from sales.rows import LIMIT_MAX, PurchaseRow, SettlementRow, TermsRow
 
 CAP_MAX = 10_000_000
-LIMIT_MAX = 1_000
 BUCKETS = 128
 REPEATS_MAX = 52
 REPEAT_DAYS_MAX = 366

@@ -14,7 +14,6 @@ from django.urls import reverse
 
 from accounts import selectors as accounts
 from core.http import user_id
-from core.ids import uuid7
 from core.money import Money, share_bps
 from rallies import selectors, stairs
 from rallies.forms import read_invite
@@ -27,8 +26,7 @@ from sales import presenters as sale_presenters
 from sales.formats import BasePresenter, Sums
 from sales.models import UNENDED_STATES, Sale, SaleState
 from sales.proof import pseudonym
-from sales.selectors import with_terms
-from sales.services import issue_buy_token
+from sales.selectors import with_terms, with_terms_each
 
 # More than this at once is joined with through the API.
 QUANTITY_MAX = 10
@@ -44,10 +42,20 @@ class JoinRow:
     join: Join
     sale: Sale
     sums: JoinSums
-    end: str = ""  # why nothing was taken
-    fan: str = ""  # a pseudonym, for other eyes than the owner's
-    may_remove: bool = False
-    may_refund: bool = False
+    end: str  # why nothing was taken
+
+    @property
+    def fan(self) -> str:
+        """A pseudonym, for other eyes than the owner's."""
+        return pseudonym(self.sale.id, self.join.fan_id)
+
+    @property
+    def may_remove(self) -> bool:
+        return self.join.state == JoinState.JOINED and self.sale.state in UNENDED_STATES
+
+    @property
+    def may_refund(self) -> bool:
+        return self.join.state == JoinState.PAID
 
     @property
     def limit(self) -> Money | None:
@@ -68,28 +76,12 @@ class LateRow:
         return self.price * self.join.quantity
 
 
-@dataclass(frozen=True, slots=True)
-class Brought:
-    """Somebody who came through a fan's invite link, by the name that the fan may see."""
-
-    name: str
-    quantity: int
-
-
-def join_row(join: Join, sale: Sale, tiers: Sequence[PriceTier], frame: Mapping[str, Any], *, fan: str = "") -> JoinRow:
+def join_row(join: Join, sale: Sale, tiers: Sequence[PriceTier], frame: Mapping[str, Any]) -> JoinRow:
     """`frame` says where the rally stands, as `standings` does. Buttons offer what `rules.decide` would allow."""
     sums = sums_of(
-        tiers,
-        sale.currency,
-        quantity=join.quantity,
-        level=join.level,
-        state=join.state,
-        crowd_level=frame["level"],
+        tiers, sale.currency, quantity=join.quantity, level=join.level, state=join.state, crowd_level=frame["level"]
     )
-    return JoinRow(
-        join, sale, sums, _why_nothing_was_taken(join, sale, frame), fan,
-        may_remove=join.state == JoinState.JOINED and sale.state in UNENDED_STATES, may_refund=join.state == JoinState.PAID,
-    )  # fmt: skip
+    return JoinRow(join, sale, sums, _why_nothing_was_taken(join, sale, frame))
 
 
 def _why_nothing_was_taken(join: Join, sale: Sale, frame: Mapping[str, Any]) -> str:
@@ -109,11 +101,11 @@ def _why_nothing_was_taken(join: Join, sale: Sale, frame: Mapping[str, Any]) -> 
     return f"It ended at {Money(frame['price_minor'], sale.currency)}, above your limit of {limit}, so you do not pay."
 
 
-def join_rows(joins: Sequence[Join]) -> list[JoinRow]:
-    """Rows of one fan's joins in many rallies; each join was read with its sale."""
+def join_rows(joins: Sequence[Join], frames: Mapping[UUID, Mapping[str, Any]] | None = None) -> list[JoinRow]:
+    """Rows of joins in many rallies, each read with its sale. Without `frames`, where each rally stands is as viewers see it."""
     rally_ids = {join.rally_id for join in joins}
-    tiers, standing = selectors.tiers_by_rally(rally_ids), standings(rally_ids)
-    return [join_row(join, join.rally.sale, tiers[join.rally_id], standing[join.rally_id]) for join in joins]
+    tiers, frames = selectors.tiers_by_rally(rally_ids), frames or standings(rally_ids)
+    return [join_row(join, join.rally.sale, tiers[join.rally_id], frames[join.rally_id]) for join in joins]
 
 
 def standings(rally_ids: Collection[UUID]) -> dict[UUID, Mapping[str, Any]]:
@@ -141,24 +133,23 @@ def late_rows(late: Sequence[LateJoin]) -> list[LateRow]:
     ]
 
 
-def pseudonymous_rows(sale: Sale, frame: Mapping[str, Any], *, limit: int = NEWEST_JOINS) -> list[JoinRow]:
-    """The rally's newest joins, each fan by the name that this sale's proof gives them."""
+def newest_rows(sale: Sale, frame: Mapping[str, Any], *, limit: int = NEWEST_JOINS) -> list[JoinRow]:
     tiers = selectors.tiers_of(sale.id)
-    newest = selectors.list_joins_of_rally(sale.id, limit=limit)
-    return [join_row(join, sale, tiers, frame, fan=pseudonym(sale.id, join.fan_id)) for join in newest]
+    return [join_row(join, sale, tiers, frame) for join in selectors.joins.list_of_sale(sale.id, limit=limit)]
 
 
 def names_between_friends(sale_id: UUID, fan_ids: Iterable[UUID]) -> dict[UUID, str]:
     """The first of the names that fans gave themselves: who invited somebody, or was invited, knows whom. Else a pseudonym."""
     fan_ids = list(fan_ids)
-    chosen = selectors.display_names(fan_ids)
+    chosen = accounts.display_names(fan_ids)
     return {fan_id: (chosen.get(fan_id, "").split() or [pseudonym(sale_id, fan_id)])[0] for fan_id in fan_ids}
 
 
-def brought_by(sale_id: UUID, fan_id: UUID) -> list[Brought]:
+def brought_by(sale_id: UUID, fan_id: UUID) -> list[dict[str, Any]]:
+    """Who came through the fan's invite link, by the names that the fan may see."""
     joins = selectors.invited_by(sale_id, fan_id)
     names = names_between_friends(sale_id, [join.fan_id for join in joins])
-    return [Brought(names[join.fan_id], join.quantity) for join in joins]
+    return [{"name": names[join.fan_id], "quantity": join.quantity} for join in joins]
 
 
 def room_url(sale_id: UUID, code: str) -> str:
@@ -171,16 +162,9 @@ def invite_url(request: HttpRequest, sale_id: UUID, code: str) -> str:
     return request.build_absolute_uri(room_url(sale_id, code))
 
 
-class RallyPresenter(BasePresenter):
-    room_template = "rallies/room.html"
-    card_template = "rallies/_card.html"
-    totals_template = "rallies/_totals.html"
-    orders_template = "rallies/_newest_orders.html"
-    draft_template = "rallies/draft.html"
-    console_template = "rallies/console.html"
-
+class RallyPresenter(BasePresenter, folder="rallies"):
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
-        rally = selectors.get_rally(sale.id)
+        rally = with_terms(Rally, sale)
         tiers = selectors.tiers_of(sale.id)
         frame = current_frame(sale)
         first, price = (Money(minor, sale.currency) for minor in (tiers[0].price_minor, frame["price_minor"]))
@@ -207,7 +191,7 @@ class RallyPresenter(BasePresenter):
     ) -> dict[str, Any]:
         """What only the fan who is logged in sees."""
         sale, fan_id = rally.sale, user_id(request)
-        own: dict[str, Any] = {"is_verified": accounts.is_verified(fan_id)}
+        own: dict[str, Any] = {}
         join = selectors.find_join(fan_id, sale.id)
         if join is not None:
             own["mine"] = join_row(join, sale, tiers, frame)
@@ -215,11 +199,6 @@ class RallyPresenter(BasePresenter):
             own["invite_url"] = invite_url(request, sale.id, join.invite_code)
             if join.invited_by_id:
                 own["inviter"] = names_between_friends(sale.id, [join.invited_by_id])[join.invited_by_id]
-        if own["is_verified"]:
-            # The key is for forms without scripts; a script makes its own, one per purchase.
-            own["key"] = uuid7()
-            if sale.state in UNENDED_STATES:
-                own |= issue_buy_token(user_id=fan_id, sale_id=sale.id)
         if frame["did_run"] is not None:
             own |= self._after_the_end(fan_id, rally, frame, join)
         return own
@@ -233,15 +212,15 @@ class RallyPresenter(BasePresenter):
         return after
 
     def proof(self, sale: Sale) -> dict[str, Any]:
-        rally = selectors.get_rally(sale.id)
+        rally = with_terms(Rally, sale)
         frame = current_frame(sale)
         return {
             "rally": rally,
             "frame": frame,
             "price": Money(frame["price_minor"], sale.currency),
             "settled": selectors.settlement_totals(sale.id),
-            "totals": ended_totals([rally], {sale.id: frame["price_minor"]})[sale.id],
-            "rows": pseudonymous_rows(sale, frame),
+            "totals": ended_totals({sale.id: rally}, {sale.id: frame["price_minor"]})[sale.id],
+            "rows": newest_rows(sale, frame),
         }
 
     def draft(self, sale: Sale) -> dict[str, Any]:
@@ -255,8 +234,8 @@ class RallyPresenter(BasePresenter):
             "frame": frame,
             "price": Money(frame["price_minor"], sale.currency),
             "next_price": None if next_minor is None else Money(next_minor, sale.currency),
-            "rows": pseudonymous_rows(sale, frame, limit=CONSOLE_JOINS),
-            "inviters": top_inviters(sale.id),
+            "rows": newest_rows(sale, frame, limit=CONSOLE_JOINS),
+            "inviters": [{"fan": pseudonym(sale.id, fan), "brought": n} for fan, n in selectors.top_inviters(sale.id)],
             "history": history_of(rally, tiers, now),
             "history_until": min(now, sale.closed_at or sale.closes_at),
             "invite_url": invite_url(request, sale.id, rally.seller_invite),
@@ -286,22 +265,19 @@ class RallyPresenter(BasePresenter):
         )
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]:
-        rallies = selectors.rallies_of(sales)
-        outcomes = selectors.outcomes_of([rally.sale_id for rally in rallies])
-        prices = {rally_id: outcome.price_minor for rally_id, outcome in outcomes.items()}
-        ended = ended_totals([rally for rally in rallies if rally.sale_id in outcomes], prices)
-        running = sale_presenters.newest_frames(
-            rally.sale_id for rally in rallies if rally.sale.state in UNENDED_STATES
-        )
+        rallies = with_terms_each(Rally, sales)
+        outcomes = selectors.outcomes_of(rallies)
+        ended = ended_totals(rallies, {rally_id: outcome.price_minor for rally_id, outcome in outcomes.items()})
+        running = sale_presenters.newest_frames(sale.id for sale in sales if sale.state in UNENDED_STATES)
         sums = {}
-        for rally in rallies:
-            units, gross = 0, Money(0, rally.sale.currency)
-            if total := ended.get(rally.sale_id):
+        for sale in sales:
+            units, gross = 0, Money(0, sale.currency)
+            if total := ended.get(sale.id):
                 units, gross = total.units, total.gross
-            elif frame := running.get(rally.sale_id):
+            elif frame := running.get(sale.id):
                 units = frame["units"]
-                gross = Money(frame["price_minor"] * units, rally.sale.currency)
-            sums[rally.sale_id] = Sums(units, rally.cap_units, gross)
+                gross = Money(frame["price_minor"] * units, sale.currency)
+            sums[sale.id] = Sums(units, rallies[sale.id].cap_units, gross)
         return sums
 
 
@@ -319,11 +295,12 @@ class EndedTotals:
         return self.gross - self.fee
 
 
-def ended_totals(rallies: Sequence[Rally], prices: Mapping[UUID, int]) -> dict[UUID, EndedTotals]:
-    counted: dict[UUID, list[tuple[str, int, int]]] = {rally.sale_id: [] for rally in rallies}
-    for rally_id, state, quantity, count in selectors.paid_quantities(list(counted)):
+def ended_totals(rallies: Mapping[UUID, Rally], prices: Mapping[UUID, int]) -> dict[UUID, EndedTotals]:
+    """Of the rallies whose final `prices` are given."""
+    counted: dict[UUID, list[tuple[str, int, int]]] = {rally_id: [] for rally_id in prices}
+    for rally_id, state, quantity, count in selectors.paid_quantities(list(prices)):
         counted[rally_id].append((state, quantity, count))
-    return {rally.sale_id: _ended_totals(rally, prices[rally.sale_id], counted[rally.sale_id]) for rally in rallies}
+    return {rally_id: _ended_totals(rallies[rally_id], prices[rally_id], counted[rally_id]) for rally_id in prices}
 
 
 def _ended_totals(rally: Rally, price_minor: int, counted: Sequence[tuple[str, int, int]]) -> EndedTotals:
@@ -357,19 +334,9 @@ def _after_the_end(rally: Rally) -> dict[str, Any]:
         return {}
     return {
         "outcome": outcome,
-        "totals": ended_totals([rally], {rally.sale_id: outcome.price_minor})[rally.sale_id],
-        "late_rows": selectors.list_late_joins_of_rally(rally.sale_id, limit=CONSOLE_JOINS),
+        "totals": ended_totals({rally.sale_id: rally}, {rally.sale_id: outcome.price_minor})[rally.sale_id],
+        "late_rows": selectors.late_joins.list_of_sale(rally.sale_id, limit=CONSOLE_JOINS),
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Inviter:
-    fan: str
-    brought: int
-
-
-def top_inviters(sale_id: UUID) -> list[Inviter]:
-    return [Inviter(pseudonym(sale_id, fan_id), brought) for fan_id, brought in selectors.top_inviters(sale_id)]
 
 
 def history_of(rally: Rally, tiers: Sequence[PriceTier], now: dt.datetime) -> stairs.History | None:

@@ -13,7 +13,7 @@ from core.errors import Invalid
 from core.lanes import Lanes
 from core.transactions import joins_transaction
 from rallies import loading, rules, telling, values
-from rallies.models import CAP_MAX, LIMIT_MAX, REPEAT_DAYS_MAX, REPEATS_MAX, Audience, Basis, Rally, Tier
+from rallies.models import CAP_MAX, REPEAT_DAYS_MAX, REPEATS_MAX, Audience, Basis, Rally, Tier
 from rallies.pricing import PriceTier, check_tiers
 from rallies.values import Crowd, JoinValue, LateJoinValue, RallyTerms, State
 from rallies.writing import write_decision
@@ -22,6 +22,7 @@ from sales import services as sales
 from sales.drafting import SaleDraft, check_worth, draft_once
 from sales.errors import IdTaken
 from sales.lanes import SaleLane
+from sales.rows import LIMIT_MAX
 
 LATE_FOR = dt.timedelta(days=7)
 # Whoever is counted in the last part of the running time stays counted.

@@ -23,7 +23,7 @@ from sales import services as sales
 from sales.drafting import SaleDraft, asked_terms
 from sales.formats import BaseRules
 from sales.models import Sale, SaleState
-from sales.proceeds import proceeds_transfers, sellers_lines
+from sales.proceeds import pass_on
 from sales.stock import split_units
 from sales.telling import tell_later
 from sales.terms import TermValue
@@ -137,9 +137,7 @@ def settle_chunk(sale: Sale, now: dt.datetime, *, limit: int) -> int:
         charged=settled.charged, released=len(chunk) - settled.charged, gross_minor=settled.gross_minor,
         fee_minor=settled.fee_minor, created_at=now,
     )  # fmt: skip
-    settlement.save(force_insert=True)
-    lines = sellers_lines(sale, gross_minor=settled.gross_minor, fee_minor=settled.fee_minor)
-    passed_on = proceeds_transfers(sale, lines, id=settlement.id, at=now)
+    passed_on = pass_on(settlement, sale)
     execute_all(
         [
             _advance(sale.id, row.settled_up_to, settled.joins[-1].fan_id),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -103,32 +103,27 @@ class JoinRally(Struct, frozen=True, gc=False):
     received_at: dt.datetime
 
 
-class LeaveRally(Struct, frozen=True, gc=False):
+class OfFan(Struct, frozen=True, gc=False):
+    """A command about the place that a fan has."""
+
+    fan_id: UUID
+    received_at: dt.datetime
+
+
+class LeaveRally(OfFan, frozen=True, gc=False):
     """The fan leaves before the close: the hold ends, and the crowd is one smaller unless the end is near."""
 
-    fan_id: UUID
-    received_at: dt.datetime
 
-
-class RemoveFan(Struct, frozen=True, gc=False):
+class RemoveFan(OfFan, frozen=True, gc=False):
     """The seller turns a fan out before the close."""
 
-    fan_id: UUID
-    received_at: dt.datetime
 
-
-class RefundJoin(Struct, frozen=True, gc=False):
+class RefundJoin(OfFan, frozen=True, gc=False):
     """The seller gives a fan who paid everything back, the house its fee."""
 
-    fan_id: UUID
-    received_at: dt.datetime
 
-
-class ReleaseJoin(Struct, frozen=True, gc=False):
+class ReleaseJoin(OfFan, frozen=True, gc=False):
     """The rally was called off: the hold ends."""
-
-    fan_id: UUID
-    received_at: dt.datetime
 
 
 class JoinLate(Struct, frozen=True, gc=False):
@@ -162,6 +157,15 @@ class Counts:
 
     joiners: list[int]
     units: list[int]
+
+    @classmethod
+    def of(cls, tiers: Sequence[PriceTier], joiners: int, units: int, limited: Iterable[Sequence[int]] = ()) -> Counts:
+        """From how many joined in all, and of them those with a limit: (level, joiners, units)."""
+        counts = cls([joiners, *[0] * (len(tiers) - 1)], [units, *[0] * (len(tiers) - 1)])
+        for level, limited_joiners, limited_units in limited:
+            counts.add(level, limited_joiners, limited_units)
+            counts.add(0, -limited_joiners, -limited_units)
+        return counts
 
     def add(self, level: int, joiners: int, units: int) -> None:
         self.joiners[level] += joiners

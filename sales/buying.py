@@ -16,18 +16,18 @@ from core.errors import Busy, Invalid, Refusal
 from core.http import user_id
 from sales import selectors
 from sales.errors import IdempotencyConflict, NotVerified
-from sales.placing import Asked, Place
+from sales.placing import Asked
 from sales.views import render_room
 
 
 def place_from_page(
-    request: HttpRequest, sale_id: UUID, place: Place, form: forms.Form, *, body: Callable[[dict[str, Any]], Struct],
-    again: str, shown: Callable[[dict[str, Any]], dict[str, Any]] = lambda cleaned: {},
+    request: HttpRequest, sale_id: UUID, form: forms.Form, *, body: Callable[[dict[str, Any]], Struct],
+    place: Callable[[Asked], Any], again: str = "", shown: Callable[[dict[str, Any]], dict[str, Any]] = lambda cleaned: {},
 ) -> Any | HttpResponse:  # fmt: skip
-    """The outcome, or the room with what was refused.
+    """What `place` gives, or the room with what was refused.
 
-    `form` has a field `key`; `body` makes the place's body of what it says, and `shown` what the room fills in again. `again` is
-    what to say when the page was sent a second time for something else.
+    `form` is a `PurchaseForm`; `body` makes the hot route's body of what it says, and `shown` what the room fills in again. `again`
+    is what to say when the page was sent a second time for something else.
     """
     sale = selectors.get_public_sale(sale_id)
     if not form.is_valid():
@@ -37,7 +37,7 @@ def place_from_page(
         if not accounts.is_verified(user_id(request)):
             raise NotVerified
         asked = Asked(user_id(request), cleaned["key"], clock.now(), body(cleaned))
-        return place.lane(sale_id).call(place.command(asked))
+        return place(asked)
     except IdempotencyConflict:
         return render_room(request, sale, refusal=Invalid(again))
     except Busy as refusal:

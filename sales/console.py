@@ -128,13 +128,10 @@ def close(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) ->
     member = sellers.get_editor(user_id(request), handle)
     sale, format = _sale(member, sale_id, format_name)
     words = format.words
-    if request.method == "POST":
-        sales.close_sale_early(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
-        messages.success(request, f"The {words.noun} is closed; its {words.things} are being settled.")
-        return redirect(format.url("console", handle, sale_id))
-    return question(
-        request, f"Close {sale.title} now?", format.presenter.close_means(sale), f"Close the {words.noun}",
-        format.url("console", handle, sale_id),
+    return ask_first(
+        request, sale, f"Close {sale.title} now?", lambda: format.presenter.close_means(sale), f"Close the {words.noun}",
+        act=lambda: sales.close_sale_early(seller_id=member.seller_id, sale_id=sale_id, now=clock.now()),
+        done=f"The {words.noun} is closed; its {words.things} are being settled.",
     )  # fmt: skip
 
 
@@ -145,17 +142,26 @@ def cancel(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -
     member = sellers.get_editor(user_id(request), handle)
     sale, format = _sale(member, sale_id, format_name)
     words = format.words
+    return ask_first(
+        request, sale, f"Call {sale.title} off?",
+        lambda: "Nobody has seen it yet." if sale.state == SaleState.DRAFT else words.calling_off, "Call it off",
+        act=lambda: sales.cancel_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now()),
+        done=f"The {words.noun} is called off. {words.called_off}",
+    )  # fmt: skip
+
+
+def ask_first(
+    request: HttpRequest, sale: Sale, heading: str, means: Callable[[], str], action: str, *, act: Callable[[], Any],
+    done: str,
+) -> HttpResponse:  # fmt: skip
+    """Before something that cannot be undone: a page that asks, whose button posts to the same address. Then back to the
+    sale's page, which says that it is `done`. `means` is a sentence of what it will do, worked out only to be read."""
+    back = get_format(sale.format).url("console", sale.seller.handle, sale.id)
     if request.method == "POST":
-        sales.cancel_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
-        messages.success(request, f"The {words.noun} is called off. {words.called_off}")
-        return redirect(format.url("console", handle, sale_id))
-    means = "Nobody has seen it yet." if sale.state == SaleState.DRAFT else words.calling_off
-    return question(request, f"Call {sale.title} off?", means, "Call it off", format.url("console", handle, sale_id))
-
-
-def question(request: HttpRequest, heading: str, sentence: str, action: str, back: str) -> HttpResponse:
-    """A page that asks before something that cannot be undone; its button posts to the same address."""
-    context = {"heading": heading, "sentence": sentence, "action": action, "back": back}
+        act()
+        messages.success(request, done)
+        return redirect(back)
+    context = {"heading": heading, "sentence": means(), "action": action, "back": back}
     return render(request, "confirm.html", context)
 
 

@@ -100,12 +100,13 @@ class Sums:
 class Presenter(Protocol):
     """What a format shows on the spine's pages."""
 
-    room_template: str
-    card_template: str
-    totals_template: str
-    orders_template: str
-    draft_template: str
-    console_template: str
+    # The templates of the spine's pages, or of their parts; of several the first that there is.
+    room_template: Sequence[str]
+    card_template: Sequence[str]
+    totals_template: Sequence[str]
+    newest_template: Sequence[str]
+    draft_template: Sequence[str]
+    console_template: Sequence[str]
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         """What the room's template needs beside the sale, its frame and its phase, which every room has."""
@@ -126,14 +127,19 @@ class Presenter(Protocol):
 
 
 class BasePresenter:
-    """Defaults of `Presenter`: the spine's own templates, and nothing beside the sale."""
+    """Defaults of `Presenter`: the templates in the format's `folder`, else the spine's own, and nothing beside the sale."""
 
-    room_template = "sales/room.html"
-    card_template = "sales/_card.html"
-    totals_template = "sales/_totals.html"
-    orders_template = "sales/_newest.html"
-    draft_template = "sales/draft.html"
-    console_template = "sales/console_frame.html"
+    room_template: Sequence[str] = ["sales/room.html"]
+    card_template: Sequence[str] = ["sales/_card.html"]
+    totals_template: Sequence[str] = ["sales/_totals.html"]
+    newest_template: Sequence[str] = ["sales/_newest.html"]
+    draft_template: Sequence[str] = ["sales/draft.html"]
+    console_template: Sequence[str] = ["sales/console_frame.html"]
+
+    def __init_subclass__(cls, folder: str = "") -> None:
+        for page in ("room", "_card", "_totals", "_newest", "draft", "console") if folder else ():
+            name = f"{page.strip('_')}_template"
+            setattr(cls, name, [f"{folder}/{page}.html", *getattr(cls, name)])
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         return {}

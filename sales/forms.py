@@ -12,6 +12,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from sales.drafting import SaleDraft
+from sales.rows import LIMIT_MAX
 
 NOW, LATER = "now", "at"
 
@@ -25,6 +26,13 @@ class WholeNumberField(forms.IntegerField):
         if isinstance(value, str) and value.strip() and not self._DIGITS.fullmatch(value.strip()):
             raise ValidationError(self.error_messages["invalid"], code="invalid")
         return super().to_python(value)
+
+
+class PurchaseForm(forms.Form):
+    """A purchase from a browser without scripts."""
+
+    key = forms.UUIDField()
+    quantity = WholeNumberField(min_value=1, max_value=LIMIT_MAX)
 
 
 class UtcField(forms.DateTimeField):

@@ -14,6 +14,7 @@ import msgspec
 from core import clock
 from core.lanes import Lane
 from core.lean import Answer, Headers, header, parse_json, uuid_header
+from core.money import Money
 from sales.errors import NotVerified
 from sales.tokens import read_buy_token
 
@@ -32,6 +33,10 @@ class Asked(NamedTuple):
 class MoneyOut(msgspec.Struct, gc=False):
     minor: int
     currency: str
+
+    @classmethod
+    def of(cls, money: Money) -> MoneyOut:
+        return cls(money.minor, money.currency)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,15 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
+from accounts import selectors as accounts
+from core.ids import uuid7
 from live import store
 from sales import frames, prover, terms
 from sales.formats import Format, Sums, get_format
-from sales.models import ProofRun, Sale
+from sales.models import UNENDED_STATES, ProofRun, Sale
 from sales.phases import Phase, ends_at, phase_of
 from sales.proof import Proof
-from sales.services import common_terms
+from sales.services import common_terms, issue_buy_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,15 @@ def newest_frames(sale_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
                 is_up = False  # do not wait for it once per sale
         found[sale_id] = msgspec.json.decode(stored) if stored else frames.read_frame(sale_id)
     return found
+
+
+def may_buy(sale: Sale, fan_id: UUID) -> dict[str, Any]:
+    """What the form of a room needs of the fan who is logged in."""
+    if not accounts.is_verified(fan_id):
+        return {"is_verified": False}
+    # The key is for forms without scripts; a script makes its own, one per purchase.
+    own = {"is_verified": True, "key": uuid7()}
+    return own | issue_buy_token(user_id=fan_id, sale_id=sale.id) if sale.state in UNENDED_STATES else own
 
 
 def terms_preview(sale: Sale) -> str:

@@ -14,6 +14,7 @@ from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
 from ledger.rules import Transfer
 from sales.models import Sale
+from sales.rows import SettlementRow
 
 
 class Line(NamedTuple):
@@ -34,6 +35,14 @@ def sellers_lines(sale: Sale, *, gross_minor: int, fee_minor: int) -> list[Line]
     seller = AccountKey(sale.seller_id, AccountKind.PROCEEDS, sale.currency)
     house = AccountKey(HOUSE, AccountKind.FEES, sale.currency)
     return [Line("proceeds", escrow_of(sale), seller, gross_minor), Line("fee", seller, house, fee_minor)]
+
+
+@joins_transaction
+def pass_on(settlement: SettlementRow, sale: Sale) -> list[Transfer]:
+    """Save a chunk's row of settlement; the transfers that pass its money on to the seller, less the fee."""
+    settlement.save(force_insert=True)
+    lines = sellers_lines(sale, gross_minor=settlement.gross_minor, fee_minor=settlement.fee_minor)
+    return proceeds_transfers(sale, lines, id=settlement.id, at=settlement.created_at)
 
 
 @joins_transaction

@@ -9,6 +9,8 @@ from django.db.models import Q
 
 from dsql.fields import UUIDv7Field
 
+LIMIT_MAX = 1_000  # units that one fan can have, and so the most that one purchase asks for
+
 
 class TermsRow(models.Model):
     """A format's terms of one sale, beside what every sale says. Its reverse name is the format's: `sale.drop`."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 from uuid import UUID
 
@@ -21,8 +23,29 @@ from sales.readings import shared_readings
 from sellers import selectors as sellers
 from sellers.models import MAY_EDIT_SALES, Seller
 
+View = Callable[..., HttpResponse]
+
 # For a view behind a login: what a button sends may be met by the login page first, from which the browser comes back by GET.
 with_way_back = require_http_methods(["GET", "POST"])
+
+
+def button(back: str) -> Callable[[View], View]:
+    """A view behind a login that a button posts to; a browser that the login page sent here by GET goes on to `back`.
+
+    `back` is a URL's name, with the same arguments.
+    """
+
+    def decorate(view: View) -> View:
+        @with_way_back
+        @login_required
+        @wraps(view)
+        def pressed(request: HttpRequest, **arguments: Any) -> HttpResponse:
+            return redirect(back, **arguments) if request.method == "GET" else view(request, **arguments)
+
+        return pressed
+
+    return decorate
+
 
 # What stands on the first shelf.
 ON_SALE = (Phase.OPEN, Phase.SOLD_OUT, Phase.FROZEN)
@@ -69,28 +92,32 @@ def render_room(request: HttpRequest, sale: Sale, *, refusal: Refusal | None = N
         "exponent": EXPONENTS[sale.currency],
         "room_url": reverse("sales:room", args=[sale.id]),
         "refusal": refusal,
-        "is_reminded": request.user.is_authenticated and telling.is_reminded(sale.id, user_id(request)),
+        **_own(request, sale),
         **presenter.room(request, sale, now),
         **more,
     }
     return render(request, presenter.room_template, context, status=refusal.status if refusal else 200)
 
 
-@with_way_back
-@login_required
+def _own(request: HttpRequest, sale: Sale) -> dict[str, Any]:
+    """What only the fan who is logged in sees."""
+    if not request.user.is_authenticated:
+        return {"is_reminded": False}
+    fan_id = user_id(request)
+    return {"is_reminded": telling.is_reminded(sale.id, fan_id), **presenters.may_buy(sale, fan_id)}
+
+
+@button("sales:room")
 def remind(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     """Ask to be told when the sale opens."""
-    if request.method == "POST":
-        telling.remind(sale_id=sale_id, fan_id=user_id(request), now=clock.now())
+    telling.remind(sale_id=sale_id, fan_id=user_id(request), now=clock.now())
     return redirect("sales:room", sale_id)
 
 
-@with_way_back
-@login_required
+@button("sales:room")
 def forget_reminder(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     """Take that wish back."""
-    if request.method == "POST":
-        telling.forget_reminder(sale_id=sale_id, fan_id=user_id(request))
+    telling.forget_reminder(sale_id=sale_id, fan_id=user_id(request))
     return redirect("sales:room", sale_id)
 
 
