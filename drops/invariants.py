@@ -74,13 +74,14 @@ PRICE_IS_SEALED = Check(
 # that takes time in proportion to the rows.
 PAID_ONCE = Check(
     "each_order_paid_once",
-    "Each order moved exactly its own price once; each one given back was sent back whole.",
+    "Each order moved exactly its own price once; each one given back before it was settled was sent back whole.",
     """
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT id FROM (
                 SELECT id,
                        CASE WHEN state IN ('paid', 'settled', 'refunded') THEN quantity * unit_price_minor ELSE 0 END AS paid,
-                       CASE WHEN state = 'refunded' THEN quantity * unit_price_minor ELSE 0 END AS refunded,
+                       CASE WHEN state = 'refunded' AND settlement_id IS NULL
+                            THEN quantity * unit_price_minor ELSE 0 END AS refunded,
                        CASE WHEN state = 'held' THEN quantity * unit_price_minor ELSE 0 END AS held
                   FROM drops_order WHERE drop_id = %(sale_id)s
                  UNION ALL
@@ -97,14 +98,38 @@ PAID_ONCE = Check(
 
 SELLER_CREDITED = Check(
     "seller_credited",
-    "The seller was credited exactly the sum of the settled orders, less the fee of each.",
+    "The seller was credited exactly the sum of the orders that were settled, less the fee of each.",
     """
     SELECT (SELECT coalesce(sum(quantity * unit_price_minor
                                 - quantity * unit_price_minor * drops_drop.fee_bps / 10000), 0)
-              FROM drops_order WHERE drop_id = %(sale_id)s AND state = 'settled') AS expected,
+              FROM drops_order WHERE drop_id = %(sale_id)s AND settlement_id IS NOT NULL) AS expected,
            (SELECT coalesce(sum(CASE WHEN code = 'proceeds' THEN amount_minor ELSE -amount_minor END), 0)
               FROM ledger_transfer WHERE subject_id = %(sale_id)s AND code IN ('proceeds', 'fee')) AS found
       FROM drops_drop WHERE sale_id = %(sale_id)s
+    """,
+)
+
+REFUNDED_WHOLE = Check(
+    "refunded_after_settling",
+    "Each order that was refunded after it was settled came back whole from the seller, who got the house's fee back.",
+    """
+    SELECT 0 AS expected, count(*) AS found
+      FROM (SELECT id FROM (
+                SELECT drops_order.id, quantity * unit_price_minor AS paid, quantity * unit_price_minor * fee_bps / 10000 AS fee
+                  FROM drops_order JOIN drops_drop ON drops_drop.sale_id = drops_order.drop_id
+                 WHERE drop_id = %(sale_id)s AND state = 'refunded' AND settlement_id IS NOT NULL
+                 UNION ALL
+                SELECT moved.subject_id,
+                       CASE WHEN moved.code = 'refund' THEN -moved.amount_minor ELSE 0 END,
+                       CASE WHEN moved.code = 'fee_back' THEN -moved.amount_minor ELSE 0 END
+                  FROM sales_sale
+                  JOIN ledger_account AS proceeds ON proceeds.owner_id = sales_sale.seller_id AND proceeds.kind = 'proceeds'
+                                                 AND proceeds.currency = sales_sale.currency
+                  JOIN ledger_transfer AS moved ON (moved.debit_account_id = proceeds.id AND moved.code = 'refund')
+                                                OR (moved.credit_account_id = proceeds.id AND moved.code = 'fee_back')
+                  JOIN drops_order ON drops_order.id = moved.subject_id AND drops_order.drop_id = sales_sale.id
+                 WHERE sales_sale.id = %(sale_id)s) AS side
+             GROUP BY id HAVING sum(paid) <> 0 OR sum(fee) <> 0) AS wrong
     """,
 )
 
@@ -148,5 +173,5 @@ NO_ORPHANS = Check(
 
 CHECKS = [
     UNITS_ADD_UP, NEVER_OVERSOLD, ONE_ORDER_PER_KEY, LIMIT_KEPT, PRICE_IS_SEALED, TERMS_HASH_HOLDS, PAID_ONCE,
-    SELLER_CREDITED, ESCROW_EMPTY, NOTHING_UNSETTLED, NO_ORPHANS,
+    SELLER_CREDITED, REFUNDED_WHOLE, ESCROW_EMPTY, NOTHING_UNSETTLED, NO_ORPHANS,
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from core.http import user_id
 from core.money import Money
 from drops import rules, selectors
-from drops.models import Drop, Order, OrderState, Settlement
+from drops.models import HAS_UNITS, Drop, Order, OrderState, Settlement
 from sales.formats import BasePresenter, Sums
 from sales.models import Sale
 from sales.proof import pseudonym
@@ -31,7 +31,7 @@ class OrderRow:
 
     order: Order
     may_confirm: bool
-    give_back_until: dt.datetime | None  # None: it cannot be given back
+    give_back_until: dt.datetime | None  # of a hold, its end; None: it cannot be given back
     may_refund: bool
 
     @property
@@ -51,7 +51,7 @@ class OrderRow:
 def order_row(order: Order, drop: Drop, now: dt.datetime) -> OrderRow:
     """The buttons to offer. Only `rules.decide` decides; a button too many is refused there."""
     is_confirmable = order.state == OrderState.HELD and now < _hold_ends_at(order, drop)
-    may_refund = order.state in (OrderState.HELD, OrderState.PAID)
+    may_refund = order.state in HAS_UNITS
     return OrderRow(order, is_confirmable, _give_back_until(order, drop, now), may_refund)
 
 
@@ -94,6 +94,14 @@ class DropPresenter(BasePresenter, folder="drops"):
             "fee": Money(settled["fee_minor"], sale.currency),
             "rows": newest_rows(drop, sale.closes_at),
         }
+
+    def happened(self, sale: Sale) -> list[str]:
+        orders, amount_minor = selectors.refunded_totals(sale.id)
+        if not orders:
+            return []
+        return [
+            f"{orders:,} paid orders were given back by their buyers or the seller, {Money(amount_minor, sale.currency)}"
+        ]
 
     def draft(self, sale: Sale) -> dict[str, Any]:
         drop = sale.drop

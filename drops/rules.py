@@ -17,12 +17,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from core.errors import Refusal
+from core.money import share_bps
 from drops.errors import CannotCancel, HoldNotOffered, LimitReached, OrderNotFound, OrderNotHeld, SoldOut
 from ledger import rules as ledger_rules
 from ledger.errors import InsufficientFunds
 from ledger.rules import Balance, Transfer
 from sales.deciding import add, decide_each, move_money
 from sales.errors import IdempotencyConflict
+from sales.proceeds import refund_transfers
 from sales.standing import Standing, check_not_stopped, check_open
 from sales.stock import Stock
 
@@ -30,6 +32,7 @@ HELD = "held"
 PAID = "paid"
 CANCELLED = "cancelled"
 EXPIRED = "expired"
+SETTLED = "settled"
 REFUNDED = "refunded"
 
 
@@ -43,7 +46,10 @@ class DropTerms(Struct, frozen=True, gc=False):
     hold_s: int
     cancel_s: int
     sha256: str
+    fee_bps: int
     escrow_account_id: UUID
+    proceeds_account_id: UUID
+    fees_account_id: UUID
 
 
 class OrderValue(Struct, frozen=True, gc=False):
@@ -318,8 +324,6 @@ def _refund(state: State, decision: Decision, command: RefundOrder) -> OrderValu
         return _give_back(state, decision, order, CANCELLED, command.received_at)
     if order.state in (CANCELLED, EXPIRED, REFUNDED):
         return order  # a repeat
-    if order.state != PAID:
-        raise CannotCancel(state=order.state)
     return _give_back(state, decision, order, REFUNDED, command.received_at)
 
 
@@ -339,22 +343,32 @@ def _known_order(state: State, order_id: UUID) -> OrderValue:
 
 def _give_back(state: State, decision: Decision, order: OrderValue, to: str, at: dt.datetime) -> OrderValue:
     """Money back to the wallet, units back to the stock, the fan's limit eased."""
-    payment = state.payments[order.transfer_id]
-    if to == EXPIRED:
-        back = ledger_rules.expire(payment, at=at)
-    elif order.state == HELD:
-        back = ledger_rules.void(payment, code="release", at=at)
-    else:
-        moved = payment if payment.amount_minor else ledger_rules.post(
-            payment, amount_minor=order.total_minor, code="capture", at=order.changed_at
-        )  # fmt: skip
-        back = ledger_rules.reverse(moved, code="refund", at=at)
-    move_money(state, decision.transfers, back)
+    for back in _money_back(state, order, to, at):
+        move_money(state, decision.transfers, back)
     state.stock.give_back(order.quantity)
     if state.terms.limit_per_fan is not None:
         state.units_by_fan[order.fan_id] = state.units_by_fan.get(order.fan_id, 0) - order.quantity
         add(decision.limit_changes, order.fan_id, -order.quantity)
     return _change(state, decision, order, to, at)
+
+
+def _money_back(state: State, order: OrderValue, to: str, at: dt.datetime) -> list[Transfer]:
+    """Out of the sale, or from the seller and the house once it was passed on to them."""
+    payment, terms, total_minor = state.payments[order.transfer_id], state.terms, order.total_minor
+    if to == EXPIRED:
+        return [ledger_rules.expire(payment, at=at)]
+    if order.state == HELD:
+        return [ledger_rules.void(payment, code="release", at=at)]
+    if order.state == SETTLED:
+        return refund_transfers(
+            payment_id=payment.id, proceeds=terms.proceeds_account_id, fees=terms.fees_account_id,
+            wallet=payment.debit_account_id, paid_minor=total_minor, fee_minor=share_bps(total_minor, terms.fee_bps),
+            currency=terms.currency, subject_id=order.id, at=at,
+        )  # fmt: skip
+    moved = payment if payment.amount_minor else ledger_rules.post(
+        payment, amount_minor=total_minor, code="capture", at=order.changed_at
+    )  # fmt: skip
+    return [ledger_rules.reverse(moved, code="refund", at=at)]
 
 
 def _change(state: State, decision: Decision, order: OrderValue, to: str, at: dt.datetime) -> OrderValue:

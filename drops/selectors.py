@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Sum
+from django.db.models import Count, DateTimeField, DurationField, ExpressionWrapper, F, Sum
 
 from drops.errors import OrderNotFound
 from drops.models import HAS_UNITS, Order, OrderState
@@ -74,7 +74,22 @@ def _moving(sale: Sale) -> Any:  # a queryset; its stubs do not know the annotat
 
 
 def orders_with_units(drop_id: UUID, *, limit: int) -> list[UUID]:
-    """Held and paid orders, which a cancelled sale gives back; but for those that stand aside."""
-    orders = Order.objects.filter(drop_id=drop_id, state__in=[OrderState.HELD, OrderState.PAID])
+    """Orders that a cancelled sale gives back, also those it had settled by then; but for those that stand aside."""
+    orders = Order.objects.filter(drop_id=drop_id, state__in=HAS_UNITS)
     orders = orders.exclude(id__in=stuck.row_ids(drop_id))
     return list(orders.order_by("id").values_list("id", flat=True)[:limit])
+
+
+def fans_of_drop(drop_id: UUID, *, after: UUID | None, limit: int) -> list[UUID]:
+    """The next fans in the order of their ids who have ever bought or held."""
+    orders = Order.objects.filter(drop_id=drop_id)
+    if after is not None:
+        orders = orders.filter(fan_id__gt=after)
+    return list(orders.order_by("fan_id").values_list("fan_id", flat=True).distinct()[:limit])
+
+
+def refunded_totals(drop_id: UUID) -> tuple[int, int]:
+    """How many paid orders were given back, and their sum in minor units."""
+    refunded = Order.objects.filter(drop_id=drop_id, state=OrderState.REFUNDED)
+    sums = refunded.aggregate(orders=Count("id"), amount_minor=Sum(F("quantity") * F("unit_price_minor")))
+    return sums["orders"], sums["amount_minor"] or 0

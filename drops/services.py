@@ -69,7 +69,7 @@ def cancel_order(*, drop_id: UUID, order_id: UUID, fan_id: UUID, now: dt.datetim
 
 
 def refund_order(*, drop_id: UUID, order_id: UUID, now: dt.datetime) -> OrderValue:
-    """The seller gives the buyer everything back, until the order is settled. A repeat returns the refunded order."""
+    """The seller gives the buyer everything back, before or after it was settled. A repeat returns the refunded order."""
     return lanes[drop_id].call(rules.RefundOrder(order_id, now))
 
 

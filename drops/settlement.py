@@ -51,9 +51,11 @@ class DropRules(BaseRules):
         Bucket.objects.bulk_create(
             Bucket(drop_id=sale.id, number=number, units_left=units) for number, units in enumerate(shares)
         )
+
+    def schedule(self, sale: Sale) -> None:
         if sale.drop.hold_s:
             first_end = sale.opens_at + dt.timedelta(seconds=sale.drop.hold_s)
-            due_work.schedule(EXPIRE_HOLDS, sale.id, due_at=min(first_end, sale.closes_at))
+            due_work.schedule(EXPIRE_HOLDS, sale.id, due_at=min(first_end, sale.closes_at) + sale.moved_by)
 
     def settle_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
         if expire_due_holds(sale, now, limit=min(limit, GIVE_BACK_CHUNK_ORDERS)):
@@ -73,6 +75,9 @@ class DropRules(BaseRules):
         due = selectors.orders_with_units(sale.id, limit=limit)
         run_commands(sale.id, [rules.RefundOrder(order_id, now) for order_id in due])
         return now if due else None
+
+    def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
+        return selectors.fans_of_drop(sale.id, after=after, limit=limit)
 
     def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
         return dict(zip(("units_left", "units_total", "price_minor"), row, strict=True))

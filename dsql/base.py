@@ -141,13 +141,16 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         return connection
 
     def create_cursor(self, name: str | None = None) -> Any:
-        """A new cursor; only the zone of its times is the wrapper's affair. A cursor with a name is the server's."""
+        """A new cursor; only the zone of its times is the wrapper's affair. One with a name would be the server's."""
         if name:
             raise NotSupportedError("DSQL has no server-side cursors.")
         cursor = self.connection.cursor()
         if self.timezone != zone_of(self.connection):
             load_in_zone(cursor, self.timezone)
         return cursor
+
+    def chunked_cursor(self) -> Any:
+        return self.cursor()  # Django's word for a database that cannot keep the rows
 
     @property
     def pool(self) -> Any:

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 Read = Callable[[], tuple[int, bytes]]
 
-INTERVAL_S = 1 / 20  # between two frames of one sale; more often than this nobody can see
+INTERVAL_S = 1 / 10  # between two frames of one sale; more often than this nobody can see
 BACKOFF_FIRST_S = 0.05
 BACKOFF_MAX_S = 2.0
 ATTEMPTS_MAX = 60  # about a minute and a half: longer than a restart of the store takes
@@ -153,7 +153,7 @@ _publisher = Publisher()
 def send_soon(key: UUID, read: Read) -> None:
     """Have viewers of the sale `key` told soon, from any thread: `read` gives its version and frame as committed then.
 
-    Returns at once and never raises. A failure is logged, counted and tried again. One process publishes at most 20 frames a
+    Returns at once and never raises. A failure is logged, counted and tried again. One process publishes at most ten frames a
     second of a sale; the last state always follows.
     """
     _publisher.send_soon(key, read)

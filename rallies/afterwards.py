@@ -14,7 +14,6 @@ from ledger.errors import InsufficientFunds
 from ledger.rules import Transfer
 from rallies.errors import AlreadyJoined, CannotRefund, Full, InviteNeeded, NoLateJoins, Removed, TooManyUnits
 from rallies.values import (
-    JOINED,
     PAID,
     REFUNDED,
     REMOVED,
@@ -23,7 +22,6 @@ from rallies.values import (
     JoinRally,
     JoinValue,
     LateJoinValue,
-    OutcomeValue,
     RallyTerms,
     RefundJoin,
     State,
@@ -31,6 +29,7 @@ from rallies.values import (
     set_join,
 )
 from sales.deciding import move_money
+from sales.proceeds import refund_transfers
 from sales.standing import check_not_stopped
 
 
@@ -40,37 +39,16 @@ def refund(state: State, decision: Decision, command: RefundJoin) -> JoinValue:
         return mine  # a repeat
     if mine.state != PAID or state.outcome is None:
         raise CannotRefund(state=mine.state)
-    for transfer in _refund_transfers(
-        state.terms, state.outcome, mine, state.wallets[mine.fan_id], command.received_at
-    ):
+    terms, paid_minor = state.terms, state.outcome.price_minor * mine.quantity
+    for transfer in refund_transfers(
+        payment_id=mine.transfer_id, proceeds=terms.proceeds_account_id, fees=terms.fees_account_id,
+        wallet=state.wallets[mine.fan_id], paid_minor=paid_minor, fee_minor=share_bps(paid_minor, terms.fee_bps),
+        currency=terms.currency, subject_id=mine.id, at=command.received_at,
+    ):  # fmt: skip
         move_money(state, decision.transfers, transfer)
     refunded = replace(mine, state=REFUNDED, changed_at=command.received_at)
     set_join(state, decision, refunded)
     return refunded
-
-
-def _refund_transfers(
-    terms: RallyTerms, outcome: OutcomeValue, join: JoinValue, wallet_id: UUID, at: dt.datetime
-) -> list[Transfer]:
-    """From the seller, who has the money by now, and the fee from the house to the seller. Ids admit each once."""
-    paid_minor = outcome.price_minor * join.quantity
-    fee_minor = share_bps(paid_minor, terms.fee_bps)
-    journal_id = named_id("refund", join.transfer_id)
-    made = [
-        ledger_rules.pay(
-            id=journal_id, debit=terms.proceeds_account_id, credit=wallet_id, amount_minor=paid_minor,
-            currency=terms.currency, code="refund", subject_id=join.id, at=at,
-        )
-    ]  # fmt: skip
-    if fee_minor:
-        made.append(
-            ledger_rules.pay(
-                id=named_id("fee_back", join.transfer_id), journal_id=journal_id, debit=terms.fees_account_id,
-                credit=terms.proceeds_account_id, amount_minor=fee_minor, currency=terms.currency, code="fee_back",
-                subject_id=join.id, at=at,
-            )
-        )  # fmt: skip
-    return made
 
 
 def join_late(state: State, decision: Decision, command: JoinLate) -> LateJoinValue:
@@ -125,6 +103,8 @@ def _check_late(state: State, command: JoinLate) -> None:
     check_not_stopped(state.standing)
     if terms.late_until is None or state.stock is None or outcome is None or not outcome.did_run:
         raise NoLateJoins
+    if state.standing.state != "settled":
+        raise NoLateJoins("Late joins begin when everybody who joined has been charged.")
     late_until = terms.late_until + dt.timedelta(milliseconds=state.standing.frozen_ms)
     if command.received_at >= late_until:
         raise NoLateJoins("The time for late joins is over.", late_until=late_until.isoformat())
@@ -133,8 +113,7 @@ def _check_late(state: State, command: JoinLate) -> None:
         raise Removed
     if mine is None:
         check_invited(state, command, inviter_of(state, command))
-    # While settling goes on, a join may not be paid yet and is as good as that.
-    has = mine.quantity if mine is not None and mine.state in (JOINED, PAID) else 0
+    has = mine.quantity if mine is not None and mine.state == PAID else 0
     if has + command.quantity > terms.limit_per_fan:
         raise TooManyUnits(limit_per_fan=terms.limit_per_fan, quantity=has + command.quantity)
 

@@ -164,7 +164,9 @@ LIMIT_KEPT = Check(
     SELECT 0 AS expected, count(*) AS found
       FROM rallies_join
       JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_join.rally_id
-     WHERE rallies_join.rally_id = %(sale_id)s AND rallies_join.state IN ('paid', 'refunded', 'released')
+      JOIN sales_sale ON sales_sale.id = rallies_join.rally_id
+     WHERE rallies_join.rally_id = %(sale_id)s
+       AND (rallies_join.state IN ('paid', 'refunded') OR rallies_join.state = 'released' AND sales_sale.state <> 'cancelled')
        AND (rallies_join.state <> 'released')
         <> (rallies_outcome.did_run AND rallies_join.level <= rallies_outcome.level
             AND coalesce(rallies_outcome.price_minor <= rallies_join.only_at_or_below_minor, TRUE))
@@ -196,10 +198,9 @@ CAP_KEPT = Check(
            CASE WHEN cap_units IS NULL THEN 0
                 ELSE (SELECT sum(units_left) FROM rallies_bucket WHERE rally_id = %(sale_id)s)
                    + (SELECT coalesce(sum(quantity), 0) FROM rallies_join
-                       WHERE rally_id = %(sale_id)s AND {_IN} AND (state <> 'released' OR sales_sale.state = 'cancelled'))
+                       WHERE rally_id = %(sale_id)s AND {_IN} AND state <> 'released')
                    + (SELECT coalesce(sum(quantity), 0) FROM rallies_latejoin WHERE rally_id = %(sale_id)s) END AS found
-      FROM rallies_rally JOIN sales_sale ON sales_sale.id = rallies_rally.sale_id
-     WHERE rallies_rally.sale_id = %(sale_id)s
+      FROM rallies_rally WHERE sale_id = %(sale_id)s
     """,  # noqa: S608  # a constant
 )
 

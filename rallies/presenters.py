@@ -25,6 +25,7 @@ from sales import frames
 from sales import presenters as sale_presenters
 from sales.formats import BasePresenter, Sums
 from sales.models import UNENDED_STATES, Sale, SaleState
+from sales.phases import ends_at
 from sales.proof import pseudonym
 from sales.selectors import with_terms, with_terms_each
 
@@ -211,6 +212,16 @@ class RallyPresenter(BasePresenter, folder="rallies"):
             after["late"] = LateRow(late, rally.sale, Money(outcome.price_minor, rally.sale.currency))
         return after
 
+    def happened(self, sale: Sale) -> list[str]:
+        return [
+            f"{count:,} {words}"
+            for state, words in (
+                (JoinState.REMOVED, "fans were removed by the seller"),
+                (JoinState.REFUNDED, "fans were refunded by the seller"),
+            )
+            if (count := selectors.count_joins(sale.id, state))
+        ]
+
     def proof(self, sale: Sale) -> dict[str, Any]:
         rally = with_terms(Rally, sale)
         frame = current_frame(sale)
@@ -237,7 +248,7 @@ class RallyPresenter(BasePresenter, folder="rallies"):
             "rows": newest_rows(sale, frame, limit=CONSOLE_JOINS),
             "inviters": [{"fan": pseudonym(sale.id, fan), "brought": n} for fan, n in selectors.top_inviters(sale.id)],
             "history": history_of(rally, tiers, now),
-            "history_until": min(now, sale.closed_at or sale.closes_at),
+            "history_until": min(now, sale.closed_at or ends_at(sale)),
             "invite_url": invite_url(request, sale.id, rally.seller_invite),
             **self._drawn(rally, frame),
             **_after_the_end(rally),
@@ -342,7 +353,7 @@ def _after_the_end(rally: Rally) -> dict[str, Any]:
 def history_of(rally: Rally, tiers: Sequence[PriceTier], now: dt.datetime) -> stairs.History | None:
     """The crowd and the price from the opening until now or the end."""
     sale = rally.sale
-    since, until = sale.opens_at, min(now, sale.closed_at or sale.closes_at)
+    since, until = sale.opens_at, min(now, sale.closed_at or ends_at(sale))
     if until <= since:
         return None
     changes = selectors.changes_over_time(sale.id, since=since, until=until, slots=HISTORY_SLOTS)

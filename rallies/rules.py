@@ -228,6 +228,8 @@ def _release(state: State, decision: Decision, command: ReleaseJoin) -> JoinValu
         decision.transfers,
         ledger_rules.void(state.payments[mine.transfer_id], code="release", at=command.received_at),
     )
+    if state.stock is not None:
+        state.stock.give_back(mine.quantity)
     released = replace(mine, state=RELEASED, changed_at=command.received_at)
     set_join(state, decision, released)
     return released

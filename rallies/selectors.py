@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from rallies.errors import JoinNotFound
 from rallies.models import NOT_COUNTED, Join, JoinState, LateJoin, Outcome, Settlement, Tier
@@ -17,19 +17,40 @@ from sales.selectors import settled_totals
 from sales.things import Things
 
 
-def joined_fans(rally_id: UUID, *, limit: int) -> list[UUID]:
-    """Fans whose hold is open, for a rally that was called off; but for those that stand aside."""
-    joins = Join.objects.filter(rally_id=rally_id, state=JoinState.JOINED)
-    joins = joins.exclude(id__in=stuck.row_ids(rally_id))
-    return list(joins.order_by("fan_id").values_list("fan_id", flat=True)[:limit])
+def joins_to_unwind(rally_id: UUID, *, limit: int) -> list[tuple[UUID, str]]:
+    """Fans whose money a rally that was called off has still, each with the state of the join."""
+    return list(_with_money(rally_id).order_by("fan_id").values_list("fan_id", "state")[:limit])
+
+
+def next_to_unwind(rally_id: UUID) -> UUID | None:
+    """The join that the next step would take first."""
+    return _with_money(rally_id).order_by("fan_id").values_list("id", flat=True).first()
 
 
 def next_joined(rally_id: UUID, *, after: UUID | None) -> UUID | None:
-    """The join that the next step would take first."""
-    joins = Join.objects.filter(rally_id=rally_id, state=JoinState.JOINED).exclude(id__in=stuck.row_ids(rally_id))
+    """The join that the next step of settling would take first."""
+    joins = _with_money(rally_id).filter(state=JoinState.JOINED)
     if after is not None:
         joins = joins.filter(fan_id__gt=after)
     return joins.order_by("fan_id").values_list("id", flat=True).first()
+
+
+def _with_money(rally_id: UUID) -> QuerySet[Join]:
+    """Joins whose hold is open or that were charged; but for those that stand aside."""
+    joins = Join.objects.filter(rally_id=rally_id, state__in=[JoinState.JOINED, JoinState.PAID])
+    return joins.exclude(id__in=stuck.row_ids(rally_id))
+
+
+def count_joins(rally_id: UUID, state: str) -> int:
+    return Join.objects.filter(rally_id=rally_id, state=state).count()
+
+
+def fans_of_rally(rally_id: UUID, *, after: UUID | None, limit: int) -> list[UUID]:
+    """The next fans in the order of their ids who have ever joined."""
+    joins = Join.objects.filter(rally_id=rally_id)
+    if after is not None:
+        joins = joins.filter(fan_id__gt=after)
+    return list(joins.order_by("fan_id").values_list("fan_id", flat=True)[:limit])
 
 
 def frame_of(

@@ -15,9 +15,9 @@ from core.sql import Statement, array, execute_all
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
 from ledger import services as ledger
 from rallies import loading, selectors, services, settling, telling
-from rallies.models import BUCKETS, Bucket, Outcome, Rally, Settlement
+from rallies.models import BUCKETS, Bucket, JoinState, Outcome, Rally, Settlement
 from rallies.pricing import PriceTier
-from rallies.values import JoinValue, OutcomeValue, RallyTerms, ReleaseJoin
+from rallies.values import JoinValue, OutcomeValue, RallyTerms, RefundJoin, ReleaseJoin
 from sales import gates, stuck
 from sales import services as sales
 from sales.drafting import SaleDraft, asked_terms
@@ -83,6 +83,8 @@ class RallyRules(BaseRules):
         Bucket.objects.bulk_create(
             Bucket(rally_id=sale.id, number=number, units_left=units) for number, units in enumerate(shares)
         )
+
+    def schedule(self, sale: Sale) -> None:
         due_work.schedule(telling.WATCH, sale.id, due_at=telling.closing_soon_at(sale))
         if sale.rally.repeats_left:
             due_work.schedule(REPEAT, sale.id, due_at=sale.closes_at)
@@ -94,18 +96,28 @@ class RallyRules(BaseRules):
         return None
 
     def unwind_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
-        fans = selectors.joined_fans(sale.id, limit=limit)
-        if not fans:
+        joins = selectors.joins_to_unwind(sale.id, limit=limit)
+        if not joins:
             return None
-        services.RallyLane(sale.id).run([ReleaseJoin(fan_id, now) for fan_id in fans])
+        services.RallyLane(sale.id).run(
+            [
+                ReleaseJoin(fan_id, now) if state == JoinState.JOINED else RefundJoin(fan_id, now)
+                for fan_id, state in joins
+            ]
+        )
         return now
 
     def next_row(self, sale: Sale, now: dt.datetime) -> UUID | None:
+        if sale.state == SaleState.CANCELLED:
+            return selectors.next_to_unwind(sale.id)
         after = Outcome.objects.filter(rally_id=sale.id).values_list("settled_up_to", flat=True).first()
-        return selectors.next_joined(sale.id, after=None if sale.state == SaleState.CANCELLED else after)
+        return selectors.next_joined(sale.id, after=after)
 
     def look_again(self, sale: Sale) -> None:
         Outcome.objects.filter(rally_id=sale.id).update(settled_up_to=None)
+
+    def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
+        return selectors.fans_of_rally(sale.id, after=after, limit=limit)
 
     def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
         return telling.messages(sale, event, after=after, limit=limit)

@@ -3,10 +3,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
+from core import clock
+from core.admin_reasons import asks_reason
 from ledger.admin import ReadOnlyAdmin
-from sales.models import ProofRun, Sale, SealedTerms
+from sales import levers, stuck
+from sales.models import ProofRun, Sale, SealedTerms, StaffAction, StuckRow
 
 
 class TermsAdmin(ReadOnlyAdmin):
@@ -39,6 +44,41 @@ class SaleAdmin(ReadOnlyAdmin):
     list_select_related = ("seller",)
     search_fields = ("id", "title", "slug", "seller__handle", "terms_sha256")
     ordering = ("-opens_at",)
+    actions = (
+        asks_reason("Pause", lambda id, **why: levers.freeze_sale(sale_id=id, **why)),
+        asks_reason("Let go on", lambda id, **why: levers.resume_sale(sale_id=id, **why)),
+        asks_reason("Call off with all money back", lambda id, **why: levers.void_sale(sale_id=id, **why)),
+    )
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Stopping a sale is changing it, though no field of it can be edited here."""
+        return request.user.has_perm("sales.change_sale")
+
+
+@admin.register(StaffAction)
+class StaffActionAdmin(ReadOnlyAdmin):
+    list_display = ("at", "sale", "kind", "reason", "with_shop", "staff")
+    list_filter = ("kind",)
+    list_select_related = ("sale", "staff")
+    search_fields = ("sale__id", "sale__title", "reason")
+    ordering = ("-at",)
+
+
+@admin.register(StuckRow)
+class StuckRowAdmin(ReadOnlyAdmin):
+    list_display = ("sale", "row_id", "error", "made_at")
+    list_select_related = ("sale",)
+    search_fields = ("sale__id", "row_id")
+    ordering = ("-made_at",)
+    actions = ("set_free",)
+
+    @admin.action(description="Try again now", permissions=["operate"])
+    def set_free(self, request: HttpRequest, rows: QuerySet[StuckRow]) -> None:
+        freed = stuck.set_free(ids=[row.id for row in rows], now=clock.now())
+        messages.success(request, f"{freed} set free.")
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("sales.change_stuckrow")
 
 
 @admin.register(SealedTerms)

@@ -100,7 +100,10 @@ def page(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> 
     if sale.state == SaleState.DRAFT:
         context |= {"terms_text": presenters.terms_preview(sale), **format.presenter.draft(sale)}
         return render(request, format.presenter.draft_template, context)
+    frame = presenters.newest_frames([sale.id])[sale.id]
     context |= {
+        **standing(sale, now, frame.get("units_left")),
+        "frame": frame,
         "terms": selectors.find_terms(sale.id, sale.terms_version),
         "sums": format.presenter.sums([sale])[sale.id],
         **format.presenter.console(request, sale, now),

@@ -39,6 +39,9 @@ class Rules(Protocol):
     def publish(self, sale: Sale, now: dt.datetime) -> None:
         """Make the rows buyers contend on. Raises Invalid when the sale is not complete."""
 
+    def schedule(self, sale: Sale) -> None:
+        """Schedule the format's own work: when the sale was published, and when its deadlines have moved."""
+
     def ends_at(self, sale: Sale) -> dt.datetime:
         """When buying ends, as it stands now. The one place that knows."""
 
@@ -57,6 +60,9 @@ class Rules(Protocol):
     def look_again(self, sale: Sale) -> None:
         """Have the next step begin anew: rows that were set aside before it got here are free again."""
 
+    def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
+        """The next fans, in the order of their ids, who bought or joined: whoever is told when staff or the seller stop it."""
+
     def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
         """What to tell the next fans, in the order of their ids, of an event that the format named (`sales.telling`)."""
 
@@ -71,6 +77,8 @@ class BaseRules:
     unwind_chunk = 500
     frame_sql = "SELECT 1"
 
+    def schedule(self, sale: Sale) -> None: ...
+
     def ends_at(self, sale: Sale) -> dt.datetime:
         return sale.closes_at + sale.moved_by
 
@@ -80,6 +88,9 @@ class BaseRules:
         return None
 
     def look_again(self, sale: Sale) -> None: ...
+
+    def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
+        return []
 
     def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
         raise AssertionError(event)  # a format that names events says what to tell of them
@@ -116,6 +127,9 @@ class Presenter(Protocol):
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]: ...
 
+    def happened(self, sale: Sale) -> list[str]:
+        """Sentences for the proof: what the seller did to single fans, such as removals and refunds. No names."""
+
     def draft(self, sale: Sale) -> dict[str, Any]:
         """What the seller's page of a draft needs beside the sale and the text that will be sealed."""
 
@@ -149,6 +163,9 @@ class BasePresenter:
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]:
         return {sale.id: Sums(0, None, Money(0, sale.currency)) for sale in sales}
+
+    def happened(self, sale: Sale) -> list[str]:
+        return []
 
     def draft(self, sale: Sale) -> dict[str, Any]:
         return {}

@@ -87,6 +87,26 @@ class Gate(models.Model):
         return f"{self.sale_id} #{self.number}"
 
 
+class StaffAction(models.Model):
+    """What staff did to a sale, and why. Everybody may read it: it is a line of the sale's proof."""
+
+    class Kind(models.TextChoices):
+        FREEZE = "freeze", _("Paused")
+        RESUME = "resume", _("Let go on")
+        VOID = "void", _("Called off")
+
+    id = UUIDv7Field(primary_key=True)
+    sale = models.ForeignKey(Sale, models.PROTECT, related_name="staff_actions")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    reason = models.CharField(max_length=200)
+    with_shop = models.BooleanField(default=False)  # done to all sales of a shop that was switched off, or on again
+    staff = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.sale_id}: {self.reason[:60]}"
+
+
 class StuckRow(models.Model):
     """A purchase that a step of its sale could not do. The step leaves it out until staff set it free."""
 

@@ -63,11 +63,16 @@ def phase_of(sale: Sale, now: dt.datetime, units_left: int | None = None) -> Pha
     """`units_left` only matters when it is 0: a sale that is open has then sold out."""
     if sale.state in STANDING:
         return STANDING[sale.state]
-    if now < sale.opens_at + sale.moved_by:
+    if now < opens_at(sale):
         return Phase.UPCOMING
     if now >= ends_at(sale):
         return Phase.ENDED
     return Phase.SOLD_OUT if units_left == 0 else Phase.OPEN
+
+
+def opens_at(sale: Sale) -> dt.datetime:
+    """When buying begins: later than sealed by as long as staff have paused the sale."""
+    return sale.opens_at + sale.moved_by
 
 
 def ends_at(sale: Sale) -> dt.datetime:
@@ -76,10 +81,11 @@ def ends_at(sale: Sale) -> dt.datetime:
 
 
 def standing(sale: Sale, now: dt.datetime, units_left: int | None = None) -> dict[str, Any]:
-    """What every page of one sale says: its format, where it stands, and when it ends."""
+    """What every page of one sale says: its format, where it stands, and when it opens and ends."""
     return {
         "format": get_format(sale.format),
         "phase": phase_of(sale, now, units_left),
+        "opens_at": opens_at(sale),
         "ends_at": ends_at(sale),
     }
 

@@ -14,10 +14,10 @@ from django.db import connection
 from accounts import selectors as accounts
 from core.ids import uuid7
 from live import store
-from sales import frames, prover, terms
+from sales import frames, prover, selectors, terms
 from sales.formats import Format, Sums, get_format
-from sales.models import UNENDED_STATES, ProofRun, Sale
-from sales.phases import Phase, ends_at, phase_of
+from sales.models import UNENDED_STATES, ProofRun, Sale, SaleState
+from sales.phases import Phase, ends_at, opens_at, phase_of
 from sales.proof import Proof
 from sales.services import common_terms, issue_buy_token
 
@@ -28,6 +28,7 @@ class Card:
 
     sale: Sale
     phase: Phase
+    opens_at: dt.datetime
     ends_at: dt.datetime
     frame: Mapping[str, Any]
     format: Format
@@ -40,7 +41,7 @@ def cards(sales: Sequence[Sale], now: dt.datetime) -> list[Card]:
 
 def _card(sale: Sale, frame: Mapping[str, Any], now: dt.datetime) -> Card:
     phase = phase_of(sale, now, frame.get("units_left"))
-    return Card(sale, phase, ends_at(sale), frame, get_format(sale.format))
+    return Card(sale, phase, opens_at(sale), ends_at(sale), frame, get_format(sale.format))
 
 
 def newest_frames(sale_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
@@ -95,6 +96,28 @@ def console_rows(sales: Sequence[Sale], now: dt.datetime) -> list[ConsoleRow]:
         )
         for sale in sales
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that was done to a sale, told on its proof. `at` is None for what is only counted."""
+
+    at: dt.datetime | None
+    words: str
+    reason: str = ""
+
+
+def events(sale: Sale) -> list[Event]:
+    """What staff and the seller did that its terms do not say: paused, ended early, called off, and to single fans."""
+    found = [
+        Event(action.at, f"{action.get_kind_display()} by staff", action.reason)
+        for action in selectors.list_staff_actions(sale.id)
+    ]
+    if sale.state == SaleState.CANCELLED and not any(action.words.startswith("Called off") for action in found):
+        found.append(Event(sale.closed_at, "Called off by the seller"))
+    elif sale.closed_at is not None and sale.state != SaleState.CANCELLED and sale.closed_at < ends_at(sale):
+        found.append(Event(sale.closed_at, "Closed by the seller before its time"))
+    return found + [Event(None, words) for words in get_format(sale.format).presenter.happened(sale)]
 
 
 # The list of proofs

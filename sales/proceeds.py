@@ -61,3 +61,26 @@ def proceeds_transfers(sale: Sale, lines: Sequence[Line], *, id: UUID, at: dt.da
         )
         for number, line in enumerate(lines)
     ]  # fmt: skip
+
+
+def refund_transfers(
+    *, payment_id: UUID, proceeds: UUID, fees: UUID, wallet: UUID, paid_minor: int, fee_minor: int, currency: str,
+    subject_id: UUID, at: dt.datetime,
+) -> list[Transfer]:  # fmt: skip
+    """All that a buyer paid, after it was passed on: from the seller, to whom the house gives its fee back.
+
+    The ids follow from the payment's, so each can happen once. Pure; minor units.
+    """
+    journal_id = named_id("refund", payment_id)
+    lines = [
+        (journal_id, proceeds, wallet, paid_minor, "refund"),
+        (named_id("fee_back", payment_id), fees, proceeds, fee_minor, "fee_back"),
+    ]
+    return [
+        ledger_rules.pay(
+            id=id, journal_id=journal_id, debit=debit, credit=credit, amount_minor=amount_minor, currency=currency,
+            code=code, subject_id=subject_id, at=at,
+        )
+        for id, debit, credit, amount_minor, code in lines
+        if amount_minor
+    ]  # fmt: skip

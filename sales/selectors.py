@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import QuerySet, Sum
 
 from core.errors import NotFound
-from sales.models import UNENDED_STATES, Sale, SaleState, SealedTerms
+from sales.models import UNENDED_STATES, Sale, SaleState, SealedTerms, StaffAction
 from sales.rows import SettlementRow, TermsRow
 
 M = TypeVar("M", bound=TermsRow)
@@ -58,6 +58,15 @@ def list_past_sales(*, limit: int = 30, seller_id: UUID | None = None) -> list[S
 def list_settled_sales(*, limit: int = 100) -> list[Sale]:
     settled = Sale.objects.select_related("seller").filter(state=SaleState.SETTLED)
     return list(settled.order_by("-settled_at")[:limit])
+
+
+def list_staff_actions(sale_id: UUID) -> list[StaffAction]:
+    """What staff did to the sale, the oldest first."""
+    return list(StaffAction.objects.filter(sale_id=sale_id).order_by("at", "id"))
+
+
+def newest_staff_action(sale_id: UUID) -> StaffAction | None:
+    return StaffAction.objects.filter(sale_id=sale_id).order_by("-at", "-id").first()
 
 
 def find_terms(sale_id: UUID, version: int) -> SealedTerms | None:

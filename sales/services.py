@@ -18,10 +18,11 @@ from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
 from sales import frames, gates, prover, selectors, stuck, telling, terms, tokens
 from sales.drafting import SaleDraft, check_times
-from sales.errors import NotEditable, WrongState
+from sales.errors import Frozen, NotEditable, WrongState
 from sales.formats import get_format
-from sales.models import RUNNING_STATES, UNENDED_STATES, Sale, SaleState, SealedTerms
+from sales.models import RUNNING_STATES, Sale, SaleState, SealedTerms
 from sales.rows import TermsRow
+from sellers.models import Seller
 
 # A purchase received in time may take this long to commit, so closing waits for it. Nobody can *place* one meanwhile: that is
 # decided by the time it was received.
@@ -68,6 +69,9 @@ def publish(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
     if sale.state != SaleState.DRAFT:
         raise NotEditable(state=sale.state)
     check_times(sale.opens_at, sale.closes_at, now)
+    # Locked: a shop is not switched off beside this and left with a running sale.
+    if not Seller.objects.select_for_update().get(id=sale.seller_id).is_active:
+        raise WrongState("This shop is switched off by staff.")
     format = get_format(sale.format)
     text = terms.canonical_text(common_terms(sale) | dict(format.rules.terms(sale)))
     sale.terms_version, sale.terms_sha256, sale.published_at = 1, terms.sha256_of(text), now
@@ -82,15 +86,18 @@ def publish(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
     )
     gates.open_gates(sale.id)
     format.rules.publish(sale, now)
-    _move(sale, SaleState.SCHEDULED, "terms_version", "terms_sha256", "published_at")
-    _schedule(sale)
+    move(sale, SaleState.SCHEDULED, "terms_version", "terms_sha256", "published_at")
+    schedule(sale)
     return sale
 
 
-def _schedule(sale: Sale) -> None:
-    if sale.state == SaleState.SCHEDULED:
-        due_work.schedule(ANNOUNCE, sale.id, due_at=sale.opens_at + sale.moved_by)
-    due_work.schedule(CLOSE, sale.id, due_at=get_format(sale.format).rules.ends_at(sale) + CLOSE_GRACE)
+@joins_transaction
+def schedule(sale: Sale) -> None:
+    """Have the sale opened and closed at its times as they stand now."""
+    rules = get_format(sale.format).rules
+    due_work.schedule(ANNOUNCE, sale.id, due_at=sale.opens_at + sale.moved_by)
+    due_work.schedule(CLOSE, sale.id, due_at=rules.ends_at(sale) + CLOSE_GRACE)
+    rules.schedule(sale)
 
 
 def common_terms(sale: Sale) -> dict[str, terms.TermValue]:
@@ -111,7 +118,7 @@ def announce_sale(*, sale_id: UUID, now: dt.datetime) -> None:
     sale = _load(sale_id)
     frames.send_after_commit(sale.id)
     if sale.state == SaleState.SCHEDULED and sale.opens_at + sale.moved_by <= now:
-        _move(sale, SaleState.LIVE)
+        move(sale, SaleState.LIVE)
         telling.tell_later(sale.id, telling.OPENING, now=now)
 
 
@@ -134,21 +141,31 @@ def close_sale(*, sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
 
 @retried_transaction(replayable=True)
 def close_sale_early(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
-    """The seller ends a running sale before its time, for instance when it is sold out."""
+    """The seller ends a running sale before its time, for instance when it is sold out. A repeat changes nothing."""
     sale = _load(sale_id, seller_id)
     frames.send_after_commit(sale.id)
     if sale.state in RUNNING_STATES:
+        _check_before_end(sale, now)
         _close(sale, now)
+    elif sale.state == SaleState.FROZEN:
+        raise Frozen
     elif sale.state in (SaleState.DRAFT, SaleState.CANCELLED):
         raise WrongState(state=sale.state)
     return sale
+
+
+def _check_before_end(sale: Sale, now: dt.datetime) -> None:
+    """Whoever can see how a sale ended may not change it any more, whether or not the scheduler has come by."""
+    ends_at = get_format(sale.format).rules.ends_at(sale)
+    if now >= ends_at:
+        raise WrongState("This sale has ended.", state=sale.state, ends_at=ends_at.isoformat())
 
 
 def _close(sale: Sale, now: dt.datetime) -> None:
     gates.meet_purchases(sale.id)
     get_format(sale.format).rules.close(sale, now)
     sale.closed_at = now
-    _move(sale, SaleState.CLOSED, "closed_at")
+    move(sale, SaleState.CLOSED, "closed_at")
     due_work.schedule(SETTLE, sale.id, due_at=now)
 
 
@@ -167,15 +184,17 @@ def _settle(sale_id: UUID, now: dt.datetime, limit: int) -> dt.datetime | None:
     frames.send_after_commit(sale.id)
     if sale.state not in (SaleState.CLOSED, SaleState.SETTLING):
         return None
+    if not sale.seller.is_active:
+        return now + stuck.LOOK_AGAIN_AFTER  # nothing is paid to a shop that staff have switched off
     next_at = get_format(sale.format).rules.settle_step(sale, now, limit=limit)
     if next_at is None and stuck.has_any(sale.id):
         next_at = now + stuck.LOOK_AGAIN_AFTER  # all others are done; what stands aside waits for staff
     if next_at is None:
         sale.settled_at = now
-        _move(sale, SaleState.SETTLED, "settled_at")
+        move(sale, SaleState.SETTLED, "settled_at")
         prover.wish_anew(sale.id, now=now)
     elif sale.state == SaleState.CLOSED:
-        _move(sale, SaleState.SETTLING)
+        move(sale, SaleState.SETTLING)
     return next_at
 
 
@@ -193,15 +212,26 @@ def cancel_sale(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
         frames.send_after_commit(sale.id)
     if sale.state == SaleState.CANCELLED:
         return sale
-    if sale.state != SaleState.DRAFT and sale.state not in UNENDED_STATES:
+    if sale.state == SaleState.FROZEN:
+        raise Frozen
+    if sale.state != SaleState.DRAFT and sale.state not in RUNNING_STATES:
         raise WrongState("This sale has ended; it can no longer be called off.", state=sale.state)
     if sale.state != SaleState.DRAFT:
+        _check_before_end(sale, now)
+    call_off(sale, telling.CALLED_OFF, now)
+    return sale
+
+
+@joins_transaction
+def call_off(sale: Sale, event: str, now: dt.datetime) -> None:
+    """End the sale with all money back. `event` is what its fans are told."""
+    if sale.published_at is not None:
         gates.meet_purchases(sale.id)
         get_format(sale.format).rules.close(sale, now)
         due_work.schedule(UNWIND, sale.id, due_at=now)
-    sale.closed_at = now
-    _move(sale, SaleState.CANCELLED, "closed_at")
-    return sale
+        telling.tell_later(sale.id, event, now=now)
+    sale.closed_at = sale.closed_at or now
+    move(sale, SaleState.CANCELLED, "closed_at")
 
 
 def unwind_step(*, sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
@@ -235,7 +265,7 @@ def _load(sale_id: UUID, seller_id: UUID | None = None) -> Sale:
     return Sale.objects.select_related("seller").get(id=sale_id)
 
 
-def _move(sale: Sale, state: SaleState, *fields: str) -> None:
+def move(sale: Sale, state: SaleState, *fields: str) -> None:
     """Write the new state, guarded by the one that was read, so that two movers cannot both succeed."""
     moved = Sale.objects.filter(id=sale.id, state=sale.state).update(
         state=state, version=F("version") + 1, **{field: getattr(sale, field) for field in fields}

@@ -19,10 +19,15 @@ from core.transactions import Conflict40001, joins_transaction, retried_transact
 from sales import selectors
 from sales.errors import WrongState
 from sales.formats import get_format
-from sales.models import RUNNING_STATES, Reminder, Sale, Telling
+from sales.models import RUNNING_STATES, Reminder, Sale, StaffAction, Telling
 
 TELL = "sales.tell"
 OPENING = "opening"
+CALLED_OFF = "called-off"
+VOIDED = "voided"
+# Each with the number of the action of staff, because it can happen more than once.
+FROZEN = "frozen-"
+RESUMED = "resumed-"
 CHUNK_FANS = 1_000  # a notification is one written row
 
 
@@ -54,8 +59,11 @@ def tell_step(*, sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
 
 
 def _messages(sale: Sale, event: str, *, after: UUID | None) -> Sequence[Message]:
+    rules = get_format(sale.format).rules
+    if event == CALLED_OFF or event.startswith((VOIDED, FROZEN, RESUMED)):
+        return _stopped_messages(sale, event, rules.fans(sale, after=after, limit=CHUNK_FANS))
     if event != OPENING:
-        return get_format(sale.format).rules.messages(sale, event, after=after, limit=CHUNK_FANS)
+        return rules.messages(sale, event, after=after, limit=CHUNK_FANS)
     reminders = Reminder.objects.filter(sale_id=sale.id)
     if after is not None:
         reminders = reminders.filter(fan_id__gt=after)
@@ -65,6 +73,30 @@ def _messages(sale: Sale, event: str, *, after: UUID | None) -> Sequence[Message
         Message(fan_id, f"{sale.title} is open", f"At {sale.seller.name}. You asked to be reminded.", path)
         for fan_id in fans
     ]
+
+
+def _stopped_messages(sale: Sale, event: str, fans: Sequence[UUID]) -> list[Message]:
+    """What the seller or staff did to the sale, told to those who bought or joined."""
+    title, text = _stopped_words(sale, event)
+    path = reverse("sales:room", args=[sale.id])
+    return [Message(fan_id, title, text, path) for fan_id in fans]
+
+
+def _stopped_words(sale: Sale, event: str) -> tuple[str, str]:
+    back = "Whatever you paid or held goes back to your wallet."
+    if event == CALLED_OFF:
+        return f"{sale.title} was called off", back
+    if event == VOIDED:
+        reason = sale.staff_actions.filter(kind=StaffAction.Kind.VOID)[0].reason
+        return f"{sale.title} was called off by staff", f"{back} Why: {reason}"
+    kind, number = event.rsplit("-", 1)
+    action = sale.staff_actions.order_by("at", "id")[int(number)]
+    if f"{kind}-" == FROZEN:
+        return (
+            f"{sale.title} is paused by staff",
+            f"Nothing is lost: holds stay, and every deadline moves on. Why: {action.reason}",
+        )
+    return f"{sale.title} goes on", f"Every deadline is later by the time it was paused. Staff say: {action.reason}"
 
 
 @retried_transaction(replayable=True)

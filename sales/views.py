@@ -88,6 +88,7 @@ def render_room(request: HttpRequest, sale: Sale, *, refusal: Refusal | None = N
     context = {
         "sale": sale,
         **standing(sale, now, frame.get("units_left")),
+        "staff_action": selectors.newest_staff_action(sale.id),
         "frame": frame,
         "exponent": EXPONENTS[sale.currency],
         "room_url": reverse("sales:room", args=[sale.id]),
@@ -160,6 +161,7 @@ def proof(request: HttpRequest, sale_id: UUID) -> HttpResponse:
         "terms": selectors.find_terms(sale.id, sale.terms_version),
         "database": presenters.database_name(),
         "presenter": presenter,
+        "events": presenters.events(sale),
         **prover.totals_beside(sale, run),
     }
     return render(request, "sales/proof.html", context)

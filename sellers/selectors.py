@@ -28,6 +28,8 @@ def get_membership(user_id: UUID, handle: str) -> Member:
 def get_editor(user_id: UUID, handle: str) -> Member:
     """A member who may change sales. A viewer may look, and is told so."""
     member = get_membership(user_id, handle)
+    if not member.seller.is_active:
+        raise NotAllowed("This shop is switched off by staff. You can look, not change.")
     if member.role not in MAY_EDIT_SALES:
         raise NotAllowed("Your role at this shop lets you look, not change.")
     return member

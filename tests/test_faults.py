@@ -122,7 +122,8 @@ STORIES = [
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(settlement.DropRules, "settle_chunk", 2)
+    # Of one: a settling step gets smaller with every conflict, and a smaller one leaves other settlements behind.
+    monkeypatch.setattr(settlement.DropRules, "settle_chunk", 1)
     monkeypatch.setattr(settlement.DropRules, "unwind_chunk", 2)
     monkeypatch.setattr(settlement, "GIVE_BACK_CHUNK_ORDERS", 2)
 

@@ -81,9 +81,10 @@ def place(drop: Drop, fan_id: UUID, quantity: int = 1, *, hold: bool = False) ->
 
 
 def settle(drop: Drop) -> None:
-    sales.close_sale_early(seller_id=drop.sale.seller_id, sale_id=drop.sale_id, now=clock.now())
-    while sales.settle_step(sale_id=drop.sale_id, now=clock.now()):
-        pass  # ends: each step pays some orders
+    now = clock.now()
+    sales.close_sale_early(seller_id=drop.sale.seller_id, sale_id=drop.sale_id, now=now)
+    while next_at := sales.settle_step(sale_id=drop.sale_id, now=now):
+        now = max(now, next_at)  # ends: each step pays some orders, or says when some can no longer be given back
     flush()
 
 

@@ -24,6 +24,7 @@ TAMPERINGS = {
     "one_sealed_price": ["UPDATE drops_order SET unit_price_minor = unit_price_minor - 1 WHERE state = 'paid'"],
     "terms_hash": ["UPDATE sales_sealedterms SET text = text || ' '"],
     "each_order_paid_once": ["UPDATE drops_order SET state = 'cancelled' WHERE state = 'paid'"],
+    "refunded_after_settling": ["UPDATE drops_order SET state = 'refunded' WHERE state = 'settled'"],
     "seller_credited": ["UPDATE ledger_transfer SET amount_minor = amount_minor + 1 WHERE code = 'proceeds'"],
     "nothing_stays_behind": ["UPDATE ledger_transfer SET amount_minor = amount_minor - 1 WHERE code = 'purchase'"],
     "nothing_unsettled": ["UPDATE sales_sale SET state = 'settled'"],
@@ -70,7 +71,7 @@ def test_a_sale_that_is_right_holds(drop, settled):
 @pytest.mark.tampers
 @pytest.mark.parametrize("name", TAMPERINGS)
 def test_a_check_fails_when_its_rows_are_tampered_with(drop, settled, name):
-    watched = settled if name == "seller_credited" else drop
+    watched = settled if name in ("seller_credited", "refunded_after_settling") else drop
 
     with tamper(*TAMPERINGS[name]):
         assert name in broken(watched)

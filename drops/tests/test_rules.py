@@ -87,7 +87,8 @@ def seen(outcome: OrderValue | Refusal) -> Any:
 def open_books(units_total: int, buckets: int, limit: int | None) -> Books:
     terms = DropTerms(
         drop_id=UUID(int=9_999), price_minor=PRICE_MINOR, currency="EUR", limit_per_fan=limit, hold_s=30, cancel_s=40,
-        sha256="0" * 64, escrow_account_id=ESCROW,
+        sha256="0" * 64, fee_bps=500, escrow_account_id=ESCROW, proceeds_account_id=UUID(int=7_001),
+        fees_account_id=UUID(int=7_002),
     )  # fmt: skip
     standing = Standing(
         state="live",

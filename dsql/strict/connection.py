@@ -11,7 +11,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from dsql.strict.refusals import CONFLICT_MESSAGE, Refusal, unsupported
-from dsql.strict.rules import is_settable
+from dsql.strict.rules import Verdict, is_settable
 from dsql.strict.session import CONFLICT, Session
 
 # What PostgreSQL says, sooner or later, when two transactions want the same row.
@@ -35,6 +35,7 @@ class StrictConnection(psycopg.Connection[Any]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.session = Session()
+        self._sent: list[tuple[Verdict, psycopg.Cursor[Any]]] = []  # into a pipeline whose answers are not there yet
         self._database_key: tuple[Any, ...] | None = None
 
     @property
@@ -60,6 +61,23 @@ class StrictConnection(psycopg.Connection[Any]):
         except CONFLICT_ERRORS as error:
             raise psycopg.errors.SerializationFailure(CONFLICT_MESSAGE) from error
         self.session.committed()
+
+    @contextlib.contextmanager
+    def pipeline(self) -> Iterator[psycopg.Pipeline]:
+        """What the statements did is known, counted and refused when their answers are there: at the end."""
+        try:
+            with super().pipeline() as pipeline:
+                yield pipeline
+            for verdict, cursor in self._sent:
+                if verdict.writes and (refusal := self.session.record(verdict, max(cursor.rowcount, 0), 0)):
+                    self.refuse(refusal)
+        except CONFLICT_ERRORS as error:
+            raise psycopg.errors.SerializationFailure(CONFLICT_MESSAGE) from error
+        finally:
+            self._sent = []
+
+    def count_later(self, verdict: Verdict, cursor: psycopg.Cursor[Any]) -> None:
+        self._sent.append((verdict, cursor))
 
     def rollback(self) -> None:
         self.session.at_commit.clear()

@@ -177,7 +177,9 @@ class StrictCursorMixin(_Cursor):
             self._rows_before = connection.rows_changed()
         run()
         rows = size_bytes = 0
-        if is_probed:
+        if connection._pipeline and not is_probed:
+            connection.count_later(verdict, self)
+        elif is_probed:
             rows = connection.rows_changed() - self._rows_before
         elif verdict.counts_each:
             rows = sum(result.command_tuples or 0 for result in self._results)

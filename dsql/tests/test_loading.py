@@ -78,6 +78,10 @@ def test_without_zones_times_are_naive(settings: Any) -> None:
     assert first.tzinfo is None
 
 
-def test_a_cursor_of_the_server_is_refused_in_words() -> None:
-    with wrapper() as made, pytest.raises(NotSupportedError, match="no server-side cursors"):
-        made.chunked_cursor()
+def test_a_cursor_of_the_server_is_an_ordinary_one_or_refused_in_words() -> None:
+    with wrapper() as made:
+        with made.chunked_cursor() as cursor:
+            cursor.execute("SELECT 1")
+            assert cursor.fetchall() == [(1,)]
+        with pytest.raises(NotSupportedError, match="no server-side cursors"):
+            made._cursor(name="a_name")

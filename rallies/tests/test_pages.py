@@ -127,6 +127,15 @@ def test_the_room_shows_the_price_the_crowd_and_what_is_missing(client: Client) 
     assert 'data-step="1" data-from="3" data-price-minor="8000"' in client.get(room_url(rally)).content.decode()
 
 
+def test_everybody_reads_that_every_unit_is_taken(client: Client) -> None:
+    rally = make_rally(cap_units=5, limit_per_fan=1)
+    for fan_id in make_fans(5, funds=10_000):
+        enter(rally, fan_id)
+
+    for page in (client.get("/"), client.get(room_url(rally)), owner_of(rally).get(console_url(rally))):
+        assert "Sold out" in text_of(page)
+
+
 def test_the_staircase_shows_where_the_crowd_stands(client: Client) -> None:
     rally = make_rally()
     enter(rally, make_fan(funds=10_000))
@@ -310,6 +319,21 @@ def test_leaving_too_late_is_refused_in_the_room() -> None:
 
     assert response.status_code == 409
     assert "This join can no longer be left." in text_of(response)
+
+
+def test_who_left_shortly_before_the_end_reads_so_and_finds_no_form() -> None:
+    rally = make_rally()
+    fan_id = make_fan(funds=10_000)
+    enter(rally, fan_id)
+    near_the_end = rally.sale.closes_at - dt.timedelta(seconds=1)
+    services.leave_rally(rally_id=rally.sale_id, fan_id=fan_id, now=near_the_end)
+    flush()
+
+    response = logged_in(fan_id).get(room_url(rally))
+
+    assert "Nothing is held. So near the end you stay counted, and cannot join again." in text_of(response)
+    assert hidden_part(response, "data-join-box")
+    assert "joined 1" in text_of(response)
 
 
 def test_a_removed_fan_reads_so_and_finds_no_form() -> None:

@@ -140,6 +140,7 @@ class Books:
             settled = settling.settle(self.terms, outcome, part, CLOSES_AT)
             self.joins |= {join.fan_id: join for join in settled.joins}
             self.book(settled.transfers)
+        self.stand(state="settled")
 
     @property
     def crowd(self) -> Crowd:
@@ -515,16 +516,24 @@ def test_late_joins_pay_the_final_price_while_units_are_left():
     assert codes([full, other]) == ["full", "already_joined"]
 
 
-@pytest.mark.parametrize("is_settled", [True, False], ids=["paid", "still_joined"])
-def test_the_limit_counts_the_join_that_is_there_paid_or_not_yet(is_settled):
+def test_the_limit_counts_what_the_fan_has_paid():
     books = open_books(cap=9)
     books.run([join(0, 2)])
-    books.settle(10) if is_settled else books.fix()
+    books.settle(10)
 
     (over,) = books.run([late(0, 2)])
     (fits,) = books.run([late(0, 1)])
     assert over == ("too_many_units", {"limit_per_fan": 3, "quantity": 4})
     assert fits.quantity == 1
+
+
+def test_late_joins_wait_until_everybody_is_charged():
+    """So all that a rally has sold is known before anybody buys what it left over, and until then it can be called off."""
+    books = open_books(cap=9)
+    books.run([join(0, 2)])
+    books.fix()
+
+    assert codes(books.run([late(1)])) == ["no_late_joins"]
 
 
 def test_the_limit_does_not_count_a_join_that_was_left_or_let_go():

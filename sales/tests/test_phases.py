@@ -11,7 +11,6 @@ import pytest
 from django.template import Context, Template
 
 from drops.format import DROP
-from drops.settlement import DropRules
 from sales import phases
 from sales.models import Sale, SaleState
 from sales.phases import Phase, phase_of
@@ -64,10 +63,20 @@ def test_where_a_sale_stands_goes_by_the_clock_while_it_runs(case: Case) -> None
 
 def test_a_sale_ends_when_its_format_says(monkeypatch: pytest.MonkeyPatch) -> None:
     sale = Case("live", -2, -1, 3, Phase.ENDED).sale()
-    monkeypatch.setattr(DropRules, "ends_at", lambda self, sale: NOW + HOUR)
+    monkeypatch.setattr(type(DROP.rules), "ends_at", lambda self, sale: NOW + HOUR)
 
     assert phase_of(sale, NOW) == Phase.OPEN
     assert phases.standing(sale, NOW)["ends_at"] == NOW + HOUR
+
+
+def test_a_sale_that_was_paused_opens_and_ends_later_by_as_long() -> None:
+    sale = Case("scheduled", -1, 1, 3, Phase.OPEN).sale()
+    sale.frozen_ms = 2 * 3_600_000
+
+    assert phase_of(sale, NOW) == Phase.UPCOMING
+    assert phase_of(sale, NOW + 2 * HOUR) == Phase.OPEN
+    stands = phases.standing(sale, NOW)
+    assert (stands["opens_at"], stands["ends_at"]) == (NOW + HOUR, NOW + 3 * HOUR)
 
 
 @pytest.mark.parametrize("phase", Phase)

@@ -53,12 +53,12 @@ def test_a_rally_from_its_wizard_to_its_receipts(visit: OpenVisitor, world: Worl
     assert faults_of(seller.page) == []
     seller.page.reload()
     seller.link("Close early").click()
-    expect(seller.page.get_by_text("2 units would be paid at €80.00")).to_be_visible()
+    expect(seller.page.get_by_text("2 units would be paid at €52.00")).to_be_visible()
     seller.button("Close the rally").click()
 
     # Settled by the worker; the fans' pages hear of it.
     for fan in (inviter, invited):
-        expect(fan.page.get_by_text("You paid €80.00")).to_be_visible(timeout=SETTLED_WITHIN_MS)
+        expect(fan.page.get_by_text("You paid €52.00")).to_be_visible(timeout=SETTLED_WITHIN_MS)
     take_picture(inviter, "rally-settled-1440")
     assert faults_of(inviter.page) == []
     inviter.link("See the receipt").click()

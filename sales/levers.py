@@ -1,0 +1,144 @@
+"""What staff can do to a sale: freeze it, let it go on, call it off; and to a shop, which freezes all of its sales.
+
+Each is a reason that everybody may read, and a message to the sale's fans. It goes through the gate, so of it and a purchase one is
+first for good.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from uuid import UUID
+
+from core.errors import Invalid
+from core.ids import uuid7
+from core.transactions import joins_transaction, retried_transaction
+from sales import frames, gates, selectors, services, telling
+from sales.errors import WrongState
+from sales.models import RUNNING_STATES, Sale, SaleState, StaffAction
+from sellers.models import Seller
+
+MILLISECOND = dt.timedelta(milliseconds=1)
+
+
+@retried_transaction(replayable=True)
+def freeze_sale(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> Sale:
+    """Nothing is bought, confirmed, left or ended until staff say so; holds stay. A repeat changes nothing."""
+    sale = _load(sale_id)
+    if sale.state != SaleState.FROZEN:
+        _freeze(sale, staff_id, reason, now)
+    return sale
+
+
+@retried_transaction(replayable=True)
+def resume_sale(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> Sale:
+    """A frozen sale goes on, and every deadline of it is later by the time that it was frozen. A repeat changes nothing."""
+    sale = _load(sale_id)
+    if sale.state == SaleState.FROZEN:
+        _resume(sale, staff_id, reason, now)
+    elif sale.frozen_ms == 0:
+        raise WrongState("This sale is not paused.", state=sale.state)
+    return sale
+
+
+@retried_transaction(replayable=True)
+def void_sale(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> Sale:
+    """All money goes back, also what was passed on to the seller by now. For a sale that runs, is frozen, closed or settling.
+
+    A settled sale stands: its buyers are refunded one by one. A repeat changes nothing.
+    """
+    sale = _load(sale_id)
+    if sale.state == SaleState.CANCELLED:
+        return sale
+    if sale.state in (SaleState.DRAFT, SaleState.SETTLED):
+        raise WrongState(state=sale.state)
+    _note(sale, StaffAction.Kind.VOID, staff_id, reason, now)
+    services.call_off(sale, telling.VOIDED, now)
+    return sale
+
+
+# A shop
+
+
+def switch_shop_off(*, seller_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> int:
+    """The shop opens nothing more, its running sales are frozen, and nothing is settled to it. Returns how many were frozen.
+
+    A repeat after a kill goes on with the sales that are left.
+    """
+    _switch(seller_id=seller_id, is_active=False)
+    running = Sale.objects.filter(seller_id=seller_id, state__in=RUNNING_STATES).values_list("id", flat=True)
+    return sum(_with_shop(_freeze, sale_id=sale_id, staff_id=staff_id, reason=reason, now=now) for sale_id in running)
+
+
+def switch_shop_on(*, seller_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> int:
+    """The shop is open again: the sales that were frozen with it go on, and closed ones are settled. Returns how many go on."""
+    _switch(seller_id=seller_id, is_active=True)
+    frozen = list(Sale.objects.filter(seller_id=seller_id, state=SaleState.FROZEN).values_list("id", flat=True))
+    newest = {sale_id: selectors.newest_staff_action(sale_id) for sale_id in frozen}
+    with_shop = [sale_id for sale_id, action in newest.items() if action is not None and action.with_shop]
+    return sum(_with_shop(_resume, sale_id=sale_id, staff_id=staff_id, reason=reason, now=now) for sale_id in with_shop)
+
+
+@retried_transaction(replayable=True)
+def _switch(*, seller_id: UUID, is_active: bool) -> None:
+    # Publishing locks this row, so no sale is published beside it.
+    Seller.objects.filter(id=seller_id).update(is_active=is_active)
+
+
+@retried_transaction(replayable=True)
+def _with_shop(act, *, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> bool:  # type: ignore[no-untyped-def]
+    """One sale a transaction: its gate is many rows. Whether there was something to do."""
+    sale = _load(sale_id)
+    wanted = RUNNING_STATES if act is _freeze else [SaleState.FROZEN]
+    if sale.state not in wanted:
+        return False
+    act(sale, staff_id, reason, now, with_shop=True)
+    return True
+
+
+# One sale, in its transaction
+
+
+@joins_transaction
+def _freeze(sale: Sale, staff_id: UUID, reason: str, now: dt.datetime, *, with_shop: bool = False) -> None:
+    if sale.state not in RUNNING_STATES:
+        raise WrongState("Only a sale that is published and has not closed can be paused.", state=sale.state)
+    number = _note(sale, StaffAction.Kind.FREEZE, staff_id, reason, now, with_shop=with_shop)
+    gates.meet_purchases(sale.id)
+    sale.frozen_at = now
+    services.move(sale, SaleState.FROZEN, "frozen_at")
+    telling.tell_later(sale.id, f"{telling.FROZEN}{number}", now=now)
+
+
+@joins_transaction
+def _resume(sale: Sale, staff_id: UUID, reason: str, now: dt.datetime, *, with_shop: bool = False) -> None:
+    assert sale.frozen_at is not None, sale.id
+    number = _note(sale, StaffAction.Kind.RESUME, staff_id, reason, now, with_shop=with_shop)
+    gates.meet_purchases(sale.id)
+    sale.frozen_ms += math.ceil((now - sale.frozen_at) / MILLISECOND)
+    sale.frozen_at = None
+    # Scheduled, and announced at once if it was open: that is told once.
+    services.move(sale, SaleState.SCHEDULED, "frozen_at", "frozen_ms")
+    services.schedule(sale)
+    telling.tell_later(sale.id, f"{telling.RESUMED}{number}", now=now)
+
+
+def _note(
+    sale: Sale, kind: StaffAction.Kind, staff_id: UUID, reason: str, now: dt.datetime, *, with_shop: bool = False
+) -> int:
+    """Write down who did what and why; the number of this action on the sale."""
+    if not reason.strip():
+        raise Invalid("Say why: the sale's fans will read it.", field="reason")
+    number = StaffAction.objects.filter(sale_id=sale.id).count()
+    StaffAction.objects.create(
+        id=uuid7(), sale=sale, kind=kind, reason=reason.strip(), with_shop=with_shop, staff_id=staff_id, at=now
+    )
+    return number
+
+
+def _load(sale_id: UUID) -> Sale:
+    frames.send_after_commit(sale_id)
+    sale = Sale.objects.select_related("seller").filter(id=sale_id, published_at__isnull=False).first()
+    if sale is None:
+        raise WrongState("This sale was never published.")
+    return sale

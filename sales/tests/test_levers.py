@@ -1,0 +1,381 @@
+"""What staff can do to a sale, for every format: pause it, let it go on, call it off with all money back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from accounts.models import Notification, User
+from core import due_work
+from core.errors import Invalid, NotAllowed
+from drops import services as drops
+from drops.settlement import DropRules
+from rallies.settlement import RallyRules
+from sales import levers
+from sales import services as sales
+from sales.errors import Frozen, NotOpen, WrongState
+from sales.models import Sale, SaleState, StaffAction
+from sellers import selectors as sellers
+from tests.tools import shop
+from tests.tools.shop import HOUR, NOW, buy, drop_terms, join, make_drop, make_fan, make_fans, make_rally, wallet
+from tests.tools.truth import broken_checks
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MINUTE = dt.timedelta(minutes=1)
+FUNDS = 20_000
+
+
+@pytest.fixture
+def staff() -> UUID:
+    return make_fan()
+
+
+def make_bought_drop(fans: list[UUID]) -> UUID:
+    drop = make_drop(units_total=5)
+    for fan in fans:
+        buy(drop, fan)
+    return drop.sale_id
+
+
+def make_joined_rally(fans: list[UUID]) -> UUID:
+    rally = make_rally()
+    for fan in fans:
+        join(rally, fan)
+    return rally.sale_id
+
+
+each_format = pytest.mark.parametrize("make_sold", [make_bought_drop, make_joined_rally])
+
+
+def freeze(sale_id: UUID, staff: UUID, at: dt.datetime = NOW) -> Sale:
+    return levers.freeze_sale(sale_id=sale_id, staff_id=staff, reason="A doubt", now=at)
+
+
+def resume(sale_id: UUID, staff: UUID, at: dt.datetime) -> Sale:
+    return levers.resume_sale(sale_id=sale_id, staff_id=staff, reason="All is well", now=at)
+
+
+def void(sale_id: UUID, staff: UUID, at: dt.datetime = NOW) -> Sale:
+    return levers.void_sale(sale_id=sale_id, staff_id=staff, reason="A fraud", now=at)
+
+
+def run_at(now: dt.datetime) -> None:
+    while due_work.run_due(now=now):
+        pass
+
+
+def state_of(sale_id: UUID) -> str:
+    return Sale.objects.get(id=sale_id).state
+
+
+def told(fan: UUID) -> list[str]:
+    return list(Notification.objects.filter(user_id=fan).order_by("made_at").values_list("title", flat=True))
+
+
+def money(fan: UUID) -> tuple[int, int]:
+    balance = wallet(fan)
+    return balance.available_minor, balance.held_minor
+
+
+# Pausing
+
+
+@each_format
+def test_nothing_is_bought_in_a_frozen_sale_and_all_of_it_afterwards(
+    make_sold: Callable[..., UUID], staff: UUID
+) -> None:
+    first, second = make_fans(2, funds=FUNDS)
+    sale_id = make_sold([first])
+    buy_one = {"drop": buy, "rally": join}[Sale.objects.get(id=sale_id).format]
+    format_row: Any = type("Row", (), {"sale_id": sale_id})
+
+    freeze(sale_id, staff)
+    with pytest.raises(Frozen):
+        buy_one(format_row, second)
+    resume(sale_id, staff, NOW + MINUTE)
+
+    assert buy_one(format_row, second).fan_id == second
+    assert broken_checks(sale_id) == []
+
+
+@each_format
+def test_a_frozen_sale_does_not_end_until_it_goes_on_and_then_later(
+    make_sold: Callable[..., UUID], staff: UUID
+) -> None:
+    sale_id = make_sold(make_fans(2, funds=FUNDS))
+    run_at(NOW)
+    freeze(sale_id, staff, NOW + MINUTE)
+
+    run_at(NOW + 3 * HOUR)
+    assert state_of(sale_id) == SaleState.FROZEN
+    resume(sale_id, staff, NOW + 3 * HOUR)
+    moved_by = 3 * HOUR - MINUTE
+    run_at(NOW + HOUR + moved_by - MINUTE)
+    assert state_of(sale_id) == SaleState.LIVE
+
+    run_at(NOW + HOUR + moved_by + MINUTE)
+    assert state_of(sale_id) == SaleState.SETTLED
+    assert broken_checks(sale_id) == []
+
+
+def test_two_pauses_add_up(staff: UUID) -> None:
+    drop = make_drop()
+    for at in (NOW, NOW + 10 * MINUTE):
+        freeze(drop.sale_id, staff, at)
+        resume(drop.sale_id, staff, at + MINUTE)
+
+    assert Sale.objects.get(id=drop.sale_id).moved_by == 2 * MINUTE
+
+
+def test_a_pause_after_the_end_opens_nothing_again(staff: UUID) -> None:
+    """The scheduler had not come by yet."""
+    drop, fan = make_drop(), make_fan(funds=FUNDS)
+    freeze(drop.sale_id, staff, NOW + HOUR)
+    resume(drop.sale_id, staff, NOW + 5 * HOUR)
+
+    with pytest.raises(NotOpen):
+        buy(drop, fan, at=NOW + 5 * HOUR)
+
+
+def test_a_hold_stays_in_a_pause_and_can_be_confirmed_as_long_after_it(staff: UUID) -> None:
+    drop, fan = make_drop(hold_s=60), make_fan(funds=FUNDS)
+    order = buy(drop, fan, hold=True)
+    given = {"drop_id": drop.sale_id, "order_id": order.id, "fan_id": fan}
+
+    freeze(drop.sale_id, staff, NOW + MINUTE / 2)
+    run_at(NOW + 10 * MINUTE)
+    with pytest.raises(Frozen):
+        drops.confirm_order(**given, now=NOW + 10 * MINUTE)
+    resume(drop.sale_id, staff, NOW + 10 * MINUTE)
+    run_at(NOW + 10 * MINUTE + MINUTE / 4)
+
+    assert drops.confirm_order(**given, now=NOW + 10 * MINUTE + MINUTE / 4).state == "paid"
+
+
+@each_format
+def test_its_seller_can_neither_end_nor_call_off_a_frozen_sale(make_sold: Callable[..., UUID], staff: UUID) -> None:
+    sale_id = make_sold([])
+    seller_id = freeze(sale_id, staff).seller_id
+
+    for act in (sales.close_sale_early, sales.cancel_sale):
+        with pytest.raises(Frozen):
+            act(seller_id=seller_id, sale_id=sale_id, now=NOW)
+
+
+def test_only_what_is_running_can_be_frozen(staff: UUID) -> None:
+    drop = make_drop()
+    sales.cancel_sale(seller_id=drop.sale.seller_id, sale_id=drop.sale_id, now=NOW)
+    draft = drops.draft_drop(**drop_terms())
+
+    for sale_id in (drop.sale_id, draft.sale_id):
+        with pytest.raises(WrongState):
+            freeze(sale_id, staff)
+    with pytest.raises(WrongState):
+        resume(make_drop().sale_id, staff, NOW)
+
+
+def test_a_reason_is_asked_for_and_nothing_happens_without(staff: UUID) -> None:
+    drop = make_drop()
+
+    with pytest.raises(Invalid):
+        levers.freeze_sale(sale_id=drop.sale_id, staff_id=staff, reason="  ", now=NOW)
+
+    assert state_of(drop.sale_id) == SaleState.SCHEDULED
+
+
+@each_format
+def test_fans_are_told_why_each_time_and_the_proof_says_it(
+    client: Client, make_sold: Callable[..., UUID], staff: UUID
+) -> None:
+    (fan,) = make_fans(1, funds=FUNDS)
+    sale_id = make_sold([fan])
+    title = Sale.objects.get(id=sale_id).title
+    for minutes in (0, 10):
+        freeze(sale_id, staff, NOW + minutes * MINUTE)
+        freeze(sale_id, staff, NOW + minutes * MINUTE)  # pressed twice
+        resume(sale_id, staff, NOW + (minutes + 1) * MINUTE)
+        run_at(NOW + (minutes + 1) * MINUTE)
+
+    assert sorted(told(fan)) == sorted([f"{title} is paused by staff", f"{title} goes on"] * 2)
+    assert Notification.objects.filter(user_id=fan, text__contains="A doubt").count() == 2
+    page = client.get(f"/proof/{sale_id}/").content.decode()
+    assert page.count("Paused by staff") == 2
+    assert "A doubt" in page
+
+
+# Calling off after the end
+
+
+@each_format
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_a_void_sale_gives_all_money_back_also_what_the_seller_had(
+    make_sold: Callable[..., UUID], staff: UUID, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    monkeypatch.setattr(DropRules, "settle_chunk", 1)
+    monkeypatch.setattr(RallyRules, "settle_chunk", 1)
+    fans = make_fans(3, funds=FUNDS)
+    sale_id = make_sold(fans)
+    shop.close_on_time(sale_id)
+    after = NOW + HOUR + MINUTE
+    for _ in range(steps):
+        sales.settle_step(sale_id=sale_id, now=after)
+
+    void(sale_id, staff, after)
+    assert sales.settle_step(sale_id=sale_id, now=after) is None
+    while sales.unwind_step(sale_id=sale_id, now=after):
+        assert broken_checks(sale_id) == []
+
+    assert [money(fan) for fan in fans] == [(FUNDS, 0)] * 3
+    assert broken_checks(sale_id) == []
+    run_at(after)
+    title = Sale.objects.get(id=sale_id).title
+    assert all(f"{title} was called off by staff" in told(fan) for fan in fans)
+
+
+def test_a_settled_sale_stands(staff: UUID) -> None:
+    drop = make_drop()
+    shop.close_on_time(drop.sale_id)
+    sales.settle_to_the_end(drop.sale_id)
+
+    with pytest.raises(WrongState):
+        void(drop.sale_id, staff)
+
+
+def test_a_frozen_sale_can_be_called_off_by_staff(staff: UUID) -> None:
+    (fan,) = make_fans(1, funds=FUNDS)
+    sale_id = make_bought_drop([fan])
+    freeze(sale_id, staff)
+
+    void(sale_id, staff)
+    void(sale_id, staff)  # a repeat
+    run_at(NOW)
+
+    assert (state_of(sale_id), money(fan)) == (SaleState.CANCELLED, (FUNDS, 0))
+    assert StaffAction.objects.filter(sale_id=sale_id, kind="void").count() == 1
+
+
+# The end, for sellers
+
+
+@each_format
+def test_a_seller_who_can_see_the_end_cannot_change_it(make_sold: Callable[..., UUID]) -> None:
+    sale_id = make_sold([])
+    seller_id = Sale.objects.get(id=sale_id).seller_id
+
+    for act in (sales.close_sale_early, sales.cancel_sale):
+        with pytest.raises(WrongState):
+            act(seller_id=seller_id, sale_id=sale_id, now=NOW + HOUR)
+    sales.close_sale_early(seller_id=seller_id, sale_id=sale_id, now=NOW + HOUR - dt.timedelta(milliseconds=1))
+
+
+@each_format
+def test_fans_are_told_when_a_sale_is_called_off(make_sold: Callable[..., UUID]) -> None:
+    fans = make_fans(2, funds=FUNDS)
+    sale = Sale.objects.get(id=make_sold(fans))
+
+    sales.cancel_sale(seller_id=sale.seller_id, sale_id=sale.id, now=NOW)
+    run_at(NOW)
+
+    assert [told(fan) for fan in fans] == [[f"{sale.title} was called off"]] * 2
+
+
+# A shop
+
+
+def test_a_shop_that_is_switched_off_sells_settles_and_opens_nothing(staff: UUID) -> None:
+    (fan,) = make_fans(1, funds=FUNDS)
+    running, closed = make_bought_drop([]), make_bought_drop([fan])
+    seller = Sale.objects.get(id=closed).seller
+    Sale.objects.filter(id=running).update(seller=seller, slug="another")
+    draft = drops.draft_drop(**drop_terms(seller=seller, title="One more"))
+    shop.close_on_time(closed)
+    given = {"seller_id": seller.id, "staff_id": staff, "now": NOW + 2 * MINUTE}
+
+    assert levers.switch_shop_off(**given, reason="A doubt") == 1
+
+    assert state_of(running) == SaleState.FROZEN
+    run_at(NOW + 3 * HOUR)
+    assert state_of(closed) == SaleState.CLOSED
+    with pytest.raises(WrongState):
+        sales.publish_sale(seller_id=seller.id, sale_id=draft.sale_id, now=NOW)
+    owner = seller.members.get().user_id
+    with pytest.raises(NotAllowed):
+        sellers.get_editor(owner, seller.handle)
+
+    assert levers.switch_shop_on(**given, reason="All is well") == 1
+    assert state_of(running) == SaleState.SCHEDULED
+    run_at(NOW + 4 * HOUR)
+    assert state_of(closed) == SaleState.SETTLED
+
+
+def test_a_sale_that_was_frozen_by_itself_stays_so_when_its_shop_is_switched_on(staff: UUID) -> None:
+    alone, other = make_drop(), make_drop()
+    seller_id = alone.sale.seller_id
+    Sale.objects.filter(id=other.sale_id).update(seller_id=seller_id, slug="another")
+    freeze(alone.sale_id, staff)
+
+    levers.switch_shop_off(seller_id=seller_id, staff_id=staff, reason="A doubt", now=NOW)
+    levers.switch_shop_on(seller_id=seller_id, staff_id=staff, reason="All is well", now=NOW)
+
+    assert state_of(alone.sale_id) == SaleState.FROZEN
+    assert state_of(other.sale_id) == SaleState.SCHEDULED
+
+
+# Staff's pages
+
+
+@pytest.fixture
+def admin(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("staff@example.org", "secret"))
+    return client
+
+
+def test_staff_pause_a_sale_in_the_admin_once_they_have_said_why(admin: Client) -> None:
+    drop = make_drop()
+    url, chosen = "/staff/sales/sale/", {"action": "pause", "_selected_action": str(drop.sale_id)}
+
+    asked = admin.post(url, chosen)
+    assert "Everybody can read it" in asked.content.decode()
+    assert state_of(drop.sale_id) == SaleState.SCHEDULED
+    done = admin.post(url, chosen | {"reason": "A doubt"}, follow=True)
+
+    assert "A print: done." in done.content.decode()
+    assert state_of(drop.sale_id) == SaleState.FROZEN
+
+
+def test_a_refusal_is_shown_to_staff(admin: Client) -> None:
+    drop = make_drop()
+    chosen = {"action": "let_go_on", "_selected_action": str(drop.sale_id), "reason": "Why not"}
+
+    done = admin.post("/staff/sales/sale/", chosen, follow=True)
+
+    assert "This sale is not paused." in done.content.decode()
+
+
+def test_staff_who_may_only_look_are_offered_no_lever(client: Client) -> None:
+    user = User.objects.create_user("looks@example.org", "secret")
+    User.objects.filter(id=user.id).update(is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_sale"))
+    client.force_login(User.objects.get(id=user.id))
+    drop = make_drop()
+
+    client.post("/staff/sales/sale/", {"action": "pause", "_selected_action": str(drop.sale_id), "reason": "A doubt"})
+
+    assert state_of(drop.sale_id) == SaleState.SCHEDULED
+
+
+def test_staff_switch_a_shop_off_in_the_admin(admin: Client) -> None:
+    drop = make_drop()
+    seller_id = drop.sale.seller_id
+    chosen = {"action": "switch_off_and_pause_all_its_sales", "_selected_action": str(seller_id), "reason": "A doubt"}
+
+    admin.post("/staff/sellers/seller/", chosen)
+
+    assert state_of(drop.sale_id) == SaleState.FROZEN
