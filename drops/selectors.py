@@ -9,7 +9,6 @@ from django.db.models import Count, DateTimeField, DurationField, ExpressionWrap
 
 from drops.errors import OrderNotFound
 from drops.models import HAS_UNITS, Order, OrderState
-from sales import stuck
 from sales.models import Sale
 from sales.things import Things
 
@@ -61,31 +60,17 @@ def _moving(sale: Sale) -> Any:  # a queryset; its stubs do not know the annotat
     """The sale's orders but for those that stand aside, with their deadlines on the clock of a sale that was never frozen:
     `ends_at` of a hold, and `kept_from`, when it cannot be given back any more."""
     frozen_before = ExpressionWrapper(F("frozen_ms") * dt.timedelta(milliseconds=1), output_field=DurationField())
-    return (
-        Order.objects.filter(drop_id=sale.id)
-        .exclude(id__in=stuck.row_ids(sale.id))
-        .annotate(
-            ends_at=ExpressionWrapper(F("expires_at") - frozen_before, output_field=DateTimeField()),
-            kept_from=ExpressionWrapper(
-                F("placed_at") + dt.timedelta(seconds=sale.drop.cancel_s) - frozen_before, output_field=DateTimeField()
-            ),
-        )
+    cancel_for = dt.timedelta(seconds=sale.drop.cancel_s)
+    return orders.moving(sale.id).annotate(
+        ends_at=ExpressionWrapper(F("expires_at") - frozen_before, output_field=DateTimeField()),
+        kept_from=ExpressionWrapper(F("placed_at") + cancel_for - frozen_before, output_field=DateTimeField()),
     )
 
 
 def orders_with_units(drop_id: UUID, *, limit: int) -> list[UUID]:
     """Orders that a cancelled sale gives back, also those it had settled by then; but for those that stand aside."""
-    orders = Order.objects.filter(drop_id=drop_id, state__in=HAS_UNITS)
-    orders = orders.exclude(id__in=stuck.row_ids(drop_id))
-    return list(orders.order_by("id").values_list("id", flat=True)[:limit])
-
-
-def fans_of_drop(drop_id: UUID, *, after: UUID | None, limit: int) -> list[UUID]:
-    """The next fans in the order of their ids who have ever bought or held."""
-    orders = Order.objects.filter(drop_id=drop_id)
-    if after is not None:
-        orders = orders.filter(fan_id__gt=after)
-    return list(orders.order_by("fan_id").values_list("fan_id", flat=True).distinct()[:limit])
+    owed = orders.moving(drop_id).filter(state__in=HAS_UNITS)
+    return list(owed.order_by("id").values_list("id", flat=True)[:limit])
 
 
 def refunded_totals(drop_id: UUID) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from sales.formats import BaseRules
 from sales.models import RUNNING_STATES, Sale, SaleState
 from sales.proceeds import pass_on
 from sales.stock import bucket_count, split_units
-from sales.terms import TermValue
+from sales.terms import TermValue, sealed
 
 # A settled order is one written row; fewer than there could be leave room and keep a step short.
 SETTLE_CHUNK_ORDERS = 1_000
@@ -42,8 +42,7 @@ class DropRules(BaseRules):
     """
 
     def terms(self, sale: Sale) -> Mapping[str, TermValue]:
-        sealed = ("price_minor", "units_total", "limit_per_fan", "hold_s", "cancel_s", "fee_bps")
-        return {name: getattr(sale.drop, name) for name in sealed}
+        return sealed(sale.drop, "price_minor", "units_total", "limit_per_fan", "hold_s", "cancel_s", "fee_bps")
 
     def publish(self, sale: Sale, now: dt.datetime) -> None:
         units_total = sale.drop.units_total
@@ -77,7 +76,7 @@ class DropRules(BaseRules):
         return now if due else None
 
     def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
-        return selectors.fans_of_drop(sale.id, after=after, limit=limit)
+        return selectors.orders.fans(sale.id, after=after, limit=limit)
 
     def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
         return dict(zip(("units_left", "units_total", "price_minor"), row, strict=True))

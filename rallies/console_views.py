@@ -6,57 +6,22 @@ from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
 
 from core import clock
 from core.http import user_id
-from core.ids import uuid7
 from core.money import Money
-from rallies import forms, selectors, services, stairs
+from rallies import presenters, selectors, services
 from rallies.forms import RallyForm
 from sales import console
-from sales.formats import get_format
 from sales.proof import pseudonym
 from sellers import selectors as sellers
-from sellers.models import Seller
 
 
-@console.asks_first
-@login_required
 def new(request: HttpRequest, handle: str) -> HttpResponse:
-    """Draft a rally. The buttons beside the tiers, and the script, ask for the same form again with a new picture."""
-    member = sellers.get_editor(user_id(request), handle)
-    values = request.POST.dict()
-    if request.method != "POST":
-        return _form_page(request, member.seller, RallyForm(initial={"sale_id": uuid7()}), values)
-    if "add_tier" in values:
-        return _form_page(request, member.seller, forms.with_one_row_more(values), values)
-    if (row := values.get("remove_tier", "")).isdecimal():
-        form = forms.without_row(values, int(row))
-        return _form_page(request, member.seller, form, dict(form.initial))
-    if "preview" in values:
-        return _form_page(request, member.seller, RallyForm(initial=values), values)
-    form = RallyForm(values, initial={})
-    if form.is_valid() and (sale_id := console.draft_from(form, member, services.draft_rally)):
-        return redirect("rallies:console", handle, sale_id)
-    return _form_page(request, member.seller, form, values, status=422)
-
-
-def _form_page(
-    request: HttpRequest, shop: Seller, form: RallyForm, values: dict[str, str], *, status: int = 200
-) -> HttpResponse:
-    tiers, currency = forms.tiers_so_far(values)
-    drawn = stairs.draw(tiers, currency) if tiers else None
-    context = {
-        "shop": shop,
-        "format": get_format("rally"),
-        "form": form,
-        "now": clock.now(),
-        "stairs": drawn,
-        "tier_sums": stairs.tier_sums(drawn, fee_bps=shop.fee_bps) if drawn else [],
-        "fee_percent": f"{shop.fee_bps / 100:g}",
-    }
-    return render(request, "rallies/new.html", context, status=status)
+    """Beside the form the staircase that it says so far: its buttons, and the script, ask for it anew."""
+    return console.new(
+        request, handle, "rally", form_class=RallyForm, draft=services.draft_rally, beside=presenters.drawn_form
+    )
 
 
 @console.asks_first

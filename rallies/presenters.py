@@ -16,7 +16,7 @@ from accounts import selectors as accounts
 from core.http import user_id
 from core.money import Money, share_bps
 from rallies import selectors, stairs
-from rallies.forms import read_invite
+from rallies.forms import RallyForm, read_invite
 from rallies.models import Join, JoinState, LateJoin, Outcome, Rally
 from rallies.pricing import PriceTier
 from rallies.settlement import outcome_if_closed_now
@@ -24,10 +24,12 @@ from rallies.sums import JoinSums, sums_of
 from sales import frames
 from sales import presenters as sale_presenters
 from sales.formats import BasePresenter, Sums
+from sales.forms import SaleForm
 from sales.models import UNENDED_STATES, Sale, SaleState
 from sales.phases import ends_at
 from sales.proof import pseudonym
 from sales.selectors import with_terms, with_terms_each
+from sellers.models import Seller
 
 # More than this at once is joined with through the API.
 QUANTITY_MAX = 10
@@ -235,7 +237,7 @@ class RallyPresenter(BasePresenter, folder="rallies"):
         }
 
     def draft(self, sale: Sale) -> dict[str, Any]:
-        return self._drawn(sale.rally, None)
+        return {"rally": sale.rally, **drawn(selectors.tiers_of(sale.id), sale.currency, sale.rally.fee_bps)}
 
     def console(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         rally, frame = with_terms(Rally, sale), current_frame(sale)
@@ -250,17 +252,9 @@ class RallyPresenter(BasePresenter, folder="rallies"):
             "history": history_of(rally, tiers, now),
             "history_until": min(now, sale.closed_at or ends_at(sale)),
             "invite_url": invite_url(request, sale.id, rally.seller_invite),
-            **self._drawn(rally, frame),
-            **_after_the_end(rally),
-        }
-
-    def _drawn(self, rally: Rally, frame: Mapping[str, Any] | None) -> dict[str, Any]:
-        drawn = stairs.draw(selectors.tiers_of(rally.sale_id), rally.sale.currency, frame)
-        return {
             "rally": rally,
-            "stairs": drawn,
-            "tier_sums": stairs.tier_sums(drawn, fee_bps=rally.fee_bps),
-            "fee_percent": f"{rally.fee_bps / 100:g}",
+            **drawn(tiers, sale.currency, rally.fee_bps, frame),
+            **_after_the_end(rally),
         }
 
     def close_means(self, sale: Sale) -> str:
@@ -337,6 +331,22 @@ def late_quantities(rally: Rally, outcome: Outcome | None, units_left: int | Non
 
 
 # The seller's pages
+
+
+def drawn_form(form: SaleForm, shop: Seller) -> dict[str, Any]:
+    """What a form shows while it is being filled in."""
+    assert isinstance(form, RallyForm), form
+    tiers, currency = form.tiers_so_far()
+    return drawn(tiers, currency, shop.fee_bps) if tiers else {}
+
+
+def drawn(
+    tiers: Sequence[PriceTier], currency: str, fee_bps: int, frame: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The staircase, and what a rally would come to on each step."""
+    steps = stairs.draw(tiers, currency, frame)
+    sums = stairs.tier_sums(steps, fee_bps=fee_bps)
+    return {"stairs": steps, "tier_sums": sums, "fee_percent": f"{fee_bps / 100:g}"}
 
 
 def _after_the_end(rally: Rally) -> dict[str, Any]:

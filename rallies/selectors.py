@@ -12,9 +12,11 @@ from rallies.errors import JoinNotFound
 from rallies.models import NOT_COUNTED, Join, JoinState, LateJoin, Outcome, Settlement, Tier
 from rallies.pricing import PriceTier, crowds
 from rallies.values import Counts, crowd_at
-from sales import stuck
 from sales.selectors import settled_totals
 from sales.things import Things
+
+joins = Things(Join, terms="rally", at="joined_at", missing=JoinNotFound)
+late_joins = Things(LateJoin, terms="rally", at="joined_at", missing=JoinNotFound)
 
 
 def joins_to_unwind(rally_id: UUID, *, limit: int) -> list[tuple[UUID, str]]:
@@ -29,28 +31,19 @@ def next_to_unwind(rally_id: UUID) -> UUID | None:
 
 def next_joined(rally_id: UUID, *, after: UUID | None) -> UUID | None:
     """The join that the next step of settling would take first."""
-    joins = _with_money(rally_id).filter(state=JoinState.JOINED)
+    open_joins = _with_money(rally_id).filter(state=JoinState.JOINED)
     if after is not None:
-        joins = joins.filter(fan_id__gt=after)
-    return joins.order_by("fan_id").values_list("id", flat=True).first()
+        open_joins = open_joins.filter(fan_id__gt=after)
+    return open_joins.order_by("fan_id").values_list("id", flat=True).first()
 
 
 def _with_money(rally_id: UUID) -> QuerySet[Join]:
     """Joins whose hold is open or that were charged; but for those that stand aside."""
-    joins = Join.objects.filter(rally_id=rally_id, state__in=[JoinState.JOINED, JoinState.PAID])
-    return joins.exclude(id__in=stuck.row_ids(rally_id))
+    return joins.moving(rally_id).filter(state__in=[JoinState.JOINED, JoinState.PAID])
 
 
 def count_joins(rally_id: UUID, state: str) -> int:
     return Join.objects.filter(rally_id=rally_id, state=state).count()
-
-
-def fans_of_rally(rally_id: UUID, *, after: UUID | None, limit: int) -> list[UUID]:
-    """The next fans in the order of their ids who have ever joined."""
-    joins = Join.objects.filter(rally_id=rally_id)
-    if after is not None:
-        joins = joins.filter(fan_id__gt=after)
-    return list(joins.order_by("fan_id").values_list("fan_id", flat=True)[:limit])
 
 
 def frame_of(
@@ -77,10 +70,6 @@ def frame_of(
         "units_left": units_left,
         "did_run": did_run,
     }
-
-
-joins = Things(Join, terms="rally", at="joined_at", missing=JoinNotFound)
-late_joins = Things(LateJoin, terms="rally", at="joined_at", missing=JoinNotFound)
 
 
 def tiers_of(rally_id: UUID) -> list[PriceTier]:
@@ -113,8 +102,7 @@ def find_late_join(fan_id: UUID, rally_id: UUID) -> LateJoin | None:
 
 def invited_by(rally_id: UUID, fan_id: UUID) -> list[Join]:
     """Who came through the fan's link, and is still in."""
-    joins = Join.objects.filter(rally_id=rally_id, invited_by_id=fan_id).exclude(state__in=NOT_COUNTED)
-    return list(joins.order_by("joined_at"))
+    return list(_brought(rally_id).filter(invited_by_id=fan_id).order_by("joined_at"))
 
 
 def outcomes_of(rally_ids: Collection[UUID]) -> dict[UUID, Outcome]:
@@ -123,9 +111,14 @@ def outcomes_of(rally_ids: Collection[UUID]) -> dict[UUID, Outcome]:
 
 def top_inviters(rally_id: UUID, *, limit: int = 10) -> list[tuple[UUID, int]]:
     """(fan, how many came through their link and are still in), the most first."""
-    brought = Join.objects.filter(rally_id=rally_id, invited_by__isnull=False).exclude(state__in=NOT_COUNTED)
-    counted = brought.values("invited_by_id").annotate(brought=Count("id")).order_by("-brought", "invited_by_id")
+    counted = (
+        _brought(rally_id).values("invited_by_id").annotate(brought=Count("id")).order_by("-brought", "invited_by_id")
+    )
     return [(row["invited_by_id"], row["brought"]) for row in counted[:limit]]
+
+
+def _brought(rally_id: UUID) -> QuerySet[Join]:
+    return Join.objects.filter(rally_id=rally_id, invited_by__isnull=False).exclude(state__in=NOT_COUNTED)
 
 
 def paid_quantities(rally_ids: Collection[UUID]) -> list[tuple[UUID, str, int, int]]:

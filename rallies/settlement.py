@@ -26,7 +26,7 @@ from sales.models import Sale, SaleState
 from sales.proceeds import pass_on
 from sales.stock import split_units
 from sales.telling import tell_later
-from sales.terms import TermValue
+from sales.terms import TermValue, sealed
 
 REPEAT = "rallies.repeat"
 
@@ -61,20 +61,14 @@ class RallyRules(BaseRules):
         }
         return {
             **tiers,
+            **sealed(rally, "minimum", "cap_units", "limit_per_fan", "audience", "fee_bps"),
+            **sealed(rally, "repeats_every_days", "repeats_left", "repeats_zone"),
             "tiers_count": rally.basis,
-            "minimum": rally.minimum,
-            "cap_units": rally.cap_units,
-            "limit_per_fan": rally.limit_per_fan,
-            "audience": rally.audience,
             "late_joins": "yes" if rally.late_joins else "no",
             "late_joins_until": rally.late_until,
             "joins_with_a_limit": "count only toward the prices they accept",
             "counted_for_good_s": rally.firm_s,
             "closed_early": "at the next price",
-            "repeats_every_days": rally.repeats_every_days,
-            "repeats_left": rally.repeats_left,
-            "repeats_zone": rally.repeats_zone,
-            "fee_bps": rally.fee_bps,
         }
 
     def publish(self, sale: Sale, now: dt.datetime) -> None:
@@ -117,7 +111,7 @@ class RallyRules(BaseRules):
         Outcome.objects.filter(rally_id=sale.id).update(settled_up_to=None)
 
     def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
-        return selectors.fans_of_rally(sale.id, after=after, limit=limit)
+        return selectors.joins.fans(sale.id, after=after, limit=limit)
 
     def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
         return telling.messages(sale, event, after=after, limit=limit)

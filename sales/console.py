@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -21,25 +20,14 @@ from core.ids import uuid7
 from sales import presenters, selectors
 from sales import services as sales
 from sales.formats import Format, get_format
+from sales.forms import SaleForm
 from sales.models import Sale, SaleState
 from sales.phases import standing
 from sales.views import with_way_back
 from sellers import selectors as sellers
-from sellers.models import MAY_EDIT_SALES, Member
+from sellers.models import MAY_EDIT_SALES, Member, Seller
 
 asks_first = require_http_methods(["GET", "HEAD", "POST"])  # a question by GET, the act by POST
-
-
-class SaleForm(Protocol):
-    """What a format's form of a new sale can do (`sales.forms.SaleForm` is the base of them)."""
-
-    @property
-    def errors(self) -> Any: ...
-    def is_valid(self) -> bool: ...
-    def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
-        """The arguments of the format's drafting service."""
-
-    def add_refusal(self, field: str, message: str) -> None: ...
 
 
 def console_paths(format: str, plural: str) -> list[URLPattern]:
@@ -57,24 +45,21 @@ def console_paths(format: str, plural: str) -> list[URLPattern]:
 @asks_first
 @login_required
 def new(
-    request: HttpRequest,
-    handle: str,
-    format_name: str,
-    *,
-    form_class: Callable[..., SaleForm],
-    draft: Callable[..., Any],
-) -> HttpResponse:
-    """A form that drafts a sale. Sending it twice drafts one."""
+    request: HttpRequest, handle: str, format_name: str, *, form_class: type[SaleForm], draft: Callable[..., Any],
+    beside: Callable[[SaleForm, Seller], dict[str, Any]] = lambda form, shop: {},
+) -> HttpResponse:  # fmt: skip
+    """A form that drafts a sale, with what the format shows `beside` it. Sending it twice drafts one."""
     format = get_format(format_name)
     member = sellers.get_editor(user_id(request), handle)
-    form = form_class(request.POST or None, initial={"sale_id": uuid7()})
-    if form.is_valid() and (sale_id := draft_from(form, member, draft)):
+    again = form_class.asked_again(request.POST.dict())
+    form = again or form_class(request.POST.dict() or None, initial={"sale_id": uuid7()})
+    if form.is_valid() and (sale_id := _draft_from(form, member, draft)):
         return redirect(format.url("console", handle, sale_id))
-    context = {"shop": member.seller, "format": format, "form": form, "now": clock.now()}
+    context = {"shop": member.seller, "format": format, "form": form, "now": clock.now(), **beside(form, member.seller)}
     return render(request, f"{format.app}/new.html", context, status=422 if form.errors else 200)
 
 
-def draft_from(form: SaleForm, member: Member, draft: Callable[..., Any]) -> UUID | None:
+def _draft_from(form: SaleForm, member: Member, draft: Callable[..., Any]) -> UUID | None:
     """Draft what the form says; the sale's id, or None when the form shows now why it was refused."""
     try:
         row = draft(**form.as_draft(member.seller_id, clock.now()))

@@ -118,6 +118,10 @@ class Presenter(Protocol):
     newest_template: Sequence[str]
     draft_template: Sequence[str]
     console_template: Sequence[str]
+    terms_template: Sequence[str]
+    clock_template: Sequence[str]
+    dock_template: Sequence[str]
+    refusal_template: Sequence[str]
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         """What the room's template needs beside the sale, its frame and its phase, which every room has."""
@@ -140,6 +144,9 @@ class Presenter(Protocol):
         """What closing the running sale now would do, for the seller who is about to."""
 
 
+_PAGES = ("room", "_card", "_totals", "_newest", "draft", "console", "_terms", "_clock", "_dock", "_refusal")
+
+
 class BasePresenter:
     """Defaults of `Presenter`: the templates in the format's `folder`, else the spine's own, and nothing beside the sale."""
 
@@ -149,10 +156,14 @@ class BasePresenter:
     newest_template: Sequence[str] = ["sales/_newest.html"]
     draft_template: Sequence[str] = ["sales/draft.html"]
     console_template: Sequence[str] = ["sales/console_frame.html"]
+    terms_template: Sequence[str] = ["sales/_terms.html"]
+    clock_template: Sequence[str] = ["sales/_clock.html"]
+    dock_template: Sequence[str] = ["sales/_dock.html"]
+    refusal_template: Sequence[str] = ["sales/_refusal.html"]
 
     def __init_subclass__(cls, folder: str = "") -> None:
-        for page in ("room", "_card", "_totals", "_newest", "draft", "console") if folder else ():
-            name = f"{page.strip('_')}_template"
+        for page in _PAGES if folder else ():
+            name = f"{page.removeprefix('_')}_template"
             setattr(cls, name, [f"{folder}/{page}.html", *getattr(cls, name)])
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from uuid import UUID
 from django import forms
 from django.core.exceptions import ValidationError
 
+from ledger.forms import CURRENCIES
 from sales.drafting import SaleDraft
 from sales.rows import LIMIT_MAX
 
@@ -55,6 +56,7 @@ class SaleForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 5}),
         help_text="What it is, how it was made, how it ships. Plain text.",
     )
+    currency = forms.ChoiceField(choices=CURRENCIES, initial="EUR")
     opens = forms.ChoiceField(
         label="Opens",
         choices=[(NOW, "As soon as it is published"), (LATER, "At a time")],
@@ -73,14 +75,23 @@ class SaleForm(forms.Form):
     # Where a field of the form is called otherwise than the argument that a refusal names.
     named: ClassVar[Mapping[str, str]] = {}
 
-    def sale_draft(self, seller_id: UUID, currency: str, now: dt.datetime) -> SaleDraft:
+    def sale_draft(self, seller_id: UUID, now: dt.datetime) -> SaleDraft:
         """The part of a draft that is the same for every format. Only after `is_valid`."""
         cleaned = self.cleaned_data
         return SaleDraft(
             sale_id=cleaned["sale_id"], seller_id=seller_id, title=cleaned["title"], story=cleaned["story"],
-            currency=currency, opens_at=None if cleaned["opens"] == NOW else cleaned["opens_at"],
+            currency=cleaned["currency"], opens_at=None if cleaned["opens"] == NOW else cleaned["opens_at"],
             closes_at=cleaned["closes_at"], now=now,
         )  # fmt: skip
+
+    def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
+        """The arguments of the format's drafting service. Only after `is_valid`."""
+        raise NotImplementedError
+
+    @classmethod
+    def asked_again(cls, values: Mapping[str, Any]) -> SaleForm | None:
+        """The form as it was sent, unchecked, when it was sent only to be shown again; else None."""
+        return None
 
     def add_refusal(self, field: str, message: str) -> None:
         """Show what the service refused beside the field it is about."""

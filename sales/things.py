@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from core.errors import NotFound
+from sales import stuck
 from sales.rows import PurchaseRow
 
 M = TypeVar("M", bound=PurchaseRow)
@@ -37,7 +38,21 @@ class Things(Generic[M]):
 
     def list_of_sale(self, sale_id: UUID, *, limit: int) -> list[M]:
         """The newest of a sale. Whoever asks may see the sale."""
-        return list(self.model._default_manager.filter(**{self.terms: sale_id}).order_by(self.newest)[:limit])
+        return list(self.of_sale(sale_id).order_by(self.newest)[:limit])
+
+    def fans(self, sale_id: UUID, *, after: UUID | None, limit: int) -> list[UUID]:
+        """The next fans of a sale in the order of their ids, whatever has become of what they had."""
+        things = self.of_sale(sale_id)
+        if after is not None:
+            things = things.filter(fan_id__gt=after)
+        return list(things.order_by("fan_id").values_list("fan_id", flat=True).distinct()[:limit])
+
+    def moving(self, sale_id: UUID) -> QuerySet[M]:
+        """Those that the sale's steps deal with: all but the ones that stand aside."""
+        return self.of_sale(sale_id).exclude(id__in=stuck.row_ids(sale_id))
+
+    def of_sale(self, sale_id: UUID) -> QuerySet[M]:
+        return self.model._default_manager.filter(**{self.terms: sale_id})
 
     def _one(self, missing: NotFound, **conditions: Any) -> M:
         found = self._with_sale().filter(**conditions).first()
