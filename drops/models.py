@@ -129,9 +129,6 @@ class Order(PurchaseRow):
             models.Index(fields=["drop", "state", "id"], name="order_by_drop_and_state"),
         ]
 
-    def __str__(self) -> str:
-        return str(self.id)
-
     @property
     def total_minor(self) -> int:
         return self.quantity * self.unit_price_minor

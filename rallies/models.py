@@ -179,9 +179,6 @@ class Join(PurchaseRow):
             models.Index(fields=["rally", "invited_by"], name="rally_join_by_inviter"),
         ]
 
-    def __str__(self) -> str:
-        return f"{self.fan_id} in {self.rally_id}"
-
 
 class Outcome(models.Model):
     """What a rally ended at: the count and the price, fixed once when settling begins; the primary key admits one.
@@ -227,6 +224,3 @@ class LateJoin(PurchaseRow):
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(quantity__gt=0), name="rally_late_quantity_above_zero")]
-
-    def __str__(self) -> str:
-        return f"{self.fan_id} in {self.rally_id}, late"

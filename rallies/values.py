@@ -9,10 +9,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from core.errors import Refusal
-from ledger.rules import Balance, Transfer
 from rallies.errors import JoinNotFound
 from rallies.pricing import PriceTier, crowds, reached
+from sales.deciding import MoneyState, ThingsDecision
 from sales.standing import Standing
 from sales.stock import Stock
 
@@ -173,7 +172,7 @@ class Counts:
 
 
 @dataclass(slots=True)
-class State:
+class State(MoneyState):
     """What one transaction's snapshot shows of the rally, as far as its batch needs it. `decide` changes it as it goes."""
 
     terms: RallyTerms
@@ -185,9 +184,6 @@ class State:
     joins: dict[UUID, JoinValue] = field(default_factory=dict)  # of the batch's fans
     late: dict[UUID, LateJoinValue] = field(default_factory=dict)
     inviters: dict[str, UUID] = field(default_factory=dict)  # invite code → its fan; not of those who were removed
-    wallets: dict[UUID, UUID] = field(default_factory=dict)  # fan → wallet account
-    balances: dict[UUID, Balance] = field(default_factory=dict)  # wallet account → balance
-    payments: dict[UUID, Transfer] = field(default_factory=dict)  # the holds of the joins above
 
     @property
     def crowd(self) -> Crowd:
@@ -195,19 +191,13 @@ class State:
 
 
 @dataclass(slots=True)
-class Decision:
-    """One outcome per command, in order, and what must be written for all of them together."""
+class Decision(ThingsDecision[JoinValue]):
+    """Joins by their fans."""
 
-    outcomes: list[JoinValue | LateJoinValue | Refusal] = field(default_factory=list)
-    joined: dict[UUID, JoinValue] = field(default_factory=dict)  # fan → join to insert
-    changed: dict[UUID, JoinValue] = field(default_factory=dict)  # fan → join to update
-    was: dict[UUID, JoinValue] = field(default_factory=dict)  # what a changed join must still be
     late: list[LateJoinValue] = field(default_factory=list)
-    count_changes: dict[tuple[int, int], tuple[int, int]] = field(
-        default_factory=dict
-    )  # (bucket, level) → joiners, units
+    # (bucket, level) → joiners, units
+    count_changes: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     stock_changes: dict[int, int] = field(default_factory=dict)  # bucket → units
-    transfers: list[Transfer] = field(default_factory=list)
 
 
 def crowd(terms: RallyTerms, counts: Counts) -> Crowd:
@@ -243,11 +233,7 @@ def set_join(state: State, decision: Decision, join: JoinValue) -> None:
         state.inviters.pop(join.invite_code, None)  # a link admits nobody once its owner was turned out
     else:
         state.inviters[join.invite_code] = join.fan_id
-    if before is None or join.fan_id in decision.joined:
-        decision.joined[join.fan_id] = join
-    else:
-        decision.was.setdefault(join.fan_id, before)
-        decision.changed[join.fan_id] = join
+    decision.set(join.fan_id, before, join)
 
 
 def count_join(state: State, decision: Decision, join: JoinValue, sign: int) -> None:

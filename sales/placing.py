@@ -41,10 +41,8 @@ class MoneyOut(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A hot write: `POST {before}{sale_id}{after}`. 201 with what was made, 200 with the same for a repeat of its key."""
+    """A hot write: `POST /api/v1/{tag}/{sale_id}/{thing}s`. 201 with what was made, 200 with the same for a repeat of its key."""
 
-    before: str
-    after: str
     body: type[msgspec.Struct]
     outcome: type[msgspec.Struct]
     lane: Callable[[UUID], Lane[Any, Any]]
@@ -52,16 +50,24 @@ class Place:
     answer: Callable[
         [Any, Any, Any], tuple[bool, msgspec.Struct]
     ]  # (lane, command, its outcome) → is it new, and how it is told
+    tag: str  # the format's plural
+    thing: str  # what a success makes
     # For the OpenAPI document.
     operation_id: str
     summary: str
-    tag: str
-    thing: str  # what a success makes
     refused: Mapping[str, str]  # status → the codes behind it
     _decoder: msgspec.json.Decoder[Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_decoder", msgspec.json.Decoder(self.body))
+
+    @property
+    def before(self) -> str:
+        return f"/api/v1/{self.tag}/"
+
+    @property
+    def after(self) -> str:
+        return f"/{self.thing}s"
 
     @property
     def path(self) -> str:

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from core.ids import named_id
 from core.transactions import joins_transaction
-from ledger import rules as ledger_rules
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
 from ledger.rules import Transfer
+from sales.deciding import Move, journal
 from sales.models import Sale
 from sales.rows import SettlementRow
 
@@ -53,14 +53,12 @@ def proceeds_transfers(sale: Sale, lines: Sequence[Line], *, id: UUID, at: dt.da
         return []
     keys = [key for line in lines for key in (line.source, line.target)]
     accounts = ledger.open_accounts(keys, now=at)
-    return [
-        ledger_rules.pay(
-            id=named_id(f"{line.code} {number}", id) if number else id, journal_id=id, debit=accounts[line.source],
-            credit=accounts[line.target], amount_minor=line.amount_minor, currency=sale.currency, code=line.code,
-            subject_id=sale.id, at=at,
-        )
+    moves = [
+        Move(line.code, named_id(f"{line.code} {number}", id) if number else id, accounts[line.source],
+             accounts[line.target], line.amount_minor)
         for number, line in enumerate(lines)
     ]  # fmt: skip
+    return journal(moves, currency=sale.currency, subject_id=sale.id, at=at)
 
 
 def refund_transfers(
@@ -71,16 +69,8 @@ def refund_transfers(
 
     The ids follow from the payment's, so each can happen once. Pure; minor units.
     """
-    journal_id = named_id("refund", payment_id)
-    lines = [
-        (journal_id, proceeds, wallet, paid_minor, "refund"),
-        (named_id("fee_back", payment_id), fees, proceeds, fee_minor, "fee_back"),
+    moves = [
+        Move("refund", named_id("refund", payment_id), proceeds, wallet, paid_minor),
+        Move("fee_back", named_id("fee_back", payment_id), fees, proceeds, fee_minor),
     ]
-    return [
-        ledger_rules.pay(
-            id=id, journal_id=journal_id, debit=debit, credit=credit, amount_minor=amount_minor, currency=currency,
-            code=code, subject_id=subject_id, at=at,
-        )
-        for id, debit, credit, amount_minor, code in lines
-        if amount_minor
-    ]  # fmt: skip
+    return journal(moves, currency=currency, subject_id=subject_id, at=at)

@@ -42,6 +42,9 @@ class PurchaseRow(models.Model):
     class Meta:
         abstract = True
 
+    def __str__(self) -> str:
+        return str(self.pk)
+
 
 class SettlementRow(models.Model):
     """One chunk of a sale's purchases, passed on in one journal. A format adds its sale and what it counts."""
