@@ -12,12 +12,11 @@ from core.ids import uuid7
 from drops import rules, services
 from drops.models import Order
 from drops.rules import OrderValue
-from sales.placing import Asked, MoneyOut, Place
-from sales.rows import LIMIT_MAX
+from sales.placing import Asked, MoneyOut, Place, Quantity
 
 
 class PlaceOrderIn(msgspec.Struct, forbid_unknown_fields=True):
-    quantity: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX, description="How many units.")] = 1
+    quantity: Quantity = 1
     hold: Annotated[
         bool, msgspec.Meta(description="Keep the units until confirmed, where the drop offers it, instead of buying.")
     ] = False

@@ -16,11 +16,10 @@ from drops import rules, selectors
 from drops.models import HAS_UNITS, Drop, Order, OrderState, Settlement
 from sales.formats import BasePresenter, Sums
 from sales.models import Sale
+from sales.presenters import quantities
 from sales.proof import pseudonym
 from sales.selectors import settled_totals, with_terms, with_terms_each
 
-# More than this at once is bought through the API.
-QUANTITY_MAX = 10
 NEWEST_ORDERS = 50
 CONSOLE_ORDERS = 200
 
@@ -76,8 +75,11 @@ def newest_rows(drop: Drop, now: dt.datetime, *, limit: int = NEWEST_ORDERS) -> 
 class DropPresenter(BasePresenter, folder="drops"):
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         drop = with_terms(Drop, sale)
-        limit = min(drop.limit_per_fan or QUANTITY_MAX, QUANTITY_MAX, drop.units_total)
-        context = {"drop": drop, "price": Money(drop.price_minor, sale.currency), "quantities": range(1, limit + 1)}
+        context = {
+            "drop": drop,
+            "price": Money(drop.price_minor, sale.currency),
+            "quantities": quantities(drop.limit_per_fan, drop.units_total),
+        }
         if request.user.is_authenticated:
             mine = selectors.list_orders_of_fan_in_drop(user_id(request), sale.id)
             context["orders"] = [order_row(order, drop, now) for order in mine]

@@ -5,10 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_safe
 
 from core import clock
 from core.http import user_id
@@ -18,7 +16,7 @@ from drops.hot import PlaceOrderIn, order_command
 from drops.models import Order, OrderState
 from sales.buying import place_from_page
 from sales.formats import get_format
-from sales.views import button
+from sales.views import button, reads_own, render_receipt
 
 
 @button("sales:room")
@@ -33,22 +31,19 @@ def buy(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     return order if isinstance(order, HttpResponse) else redirect("drops:order", order.id)
 
 
-@require_safe
-@login_required
+@reads_own
 def orders(request: HttpRequest) -> HttpResponse:
     now = clock.now()
     rows = [presenters.order_row(order, order.drop, now) for order in selectors.orders.list_of_fan(user_id(request))]
     return render(request, "drops/orders.html", {"format": get_format("drop"), "rows": rows})
 
 
-@require_safe
-@login_required
+@reads_own
 def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """The receipt."""
     order = selectors.orders.of_fan(user_id(request), order_id)
-    row, sale = presenters.order_row(order, order.drop, clock.now()), order.drop.sale
-    context = {"format": get_format(sale.format), "record": order, "row": row, "sale": sale}
-    return render(request, "drops/order.html", context)
+    row = presenters.order_row(order, order.drop, clock.now())
+    return render_receipt(request, "drops/order.html", order.drop.sale, record=order, row=row)
 
 
 @button("drops:order")

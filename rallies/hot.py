@@ -14,27 +14,22 @@ from rallies import services
 from rallies.models import INVITE_LENGTH_MAX, INVITE_PATTERN
 from rallies.sums import sums_of
 from rallies.values import JoinLate, JoinRally, JoinValue
-from sales.placing import Asked, MoneyOut, Place
-from sales.rows import LIMIT_MAX
+from sales.placing import Asked, MoneyOut, Place, Quantity
 
 _Minor = Annotated[int, msgspec.Meta(ge=1, le=MINOR_MAX)]
+_LIMIT = "Join only if the price of a unit falls to this, in minor units. Such a join counts only toward the prices it accepts."
+_Invite = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=INVITE_LENGTH_MAX, pattern=INVITE_PATTERN, description="The code of whoever brought the fan."
+    ),
+]
 
 
 class JoinIn(msgspec.Struct, forbid_unknown_fields=True):
-    quantity: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX, description="How many units.")] = 1
-    only_at_or_below: Annotated[
-        _Minor | None,
-        msgspec.Meta(
-            description="Join only if the price of a unit falls to this, in minor units. Such a join counts only toward "
-            "the prices it accepts."
-        ),
-    ] = None
-    invite: Annotated[
-        str,
-        msgspec.Meta(
-            max_length=INVITE_LENGTH_MAX, pattern=INVITE_PATTERN, description="The code of whoever brought the fan."
-        ),
-    ] = ""
+    quantity: Quantity = 1
+    only_at_or_below: Annotated[_Minor | None, msgspec.Meta(description=_LIMIT)] = None
+    invite: _Invite = ""
 
 
 class JoinOut(msgspec.Struct, gc=False):

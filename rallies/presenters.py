@@ -27,12 +27,11 @@ from sales.formats import BasePresenter, Sums
 from sales.forms import SaleForm
 from sales.models import UNENDED_STATES, Sale, SaleState
 from sales.phases import ends_at
+from sales.presenters import quantities
 from sales.proof import pseudonym
 from sales.selectors import with_terms, with_terms_each
 from sellers.models import Seller
 
-# More than this at once is joined with through the API.
-QUANTITY_MAX = 10
 NEWEST_JOINS = 50
 CONSOLE_JOINS = 100
 HISTORY_SLOTS = 96
@@ -45,7 +44,12 @@ class JoinRow:
     join: Join
     sale: Sale
     sums: JoinSums
+    price: Money  # of a unit, now or in the end
     end: str  # why nothing was taken
+
+    @property
+    def held_first(self) -> Money:
+        return self.sums.ceiling * self.join.quantity
 
     @property
     def fan(self) -> str:
@@ -84,7 +88,9 @@ def join_row(join: Join, sale: Sale, tiers: Sequence[PriceTier], frame: Mapping[
     sums = sums_of(
         tiers, sale.currency, quantity=join.quantity, level=join.level, state=join.state, crowd_level=frame["level"]
     )
-    return JoinRow(join, sale, sums, _why_nothing_was_taken(join, sale, frame))
+    return JoinRow(
+        join, sale, sums, Money(frame["price_minor"], sale.currency), _why_nothing_was_taken(join, sale, frame)
+    )
 
 
 def _why_nothing_was_taken(join: Join, sale: Sale, frame: Mapping[str, Any]) -> str:
@@ -113,10 +119,7 @@ def join_rows(joins: Sequence[Join], frames: Mapping[UUID, Mapping[str, Any]] | 
 
 def standings(rally_ids: Collection[UUID]) -> dict[UUID, Mapping[str, Any]]:
     """Each rally's "level", "price_minor" and "did_run": as it ended, from the row that fixed it, or as viewers see it now."""
-    ended = {
-        rally_id: {"level": outcome.level, "price_minor": outcome.price_minor, "did_run": outcome.did_run}
-        for rally_id, outcome in selectors.outcomes_of(rally_ids).items()
-    }
+    ended = {rally_id: vars(outcome) for rally_id, outcome in selectors.outcomes_of(rally_ids).items()}
     return {**sale_presenters.newest_frames(rally_id for rally_id in rally_ids if rally_id not in ended), **ended}
 
 
@@ -183,7 +186,7 @@ class RallyPresenter(BasePresenter, folder="rallies"):
             "more": frame["next_missing"],
             "invite": invite,
             "room_url": room_url(sale.id, invite),
-            "quantities": range(1, min(rally.limit_per_fan, QUANTITY_MAX, rally.cap_units or QUANTITY_MAX) + 1),
+            "quantities": quantities(rally.limit_per_fan, rally.cap_units),
         }
         if request.user.is_authenticated:
             context |= self._own(request, rally, tiers, frame)
@@ -327,7 +330,7 @@ def late_quantities(rally: Rally, outcome: Outcome | None, units_left: int | Non
     if join is not None and join.state == JoinState.REMOVED:
         return range(0)
     has = join.quantity if join is not None and join.state in (JoinState.JOINED, JoinState.PAID) else 0
-    return range(1, min(rally.limit_per_fan - has, units_left or 0, QUANTITY_MAX) + 1)
+    return quantities(rally.limit_per_fan - has, units_left or 0)
 
 
 # The seller's pages

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import Count, QuerySet
+from msgspec.structs import asdict
 
 from rallies.errors import JoinNotFound
 from rallies.models import NOT_COUNTED, Join, JoinState, LateJoin, Outcome, Settlement, Tier
@@ -57,13 +58,9 @@ def frame_of(
     following = tiers[now.level + 1] if now.level + 1 < len(tiers) else None
     accept_next = crowds(counts.units if counts_units else counts.joiners)[now.level + 1] if following else 0
     return {
-        "joiners": now.joiners,
-        "units": now.units,
-        "waiting": now.waiting,
+        **asdict(now),
         "count": now.units if counts_units else now.joiners,
         "minimum": minimum,
-        "level": now.level,
-        "price_minor": now.price_minor,
         "next_count": following.from_count if following else None,
         "next_price_minor": following.price_minor if following else None,
         "next_missing": following.from_count - accept_next if following else None,

@@ -11,13 +11,13 @@ from accounts.services import Message
 from core import due_work
 from core.ids import uuid7
 from core.lanes import process_slot
-from core.sql import Statement, array, execute_all
+from core.sql import Statement, execute_all
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
 from ledger import services as ledger
 from rallies import loading, selectors, services, settling, telling
 from rallies.models import BUCKETS, Bucket, JoinState, Outcome, Rally, Settlement
 from rallies.pricing import PriceTier
-from rallies.values import JoinValue, OutcomeValue, RallyTerms, RefundJoin, ReleaseJoin
+from rallies.values import OutcomeValue, RallyTerms, RefundJoin, ReleaseJoin
 from sales import gates, stuck
 from sales import services as sales
 from sales.drafting import SaleDraft, asked_terms
@@ -147,7 +147,9 @@ def settle_chunk(sale: Sale, now: dt.datetime, *, limit: int) -> int:
     execute_all(
         [
             _advance(sale.id, row.settled_up_to, settled.joins[-1].fan_id),
-            *_end_joins(sale.id, settled.joins),
+            *loading.JOINS.update(
+                settled.joins, [join for join, _ in chunk], changed=("state", "changed_at"), guard=("state",)
+            ),
             *_free_units(terms, settled.released_units),
             *ledger.transfer_statements([*settled.transfers, *passed_on]),
         ]
@@ -179,16 +181,6 @@ def _advance(rally_id: UUID, was: UUID | None, to: UUID) -> Statement:
         UPDATE rallies_outcome SET settled_up_to = %s WHERE rally_id = %s AND settled_up_to IS NOT DISTINCT FROM %s::uuid
     """
     return Statement(sql, [to, rally_id, was], rows=1)
-
-
-def _end_joins(rally_id: UUID, joins: Sequence[JoinValue]) -> list[Statement]:
-    sql = """
-        UPDATE rallies_join AS joined SET state = new.state, changed_at = new.at
-          FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) AS new (fan_id, state, at)
-         WHERE joined.rally_id = %s AND joined.fan_id = new.fan_id AND joined.state = 'joined'
-    """
-    columns = zip(*[(j.fan_id, j.state, j.changed_at) for j in joins], strict=True)
-    return [Statement(sql, [*[array(column) for column in columns], rally_id], rows=len(joins))]
 
 
 def _free_units(terms: RallyTerms, units: int) -> list[Statement]:

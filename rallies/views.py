@@ -5,15 +5,12 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_safe
 
 from core import clock
 from core.errors import Refusal
 from core.http import user_id
-from core.money import Money
 from rallies import presenters, selectors, services
 from rallies.forms import JoinForm, read_invite
 from rallies.hot import JoinIn, join_command, late_command
@@ -21,7 +18,7 @@ from sales import selectors as sale_selectors
 from sales.buying import place_from_page
 from sales.formats import get_format
 from sales.forms import PurchaseForm
-from sales.views import button, render_room
+from sales.views import button, reads_own, render_receipt, render_room
 
 
 @button("sales:room")
@@ -65,8 +62,7 @@ def join_late(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     return late if isinstance(late, HttpResponse) else redirect("rallies:late_receipt", late.id)
 
 
-@require_safe
-@login_required
+@reads_own
 def joins(request: HttpRequest) -> HttpResponse:
     """The rallies that the fan is or was in."""
     fan_id = user_id(request)
@@ -78,28 +74,15 @@ def joins(request: HttpRequest) -> HttpResponse:
     return render(request, "rallies/joins.html", context)
 
 
-@require_safe
-@login_required
+@reads_own
 def receipt(request: HttpRequest, join_id: UUID) -> HttpResponse:
     join = selectors.joins.of_fan(user_id(request), join_id)
-    sale = join.rally.sale
     (row,) = presenters.join_rows([join])
-    price_minor = presenters.standings([sale.id])[sale.id]["price_minor"]
-    context = {
-        "record": join,
-        "row": row,
-        "sale": sale,
-        "format": get_format(sale.format),
-        "price": Money(price_minor, sale.currency),
-        "held_first": row.sums.ceiling * join.quantity,
-    }
-    return render(request, "rallies/receipt.html", context)
+    return render_receipt(request, "rallies/receipt.html", row.sale, record=join, row=row)
 
 
-@require_safe
-@login_required
+@reads_own
 def late_receipt(request: HttpRequest, join_id: UUID) -> HttpResponse:
     late = selectors.late_joins.of_fan(user_id(request), join_id)
     (row,) = presenters.late_rows([late])
-    context = {"format": get_format("rally"), "record": late, "row": row, "sale": late.rally.sale}
-    return render(request, "rallies/late_receipt.html", context)
+    return render_receipt(request, "rallies/late_receipt.html", row.sale, record=late, row=row)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -16,6 +16,7 @@ from core.lanes import Lane
 from core.lean import Answer, Headers, header, parse_json, uuid_header
 from core.money import Money
 from sales.errors import NotVerified
+from sales.rows import LIMIT_MAX
 from sales.tokens import read_buy_token
 
 _encode = msgspec.json.Encoder().encode
@@ -28,6 +29,9 @@ class Asked(NamedTuple):
     key: UUID  # the fan's Idempotency-Key
     now: dt.datetime
     body: Any
+
+
+Quantity = Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX, description="How many units.")]
 
 
 class MoneyOut(msgspec.Struct, gc=False):

@@ -21,6 +21,8 @@ from sales.phases import Phase, ends_at, opens_at, phase_of
 from sales.proof import Proof
 from sales.services import common_terms, issue_buy_token
 
+QUANTITY_MAX = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -66,6 +68,11 @@ def may_buy(sale: Sale, fan_id: UUID) -> dict[str, Any]:
     # The key is for forms without scripts; a script makes its own, one per purchase.
     own = {"is_verified": True, "key": uuid7()}
     return own | issue_buy_token(user_id=fan_id, sale_id=sale.id) if sale.state in UNENDED_STATES else own
+
+
+def quantities(*limits: int | None) -> range:
+    """How many a form offers: more than QUANTITY_MAX at once is bought through the API."""
+    return range(1, min([limit for limit in limits if limit is not None], default=QUANTITY_MAX) + 1)[:QUANTITY_MAX]
 
 
 def terms_preview(sale: Sale) -> str:

@@ -20,6 +20,7 @@ from sales.formats import get_format, list_formats
 from sales.models import Sale
 from sales.phases import Phase, standing
 from sales.readings import shared_readings
+from sales.rows import PurchaseRow
 from sellers import selectors as sellers
 from sellers.models import MAY_EDIT_SALES, Seller
 
@@ -45,6 +46,17 @@ def button(back: str) -> Callable[[View], View]:
         return pressed
 
     return decorate
+
+
+def reads_own(view: View) -> View:
+    """A page of what the fan who is logged in has."""
+    return require_safe(login_required(view))
+
+
+def render_receipt(request: HttpRequest, template: str, sale: Sale, *, record: PurchaseRow, row: Any) -> HttpResponse:
+    """Of what was bought, with the format's `row` of it."""
+    context = {"format": get_format(sale.format), "sale": sale, "record": record, "row": row}
+    return render(request, template, context)
 
 
 # What stands on the first shelf.
