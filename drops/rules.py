@@ -16,14 +16,13 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from core.money import share_bps
 from drops.errors import CannotCancel, HoldNotOffered, LimitReached, OrderNotFound, OrderNotHeld, SoldOut
 from ledger import rules as ledger_rules
 from ledger.rules import Transfer
 from sales.deciding import MoneyState, ThingsDecision, add, decide_each, move_money, wallet_of
 from sales.errors import IdempotencyConflict
 from sales.proceeds import refund_transfers
-from sales.standing import Standing, check_not_stopped, check_open
+from sales.standing import SaleTerms, Standing, check_not_stopped, check_open
 from sales.stock import Stock
 
 HELD = "held"
@@ -34,20 +33,12 @@ SETTLED = "settled"
 REFUNDED = "refunded"
 
 
-class DropTerms(Struct, frozen=True, gc=False):
-    """The sealed terms that the rules go by."""
-
+class DropTerms(SaleTerms, frozen=True, gc=False):
     drop_id: UUID
     price_minor: int
-    currency: str
     limit_per_fan: int | None
     hold_s: int
     cancel_s: int
-    sha256: str
-    fee_bps: int
-    escrow_account_id: UUID
-    proceeds_account_id: UUID
-    fees_account_id: UUID
 
 
 class OrderValue(Struct, frozen=True, gc=False):
@@ -346,11 +337,8 @@ def _money_back(state: State, order: OrderValue, to: str, at: dt.datetime) -> li
     if order.state == HELD:
         return [ledger_rules.void(payment, code="release", at=at)]
     if order.state == SETTLED:
-        return refund_transfers(
-            payment_id=payment.id, proceeds=terms.proceeds_account_id, fees=terms.fees_account_id,
-            wallet=payment.debit_account_id, paid_minor=total_minor, fee_minor=share_bps(total_minor, terms.fee_bps),
-            currency=terms.currency, subject_id=order.id, at=at,
-        )  # fmt: skip
+        wallet_id = payment.debit_account_id
+        return refund_transfers(terms, payment.id, wallet=wallet_id, paid_minor=total_minor, subject_id=order.id, at=at)
     moved = payment if payment.amount_minor else ledger_rules.post(
         payment, amount_minor=total_minor, code="capture", at=order.changed_at
     )  # fmt: skip

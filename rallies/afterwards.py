@@ -37,11 +37,9 @@ def refund(state: State, decision: Decision, command: RefundJoin) -> JoinValue:
         return mine  # a repeat
     if mine.state != PAID or state.outcome is None:
         raise CannotRefund(state=mine.state)
-    terms, paid_minor = state.terms, state.outcome.price_minor * mine.quantity
     for transfer in refund_transfers(
-        payment_id=mine.transfer_id, proceeds=terms.proceeds_account_id, fees=terms.fees_account_id,
-        wallet=state.wallets[mine.fan_id], paid_minor=paid_minor, fee_minor=share_bps(paid_minor, terms.fee_bps),
-        currency=terms.currency, subject_id=mine.id, at=command.received_at,
+        state.terms, mine.transfer_id, wallet=state.wallets[mine.fan_id], paid_minor=state.outcome.price_minor * mine.quantity,
+        subject_id=mine.id, at=command.received_at,
     ):  # fmt: skip
         move_money(state, decision.transfers, transfer)
     refunded = replace(mine, state=REFUNDED, changed_at=command.received_at)

@@ -12,7 +12,7 @@ from msgspec import Struct
 from rallies.errors import JoinNotFound
 from rallies.pricing import PriceTier, crowds, reached
 from sales.deciding import MoneyState, ThingsDecision
-from sales.standing import Standing
+from sales.standing import SaleTerms, Standing
 from sales.stock import Stock
 
 JOINED = "joined"
@@ -23,11 +23,8 @@ RELEASED = "released"
 REFUNDED = "refunded"
 
 
-class RallyTerms(Struct, frozen=True, gc=False):
-    """The sealed terms that the rules go by."""
-
+class RallyTerms(SaleTerms, frozen=True, gc=False):
     rally_id: UUID
-    tiers: tuple[PriceTier, ...]
     counts_units: bool
     minimum: int
     cap_units: int | None
@@ -36,12 +33,7 @@ class RallyTerms(Struct, frozen=True, gc=False):
     late_until: dt.datetime | None  # None: no joins after the end
     firm_s: int
     seller_invite: str
-    fee_bps: int
-    currency: str
-    sha256: str
-    escrow_account_id: UUID
-    proceeds_account_id: UUID
-    fees_account_id: UUID
+    tiers: tuple[PriceTier, ...]
 
 
 class JoinValue(Struct, frozen=True, gc=False):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from core.ids import named_id
+from core.money import share_bps
 from core.transactions import joins_transaction
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
@@ -15,6 +16,7 @@ from ledger.rules import Transfer
 from sales.deciding import Move, journal
 from sales.models import Sale
 from sales.rows import SettlementRow
+from sales.standing import SaleTerms
 
 
 class Line(NamedTuple):
@@ -62,15 +64,15 @@ def proceeds_transfers(sale: Sale, lines: Sequence[Line], *, id: UUID, at: dt.da
 
 
 def refund_transfers(
-    *, payment_id: UUID, proceeds: UUID, fees: UUID, wallet: UUID, paid_minor: int, fee_minor: int, currency: str,
-    subject_id: UUID, at: dt.datetime,
-) -> list[Transfer]:  # fmt: skip
+    terms: SaleTerms, payment_id: UUID, *, wallet: UUID, paid_minor: int, subject_id: UUID, at: dt.datetime
+) -> list[Transfer]:
     """All that a buyer paid, after it was passed on: from the seller, to whom the house gives its fee back.
 
     The ids follow from the payment's, so each can happen once. Pure; minor units.
     """
+    proceeds, fee_minor = terms.proceeds_account_id, share_bps(paid_minor, terms.fee_bps)
     moves = [
         Move("refund", named_id("refund", payment_id), proceeds, wallet, paid_minor),
-        Move("fee_back", named_id("fee_back", payment_id), fees, proceeds, fee_minor),
+        Move("fee_back", named_id("fee_back", payment_id), terms.fees_account_id, proceeds, fee_minor),
     ]
-    return journal(moves, currency=currency, subject_id=subject_id, at=at)
+    return journal(moves, currency=terms.currency, subject_id=subject_id, at=at)
