@@ -43,7 +43,7 @@ def load_terms(rally_id: UUID) -> RallyTerms:
            FROM rallies_tier WHERE rally_id = terms.sale_id)
     """
     *others, tiers = gates.read_terms("rallies_rally", columns, rally_id, noun="rally")
-    return RallyTerms(*others, tuple(PriceTier(*tier) for tier in tiers))
+    return RallyTerms(*others, tiers=tuple(PriceTier(*tier) for tier in tiers))
 
 
 def load_state(terms: RallyTerms, commands: Sequence[Command], slot: int) -> State:
