@@ -42,8 +42,9 @@ def load_terms(rally_id: UUID) -> RallyTerms:
         (SELECT json_agg(json_build_array(from_count, price_minor) ORDER BY level)
            FROM rallies_tier WHERE rally_id = terms.sale_id)
     """
-    *others, tiers = gates.read_terms("rallies_rally", columns, rally_id, noun="rally")
-    return RallyTerms(*others, tiers=tuple(PriceTier(*tier) for tier in tiers))
+    *row, tiers = gates.read_terms("rallies_rally", columns, rally_id, noun="rally")
+    row.append(tuple(PriceTier(*tier) for tier in tiers))
+    return RallyTerms(*row)
 
 
 def load_state(terms: RallyTerms, commands: Sequence[Command], slot: int) -> State:
