@@ -55,13 +55,13 @@ ROWS = [
     """INSERT INTO drops_settlement (id, drop_id, number, orders, gross_minor, fee_minor, created_at)
        SELECT id, %(drop_id)s, number, orders, gross, fee, %(now)s FROM chunk""",
     """INSERT INTO drops_order (id, drop_id, fan_id, idempotency_key, quantity, unit_price_minor, currency, state, is_hold,
-                                transfer_id, terms_sha256, placed_at, changed_at, settlement_id)
+                                transfer_id, terms_sha256, placed_at, frozen_ms, changed_at, settlement_id)
        SELECT order_id, %(drop_id)s, fan_id, order_id, 1, %(price)s, %(currency)s, 'settled', FALSE, payment_id, %(terms)s,
-              %(now)s, %(now)s, chunk.id
+              %(now)s, 0, %(now)s, chunk.id
          FROM buyer JOIN chunk ON chunk.number = buyer.chunk""",
     TRANSFERS.format(
         id="top_up_id", journal="top_up_id", debit="%(funding)s", credit="wallet_id", amount="%(price)s",
-        code="'top_up'", subject="top_up_id", source="buyer",
+        code="'top_up'", subject="order_id", source="buyer",
     ),
     TRANSFERS.format(
         id="payment_id", journal="payment_id", debit="wallet_id", credit="%(escrow)s", amount="%(price)s",
@@ -75,6 +75,9 @@ ROWS = [
         id="fee_id", journal="id", debit="%(proceeds)s", credit="%(fees)s", amount="fee", code="'fee'",
         subject="%(drop_id)s", source="chunk",
     ),
+    """INSERT INTO payments_topup (id, user_id, amount_minor, currency, provider, provider_ref, state, created_at, completed_at,
+                                   transfer_id)
+       SELECT order_id, fan_id, %(price)s, %(currency)s, 'minted', '', 'paid', %(now)s, %(now)s, top_up_id FROM buyer""",
     "UPDATE drops_bucket SET units_left = 0 WHERE drop_id = %(drop_id)s",
 ]  # fmt: skip
 

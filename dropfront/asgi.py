@@ -39,13 +39,14 @@ async def lifespan(_app: object) -> AsyncIterator[None]:
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     hub.fallback_read = read_frame_for_hub
-    clock = asyncio.create_task(operations.keep_clock())
+    kept = [asyncio.create_task(operations.keep_clock()), asyncio.create_task(operations.keep_bans())]
     try:
         yield
     finally:
-        clock.cancel()
-        with suppress(asyncio.CancelledError):
-            await clock
+        for task in kept:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await hub.close()
         publisher.flush(timeout_s=2)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Callable
+from functools import partial
 
 import redis
 import structlog
@@ -12,6 +14,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from accounts import bans
 from core import clock, metrics
 from core.lean import Answer, Receive, Scope, Send, header
 
@@ -77,16 +80,25 @@ def _may_read_metrics(token: str) -> bool:
 
 async def keep_clock() -> None:
     """Measure this process' clock against the database's, at once and every half minute."""
+    await _repeat(clock.measure, every_s=CLOCK_EVERY_S)
+
+
+async def keep_bans() -> None:
+    """Know who was turned out lately, for those whose permission to buy is older."""
+    await _repeat(lambda: bans.refresh(now=clock.now()), every_s=bans.REFRESHED_EVERY_S)
+
+
+async def _repeat(do: Callable[[], object], *, every_s: float) -> None:
     while True:
         try:
-            await sync_to_async(_measure, thread_sensitive=False)()
-        except Exception as error:  # an unreachable database must not end the loop; the last offset stays in use
-            log.warning("clock_not_measured", error=str(error))
-        await asyncio.sleep(CLOCK_EVERY_S)
+            await sync_to_async(partial(_with_connection, do), thread_sensitive=False)()
+        except Exception as error:  # an unreachable database must not end the loop; what was known last stays in use
+            log.warning("not_refreshed", error=str(error))
+        await asyncio.sleep(every_s)
 
 
-def _measure() -> None:
+def _with_connection(do: Callable[[], object]) -> None:
     try:
-        clock.measure()
+        do()
     finally:
         connection.close()

@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from dropfront import views
 from dropfront.api import api
+from sales.console import urls_of
 from sales.formats import list_formats
 
 # Staff log in like everybody: with allauth's limits and, later, its second factor.
@@ -16,7 +17,7 @@ admin.site.site_title = "Dropfront staff"
 
 urlpatterns = [
     path("", include("sales.urls")),
-    *(path("", include(f"{format.app}.urls")) for format in list_formats() if format.module("urls")),
+    *(path("", include(urls_of(format))) for format in list_formats()),
     path("wallet/", include("ledger.urls")),
     path("pay/", include("payments.urls")),
     path("sell/", include("sellers.urls")),

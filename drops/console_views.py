@@ -11,14 +11,9 @@ from core import clock
 from core.http import user_id
 from core.money import Money
 from drops import selectors, services
-from drops.forms import DropForm
 from sales import console
 from sales.proof import pseudonym
 from sellers import selectors as sellers
-
-
-def new(request: HttpRequest, handle: str) -> HttpResponse:
-    return console.new(request, handle, "drop", form_class=DropForm, draft=services.draft_drop)
 
 
 @console.asks_first

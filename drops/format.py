@@ -1,8 +1,10 @@
 """The drop as a format of the spine."""
 
+from drops.forms import DropForm
 from drops.hot import PLACE_ORDER
 from drops.invariants import CHECKS
 from drops.presenters import DropPresenter
+from drops.services import draft_drop
 from drops.settlement import DropRules
 from sales.formats import Count, Format, Words
 
@@ -25,4 +27,6 @@ DROP = Format(
     presenter=DropPresenter(),
     places=[PLACE_ORDER],
     mine="drops:orders",
+    form=DropForm,
+    draft=draft_drop,
 )

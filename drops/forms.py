@@ -42,12 +42,7 @@ class DropForm(SaleForm, MoneyForm):
     named = {"price_minor": "price", "hold_s": "hold_minutes", "cancel_s": "give_back_minutes"}
 
     def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
-        cleaned = self.cleaned_data
-        return {
-            "draft": self.sale_draft(seller_id, now),
-            "price_minor": cleaned["price"].minor,
-            "units_total": cleaned["units_total"],
-            "limit_per_fan": cleaned["limit_per_fan"],
-            "hold_s": cleaned["hold_minutes"] * 60,
-            "cancel_s": cleaned["give_back_minutes"] * 60,
-        }
+        said = super().as_draft(seller_id, now)
+        said["hold_s"] = said.pop("hold_minutes") * 60
+        said["cancel_s"] = said.pop("give_back_minutes") * 60
+        return said

@@ -63,6 +63,8 @@ def order_out(order: OrderValue | Order) -> OrderOut:
 
 
 PLACE_ORDER = Place(
+    before="/api/v1/drops/",
+    after="/orders",
     body=PlaceOrderIn,
     outcome=OrderOut,
     lane=services.lanes.__getitem__,

@@ -1,7 +1,28 @@
 """What must be true of every drop, at every moment; and, once it is settled, of its money."""
 
 from core.invariants import Check
-from sales.invariants import TERMS_HASH_HOLDS
+from sales.invariants import (
+    CLOSING,
+    COMMON,
+    ESCROW,
+    PROCEEDS,
+    ended_for_its_fan,
+    in_time,
+    none_set_aside,
+    nothing_unsettled,
+    paid_by_its_fan,
+    paid_to_its_seller,
+    rows_in_order,
+    terms_rule,
+)
+
+TERMS_RULE = terms_rule(
+    "drops_drop",
+    {
+        name: f"drops_drop.{name}"
+        for name in ("price_minor", "units_total", "limit_per_fan", "hold_s", "cancel_s", "fee_bps")
+    },
+)
 
 UNITS_ADD_UP = Check(
     "sold_is_stock_or_demand",
@@ -41,12 +62,17 @@ ONE_ORDER_PER_KEY = Check(
 
 LIMIT_KEPT = Check(
     "limit_per_fan",
-    "No fan has more units than the terms allow.",
+    "No fan has more units than the terms allow, and where there is a limit the row that keeps it counts what the fan has.",
     """
     SELECT 0 AS expected, count(*) AS found
-      FROM (SELECT sum(quantity) AS units FROM drops_order
-             WHERE drop_id = %(sale_id)s AND state IN ('held', 'paid', 'settled') GROUP BY fan_id) AS taken
-     WHERE units > (SELECT limit_per_fan FROM drops_drop WHERE sale_id = %(sale_id)s)
+      FROM (SELECT sum(units) AS units, sum(counted) AS counted
+              FROM (SELECT fan_id, quantity AS units, 0 AS counted FROM drops_order
+                     WHERE drop_id = %(sale_id)s AND state IN ('held', 'paid', 'settled')
+                     UNION ALL
+                    SELECT fan_id, 0, units FROM drops_fanlimit WHERE drop_id = %(sale_id)s) AS side
+             GROUP BY fan_id) AS taken
+      JOIN drops_drop ON drops_drop.sale_id = %(sale_id)s
+     WHERE units > limit_per_fan OR counted <> CASE WHEN limit_per_fan IS NULL THEN 0 ELSE units END
     """,
 )
 
@@ -63,10 +89,69 @@ PRICE_IS_SEALED = Check(
      WHERE drops_drop.sale_id = %(sale_id)s
        AND (placed.unit_price_minor <> drops_drop.price_minor
             OR placed.currency <> sales_sale.currency
-            OR placed.terms_sha256 <> sales_sale.terms_sha256
-            OR NOT EXISTS (SELECT 1 FROM sales_sealedterms
-                            WHERE sale_id = sales_sale.id AND version = sales_sale.terms_version
-                              AND text LIKE '%%price_minor: ' || placed.unit_price_minor || E'\\n%%'))
+            OR placed.terms_sha256 <> sales_sale.terms_sha256)
+    """,
+)
+
+PAID_BY_ITS_FAN = paid_by_its_fan(
+    "orders",
+    f"""
+            SELECT id, fan_id, transfer_id, placed_at AS at, {ESCROW} AS credit_account_id,
+                   CASE WHEN is_hold THEN 'pending' ELSE 'plain' END AS kind,
+                   CASE WHEN is_hold THEN 'hold' ELSE 'purchase' END AS code,
+                   CASE WHEN is_hold THEN 0 ELSE quantity * unit_price_minor END AS amount_minor,
+                   CASE WHEN is_hold THEN quantity * unit_price_minor ELSE 0 END AS held_minor
+              FROM drops_order WHERE drop_id = %(sale_id)s""",  # noqa: S608  # a constant
+)
+
+_MOVED_SINCE = "(sales_sale.frozen_ms - purchase.frozen_ms) * interval '1 millisecond'"
+
+ENDED_FOR_ITS_FAN = ended_for_its_fan(
+    "orders",
+    "drops_order",
+    "drop_id",
+    code="""
+           CASE WHEN moved.kind = 'pending' THEN 'hold' WHEN moved.kind = 'posted' THEN 'capture'
+                WHEN moved.kind = 'voided' AND purchase.state = 'cancelled' THEN 'release'
+                WHEN moved.kind = 'voided' AND purchase.state = 'expired' THEN 'expired'
+                WHEN moved.kind = 'plain' AND purchase.state = 'refunded' THEN 'refund' END""",
+    at=f"""
+           CASE WHEN moved.kind = 'pending' THEN moved.at = purchase.placed_at
+                WHEN moved.kind = 'posted' THEN moved.at >= purchase.placed_at AND moved.at < purchase.expires_at + {_MOVED_SINCE}
+                                            AND (purchase.state <> 'paid' OR moved.at = purchase.changed_at)
+                ELSE moved.at = purchase.changed_at AND (moved.code <> 'expired' OR moved.at >= purchase.expires_at) END""",
+    expires_at="moved.expires_at = purchase.expires_at",
+)
+
+_FROZEN_BEFORE = "drops_order.frozen_ms * interval '1 millisecond'"
+
+IN_TIME = in_time(
+    "orders",
+    f"""
+           (SELECT count(*) FROM drops_order JOIN drops_drop ON drops_drop.sale_id = drops_order.drop_id
+             WHERE drops_order.drop_id = %(sale_id)s
+               AND (placed_at < opens_at + {_FROZEN_BEFORE} OR placed_at >= closes_at + {_FROZEN_BEFORE}
+                    OR placed_at >= closed_at + {CLOSING}
+                    OR drops_order.frozen_ms < 0 OR drops_order.frozen_ms > sales_sale.frozen_ms
+                    OR expires_at IS DISTINCT FROM CASE WHEN is_hold
+                           THEN least(placed_at + hold_s * interval '1 second', closes_at + {_FROZEN_BEFORE}) END
+                    OR (changed_at <> placed_at AND (drops_order.state = 'held' OR drops_order.state = 'paid' AND NOT is_hold))))""",  # noqa: S608  # a constant
+)
+
+SETTLEMENTS_ADD_UP = Check(
+    "settlements_add_up",
+    "Every settled order is in one settlement, of the same time, and each settlement is the sum of its orders.",
+    """
+    SELECT 0 AS expected, count(*) AS found
+      FROM (SELECT 1 FROM (
+                SELECT settlement_id AS id, changed_at AS at, 1 AS orders, quantity * unit_price_minor AS gross,
+                       quantity * unit_price_minor * fee_bps / 10000 AS fee
+                  FROM drops_order JOIN drops_drop ON drops_drop.sale_id = drops_order.drop_id
+                 WHERE drop_id = %(sale_id)s AND (state = 'settled' OR settlement_id IS NOT NULL)
+                 UNION ALL
+                SELECT id, created_at, -orders, -gross_minor, -fee_minor FROM drops_settlement
+                 WHERE drop_id = %(sale_id)s) AS side
+             GROUP BY id, at HAVING sum(orders) <> 0 OR sum(gross) <> 0 OR sum(fee) <> 0) AS wrong
     """,
 )
 
@@ -99,14 +184,16 @@ PAID_ONCE = Check(
 SELLER_CREDITED = Check(
     "seller_credited",
     "The seller was credited exactly the sum of the orders that were settled, less the fee of each.",
-    """
+    f"""
     SELECT (SELECT coalesce(sum(quantity * unit_price_minor
                                 - quantity * unit_price_minor * drops_drop.fee_bps / 10000), 0)
               FROM drops_order WHERE drop_id = %(sale_id)s AND settlement_id IS NOT NULL) AS expected,
            (SELECT coalesce(sum(CASE WHEN code = 'proceeds' THEN amount_minor ELSE -amount_minor END), 0)
-              FROM ledger_transfer WHERE subject_id = %(sale_id)s AND code IN ('proceeds', 'fee')) AS found
+              FROM ledger_transfer
+             WHERE (debit_account_id = {PROCEEDS} OR credit_account_id = {PROCEEDS})
+               AND subject_id = %(sale_id)s AND code IN ('proceeds', 'fee')) AS found
       FROM drops_drop WHERE sale_id = %(sale_id)s
-    """,
+    """,  # noqa: S608  # a constant
 )
 
 REFUNDED_WHOLE = Check(
@@ -133,6 +220,8 @@ REFUNDED_WHOLE = Check(
     """,
 )
 
+PAID_TO_ITS_SELLER = paid_to_its_seller("drops_settlement", "drop_id")
+
 ESCROW_EMPTY = Check(
     "nothing_stays_behind",
     "All the money the sale still holds belongs to orders that are paid and not yet settled; after settling, none.",
@@ -146,32 +235,27 @@ ESCROW_EMPTY = Check(
     """,
 )
 
-NOTHING_UNSETTLED = Check(
-    "nothing_unsettled",
-    "Once the sale is settled, no order is left held or unpaid to the seller.",
-    """
-    SELECT 0 AS expected,
-           (SELECT count(*) FROM drops_order WHERE drop_id = %(sale_id)s AND state IN ('held', 'paid')
-               AND sales_sale.state = 'settled') AS found
-      FROM sales_sale WHERE id = %(sale_id)s
-    """,
+NOTHING_UNSETTLED = nothing_unsettled(
+    "orders", "(SELECT count(*) FROM drops_order WHERE drop_id = %(sale_id)s AND drops_order.state IN ('held', 'paid'))"
 )
 
+NONE_SET_ASIDE = none_set_aside("orders", "SELECT id FROM drops_order WHERE drop_id = %(sale_id)s")
+
+ROWS_IN_ORDER = rows_in_order(("drops_bucket", "drop_id"), ("drops_settlement", "drop_id"))
+
+# That its payment and its sale exist is seen by `paid_by_its_fan` and `terms_rule`.
 NO_ORPHANS = Check(
     "orphans",
-    "Every order, payment and stock row belongs to something that exists.",
+    "Every order is somebody's who exists.",
     """
-    SELECT 0 AS expected,
-           (SELECT count(*) FROM drops_order
-              LEFT JOIN accounts_user ON accounts_user.id = drops_order.fan_id
-              LEFT JOIN ledger_transfer ON ledger_transfer.id = drops_order.transfer_id
-              LEFT JOIN sales_sale ON sales_sale.id = drops_order.drop_id
-             WHERE drops_order.drop_id = %(sale_id)s
-               AND (accounts_user.id IS NULL OR ledger_transfer.id IS NULL OR sales_sale.id IS NULL)) AS found
+    SELECT 0 AS expected, count(*) AS found
+      FROM drops_order LEFT JOIN accounts_user ON accounts_user.id = drops_order.fan_id
+     WHERE drops_order.drop_id = %(sale_id)s AND accounts_user.id IS NULL
     """,
 )
 
 CHECKS = [
-    UNITS_ADD_UP, NEVER_OVERSOLD, ONE_ORDER_PER_KEY, LIMIT_KEPT, PRICE_IS_SEALED, TERMS_HASH_HOLDS, PAID_ONCE,
-    SELLER_CREDITED, REFUNDED_WHOLE, ESCROW_EMPTY, NOTHING_UNSETTLED, NO_ORPHANS,
+    UNITS_ADD_UP, NEVER_OVERSOLD, ONE_ORDER_PER_KEY, LIMIT_KEPT, PRICE_IS_SEALED, TERMS_RULE, *COMMON, IN_TIME, PAID_ONCE,
+    PAID_BY_ITS_FAN, ENDED_FOR_ITS_FAN, SETTLEMENTS_ADD_UP, SELLER_CREDITED, REFUNDED_WHOLE, PAID_TO_ITS_SELLER, ESCROW_EMPTY,
+    NOTHING_UNSETTLED, NONE_SET_ASIDE, ROWS_IN_ORDER, NO_ORPHANS,
 ]  # fmt: skip

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from core.errors import Invalid
 from core.lanes import Lanes
-from core.transactions import joins_transaction
+from core.money import Money
+from core.transactions import joins_transaction, retried_transaction
 from drops import loading, rules
 from drops.models import CANCEL_S_MAX, HOLD_S_MAX, UNITS_MAX, Drop
 from drops.rules import OrderValue
@@ -19,6 +20,7 @@ from sales import services as sales
 from sales.drafting import SaleDraft, check_worth, draft_once
 from sales.lanes import SaleLane
 from sales.rows import LIMIT_MAX
+from sales.telling import tell_fan
 
 
 class OrderLane(SaleLane[rules.Command, OrderValue]):
@@ -70,7 +72,12 @@ def cancel_order(*, drop_id: UUID, order_id: UUID, fan_id: UUID, now: dt.datetim
 
 def refund_order(*, drop_id: UUID, order_id: UUID, now: dt.datetime) -> OrderValue:
     """The seller gives the buyer everything back, before or after it was settled. A repeat returns the refunded order."""
-    return lanes[drop_id].call(rules.RefundOrder(order_id, now))
+    order = lanes[drop_id].call(rules.RefundOrder(order_id, now))
+    tell_fan(
+        sale_id=drop_id, fan_id=order.fan_id, about=f"back:{order_id}", title="{sale}: your order was given back",
+        text=f"{Money(order.total_minor, order.currency)} is in your wallet again.", now=now,
+    )  # fmt: skip
+    return order
 
 
 @joins_transaction
@@ -91,7 +98,7 @@ def make_draft(draft: SaleDraft, **terms: Any) -> Drop:
     return draft_once(drop, draft, format="drop")
 
 
-draft_drop = sales.drafts(make_draft, name="draft_drop")
+draft_drop = retried_transaction(replayable=True, name="draft_drop")(make_draft)
 open_drop = sales.opens(make_draft, name="open_drop")
 
 

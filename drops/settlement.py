@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 from core import due_work
@@ -18,7 +17,7 @@ from ledger import services as ledger
 from sales import frames
 from sales.formats import BaseRules
 from sales.models import RUNNING_STATES, Sale, SaleState
-from sales.proceeds import pass_on
+from sales.proceeds import settlement_transfers
 from sales.stock import bucket_count, split_units
 from sales.terms import TermValue, sealed
 
@@ -36,8 +35,8 @@ class DropRules(BaseRules):
     settle_chunk = SETTLE_CHUNK_ORDERS
     unwind_chunk = GIVE_BACK_CHUNK_ORDERS
     frame_sql = """
-        SELECT coalesce((SELECT sum(units_left) FROM drops_bucket WHERE drop_id = sale_id), units_total)::bigint,
-               units_total, price_minor
+        SELECT coalesce((SELECT sum(units_left) FROM drops_bucket WHERE drop_id = sale_id), units_total)::bigint
+                   AS units_left, units_total, price_minor
           FROM drops_drop WHERE sale_id = %(sale_id)s
     """
 
@@ -78,9 +77,6 @@ class DropRules(BaseRules):
     def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
         return selectors.orders.fans(sale.id, after=after, limit=limit)
 
-    def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
-        return dict(zip(("units_left", "units_total", "price_minor"), row, strict=True))
-
 
 @joins_transaction
 def settle_chunk(sale: Sale, now: dt.datetime, *, limit: int) -> int:
@@ -102,7 +98,7 @@ def settle_chunk(sale: Sale, now: dt.datetime, *, limit: int) -> int:
     )
     if settled != len(chunk):
         raise Conflict40001("orders moved since they were read")
-    ledger.write_transfers(pass_on(settlement, sale))
+    ledger.write_transfers(settlement_transfers(settlement, sale))
     return len(chunk)
 
 

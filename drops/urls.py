@@ -1,7 +1,6 @@
 from django.urls import path
 
 from drops import console_views, views
-from sales.console import console_paths
 
 app_name = "drops"
 urlpatterns = [
@@ -10,7 +9,5 @@ urlpatterns = [
     path("orders/<uuid:order_id>/", views.order, name="order"),
     path("orders/<uuid:order_id>/confirm/", views.confirm, name="confirm"),
     path("orders/<uuid:order_id>/give-back/", views.give_back, name="give_back"),
-    path("sell/<slug:handle>/drops/new/", console_views.new, name="new"),
-    *console_paths("drop", "drops"),
     path("sell/<slug:handle>/orders/<uuid:order_id>/refund/", console_views.refund, name="refund"),
 ]

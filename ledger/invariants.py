@@ -66,7 +66,53 @@ HOLDS_END_ONCE = Check(
     """,
 )
 
-CHECKS = [WALLETS_NEVER_NEGATIVE, DRIFT_PER_ACCOUNT, DRIFT_IN_TOTAL, CURRENCIES_NEVER_MIX, HOLDS_END_ONCE]
+ONLY_WALLETS_KEEP_BALANCES = Check(
+    "only_wallets_keep_balances",
+    "Wallets, and no other accounts, keep a balance: what stands anywhere else is the sum of its transfers.",
+    """
+    SELECT 0 AS expected, count(*) AS found
+      FROM ledger_account
+     WHERE keeps_balance <> (kind = 'wallet') OR NOT keeps_balance AND (available_minor <> 0 OR held_minor <> 0)
+    """,
+)
+
+CHECKS = [
+    WALLETS_NEVER_NEGATIVE, ONLY_WALLETS_KEEP_BALANCES, DRIFT_PER_ACCOUNT, DRIFT_IN_TOTAL, CURRENCIES_NEVER_MIX,
+    HOLDS_END_ONCE,
+]  # fmt: skip
+
+# Only of the books as a whole. The newest of an account is the one that its balance is read from.
+CHECKPOINTS_ADD_UP = Check(
+    "checkpoints_add_up",
+    "Where a sum of earlier transfers is kept to spare work, it is their sum.",
+    """
+    WITH newest AS (
+        SELECT account_id, available_minor, held_minor, until FROM ledger_checkpoint
+         WHERE (account_id, until) IN (SELECT account_id, max(until) FROM ledger_checkpoint GROUP BY account_id)
+    )
+    SELECT 0 AS expected,
+           (SELECT count(*) FROM (
+                SELECT 1 FROM (
+                    SELECT account_id, available_minor AS available, held_minor AS held FROM newest
+                     UNION ALL
+                    SELECT account_id, amount_minor + transfer.held_minor, -transfer.held_minor
+                      FROM newest JOIN ledger_transfer AS transfer ON debit_account_id = account_id AND recorded_at < until
+                     UNION ALL
+                    SELECT account_id, -amount_minor, 0
+                      FROM newest JOIN ledger_transfer AS transfer ON credit_account_id = account_id AND recorded_at < until
+                    ) AS side GROUP BY account_id HAVING sum(available) <> 0 OR sum(held) <> 0) AS wrong)
+         + (SELECT count(*) FROM ledger_bookscheckpoint
+             WHERE collected_minor <>
+                   (SELECT coalesce(sum(CASE WHEN credit.keeps_balance THEN 0 ELSE amount_minor END
+                                        - CASE WHEN debit.keeps_balance THEN 0 ELSE amount_minor END), 0)
+                      FROM ledger_transfer
+                      LEFT JOIN ledger_account AS debit ON debit.id = debit_account_id
+                      LEFT JOIN ledger_account AS credit ON credit.id = credit_account_id
+                     WHERE recorded_at < until)) AS found
+    """,
+)
+
+WHOLE_CHECKS = [*CHECKS, CHECKPOINTS_ADD_UP]
 
 # The same promises, each kept by what was recorded since `since`, so that a run costs what is new. A wallet is summed over all
 # of its own transfers; `collected` is what stood on the collecting accounts before.
@@ -141,7 +187,8 @@ HOLDS_END_ONCE_NEWS = Check(
 )
 
 NEWS_CHECKS = [
-    WALLETS_NEVER_NEGATIVE, DRIFT_PER_ACCOUNT_NEWS, DRIFT_IN_TOTAL_NEWS, CURRENCIES_NEVER_MIX_NEWS, HOLDS_END_ONCE_NEWS,
+    WALLETS_NEVER_NEGATIVE, ONLY_WALLETS_KEEP_BALANCES, DRIFT_PER_ACCOUNT_NEWS, DRIFT_IN_TOTAL_NEWS,
+    CURRENCIES_NEVER_MIX_NEWS, HOLDS_END_ONCE_NEWS,
 ]  # fmt: skip
 
 # What stands on collecting accounts by the transfers recorded in [`since`, `until`).

@@ -10,18 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from core import clock
 from core.http import user_id
 from core.money import Money
-from rallies import presenters, selectors, services
-from rallies.forms import RallyForm
+from rallies import selectors, services
 from sales import console
 from sales.proof import pseudonym
 from sellers import selectors as sellers
-
-
-def new(request: HttpRequest, handle: str) -> HttpResponse:
-    """Beside the form the staircase that it says so far: its buttons, and the script, ask for it anew."""
-    return console.new(
-        request, handle, "rally", form_class=RallyForm, draft=services.draft_rally, beside=presenters.drawn_form
-    )
 
 
 @console.asks_first

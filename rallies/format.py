@@ -1,8 +1,10 @@
 """The rally as a format of the spine."""
 
+from rallies.forms import RallyForm
 from rallies.hot import JOIN
 from rallies.invariants import CHECKS
 from rallies.presenters import RallyPresenter
+from rallies.services import draft_rally
 from rallies.settlement import RallyRules
 from sales.formats import Count, Format, Words
 
@@ -24,4 +26,6 @@ RALLY = Format(
     presenter=RallyPresenter(),
     places=[JOIN],
     mine="rallies:joins",
+    form=RallyForm,
+    draft=draft_rally,
 )

@@ -48,6 +48,7 @@ class RallyForm(WizardForm):
     line = "tier"
     lines_max = TIERS_MAX
 
+    currency = forms.ChoiceField(choices=CURRENCIES, initial="EUR")
     basis = forms.ChoiceField(
         label="The price falls with",
         choices=[(Basis.JOINERS, "the number of people"), (Basis.UNITS, "the number of units they want")],
@@ -125,7 +126,7 @@ class RallyForm(WizardForm):
         cleaned = self.cleaned_data
         same = ("basis", "minimum", "cap_units", "limit_per_fan", "audience", "late_joins", "repeats_left")
         return {
-            "draft": self.sale_draft(seller_id, now),
+            "draft": self.sale_draft(seller_id, cleaned["currency"], now),
             "tiers": self.tiers,
             # Without repeats the days say nothing.
             "repeats_every_days": cleaned["repeats_every_days"] if cleaned["repeats_left"] else None,

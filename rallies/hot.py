@@ -96,6 +96,8 @@ def join_out(join: JoinValue, lane: services.RallyLane) -> JoinOut:
 
 
 JOIN = Place(
+    before="/api/v1/rallies/",
+    after="/joins",
     body=JoinIn,
     outcome=JoinOut,
     lane=services.lanes.__getitem__,

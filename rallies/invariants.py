@@ -1,7 +1,47 @@
 """What must be true of every rally, at every moment; and, once it is settled, of its money."""
 
 from core.invariants import Check
-from sales.invariants import TERMS_HASH_HOLDS
+from rallies.rules import HOLD_OUTLIVES_CLOSE
+from sales.invariants import (
+    CLOSING,
+    COMMON,
+    ESCROW,
+    FEES,
+    FROZEN,
+    PROCEEDS,
+    as_time,
+    ended_for_its_fan,
+    in_time,
+    none_set_aside,
+    nothing_unsettled,
+    paid_by_its_fan,
+    paid_to_its_seller,
+    rows_in_order,
+    terms_rule,
+)
+
+TERMS_RULE = terms_rule(
+    "rallies_rally",
+    {
+        **{
+            name: f"rallies_rally.{name}"
+            for name in (
+                "minimum", "cap_units", "limit_per_fan", "audience", "repeats_every_days", "repeats_left", "repeats_zone", "fee_bps",
+            )
+        },
+        "tiers_count": "rallies_rally.basis",
+        "late_joins": "CASE WHEN rallies_rally.late_joins THEN 'yes' ELSE 'no' END",
+        "late_joins_until": as_time("rallies_rally.late_until"),
+        "counted_for_good_s": "rallies_rally.firm_s",
+        "joins_with_a_limit": "'count only toward the prices they accept'",
+        "closed_early": "'at the next price'",
+    },
+    groups={
+        "tier_": """(SELECT string_agg('tier_' || level + 1 || ': ' || price_minor || ' from ' || from_count || ' '
+                                  || rallies_rally.basis || E'\\n', '' ORDER BY CAST(level + 1 AS text))
+                   FROM rallies_tier WHERE rally_id = rallies_rally.sale_id)"""
+    },
+)  # fmt: skip
 
 # The joins that have units: all but those who left or were removed.
 _IN = "state NOT IN ('left', 'removed')"
@@ -57,15 +97,30 @@ UNITS_ADD_UP = Check(
 
 LIMITS_ADD_UP = Check(
     "joins_with_a_limit",
-    "Joins with a limit on the price are counted under the first price they accept, in every bucket.",
+    "Each join is counted in the bucket that it names, and with a limit on the price under the first price it accepts.",
     f"""
-    SELECT 0 AS expected, count(*) AS found
-      FROM (SELECT bucket, level, count(*) AS joiners, sum(quantity) AS units FROM rallies_join
-             WHERE rally_id = %(sale_id)s AND level > 0 AND {_COUNTED} GROUP BY bucket, level) AS joined
-      FULL JOIN (SELECT number, level, joiners, units FROM rallies_limitedcount
-                  WHERE rally_id = %(sale_id)s AND (joiners > 0 OR units > 0)) AS counted
-        ON counted.number = joined.bucket AND counted.level = joined.level
-     WHERE joined.joiners IS DISTINCT FROM counted.joiners OR joined.units IS DISTINCT FROM counted.units
+    SELECT 0 AS expected,
+           (SELECT count(*) FROM (
+                SELECT 1 FROM (
+                    SELECT bucket, level, 1 AS joiners, quantity AS units FROM rallies_join
+                     WHERE rally_id = %(sale_id)s AND level > 0 AND {_COUNTED}
+                     UNION ALL
+                    SELECT number, level, -joiners, -units FROM rallies_limitedcount WHERE rally_id = %(sale_id)s) AS side
+                 GROUP BY bucket, level HAVING sum(joiners) <> 0 OR sum(units) <> 0) AS wrong)
+         + (SELECT count(*) FROM (
+                SELECT 1 FROM (
+                    SELECT bucket, 1 AS joiners, quantity AS units FROM rallies_join WHERE rally_id = %(sale_id)s AND {_COUNTED}
+                     UNION ALL
+                    SELECT number, -joiners, -units FROM rallies_bucket WHERE rally_id = %(sale_id)s) AS side
+                 GROUP BY bucket HAVING sum(joiners) <> 0 OR sum(units) <> 0) AS wrong)
+         + (SELECT count(*)
+              FROM rallies_join
+              LEFT JOIN rallies_tier AS first ON first.rally_id = rallies_join.rally_id AND first.level = rallies_join.level
+              LEFT JOIN rallies_tier AS before ON before.rally_id = first.rally_id AND before.level = first.level - 1
+             WHERE rallies_join.rally_id = %(sale_id)s
+               AND CASE WHEN only_at_or_below_minor IS NULL THEN first.level = 0
+                        ELSE first.price_minor <= only_at_or_below_minor
+                             AND (first.level = 0 OR before.price_minor > only_at_or_below_minor) END IS NOT TRUE) AS found
     """,  # noqa: S608  # a constant
 )
 
@@ -111,20 +166,154 @@ PRICE_IS_THE_TIERS = Check(
     """,  # noqa: S608  # a constant
 )
 
-TIERS_ARE_SEALED = Check(
-    "tiers_sealed",
-    "The tiers are the ones sealed before the rally opened, and every join was made under those terms.",
+JOINED_UNDER_THE_TERMS = Check(
+    "terms_agreed",
+    "Every join, a late one too, was made under the sealed terms.",
     """
     SELECT 0 AS expected,
-           (SELECT count(*) FROM rallies_tier, rallies_rally, sales_sealedterms
-             WHERE rallies_tier.rally_id = %(sale_id)s AND rallies_rally.sale_id = %(sale_id)s
-               AND sales_sealedterms.sale_id = %(sale_id)s AND sales_sealedterms.version = sales_sale.terms_version
-               AND position('tier_' || rallies_tier.level + 1 || ': ' || rallies_tier.price_minor || ' from '
-                            || rallies_tier.from_count || ' ' || rallies_rally.basis || E'\\n' IN sales_sealedterms.text) = 0)
-         + (SELECT count(*) FROM rallies_join
-             WHERE rally_id = %(sale_id)s AND rallies_join.terms_sha256 <> sales_sale.terms_sha256) AS found
+           (SELECT count(*) FROM rallies_join WHERE rally_id = %(sale_id)s AND terms_sha256 <> sales_sale.terms_sha256)
+         + (SELECT count(*) FROM rallies_latejoin WHERE rally_id = %(sale_id)s AND terms_sha256 <> sales_sale.terms_sha256) AS found
       FROM sales_sale WHERE id = %(sale_id)s
     """,
+)
+
+OUTCOME_WORKED_OUT = Check(
+    "outcome",
+    "What the rally ended at is what its joins make of it, worked out again: how many accept the final price and for how many units, "
+    "whether they are as many as the minimum asks for, and that it ended at all.",
+    f"""
+    SELECT 0 AS expected,
+           (SELECT count(*)
+              FROM rallies_outcome
+              JOIN rallies_rally ON rallies_rally.sale_id = rallies_outcome.rally_id
+              LEFT JOIN rallies_tier ON rallies_tier.rally_id = rallies_outcome.rally_id
+                                    AND rallies_tier.level = rallies_outcome.level
+             CROSS JOIN LATERAL (SELECT count(*) AS joiners, coalesce(sum(quantity), 0) AS units FROM rallies_join
+                                  WHERE rally_id = %(sale_id)s AND rallies_join.level <= rallies_outcome.level
+                                    AND {_COUNTED}) AS crowd
+             WHERE rallies_outcome.rally_id = %(sale_id)s
+               AND (rallies_outcome.joiners <> crowd.joiners OR rallies_outcome.units <> crowd.units
+                    OR rallies_tier.price_minor IS DISTINCT FROM rallies_outcome.price_minor
+                    OR did_run <> (CASE WHEN basis = 'units' THEN crowd.units ELSE crowd.joiners END >= minimum)
+                    OR fixed_at <> (SELECT coalesce(min(created_at), fixed_at) FROM rallies_settlement
+                                     WHERE rally_id = %(sale_id)s)))
+         + CASE WHEN EXISTS (SELECT 1 FROM rallies_outcome WHERE rally_id = %(sale_id)s)
+                     <> (state IN ('settling', 'settled')) AND state <> 'closed' THEN 1 ELSE 0 END AS found
+      FROM sales_sale WHERE id = %(sale_id)s
+    """,  # noqa: S608  # a constant
+)
+
+PAID_BY_ITS_FAN = paid_by_its_fan(
+    "joins",
+    f"""
+            SELECT rallies_join.id, fan_id, transfer_id, joined_at AS at, 'pending' AS kind, 'hold' AS code,
+                   {ESCROW} AS credit_account_id, 0 AS amount_minor, coalesce(price_minor * quantity, 0) AS held_minor
+              FROM rallies_join
+              LEFT JOIN rallies_tier ON rallies_tier.rally_id = rallies_join.rally_id AND rallies_tier.level = rallies_join.level
+             WHERE rallies_join.rally_id = %(sale_id)s
+             UNION ALL
+            SELECT id, fan_id, transfer_id, joined_at, 'plain', 'late_join', {PROCEEDS}, coalesce(price_minor * quantity, 0), 0
+              FROM rallies_latejoin LEFT JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_latejoin.rally_id
+             WHERE rallies_latejoin.rally_id = %(sale_id)s""",  # noqa: S608  # a constant
+)
+
+_HOLD_ENDS = f"closes_at + interval '{HOLD_OUTLIVES_CLOSE.days} days'"
+
+# A fan who left and came again has an earlier hold, which began and ended before.
+ENDED_FOR_ITS_FAN = ended_for_its_fan(
+    "joins",
+    "rallies_join",
+    "rally_id",
+    code="CASE moved.kind WHEN 'pending' THEN 'hold' WHEN 'posted' THEN 'capture' WHEN 'voided' THEN 'release' END",
+    at="""
+           CASE WHEN coalesce(moved.pending_id, moved.id) <> purchase.transfer_id
+                THEN moved.kind <> 'posted' AND moved.at >= opens_at AND moved.at <= purchase.joined_at
+                WHEN moved.kind = 'pending' THEN moved.at = purchase.joined_at
+                WHEN moved.kind = 'voided' OR purchase.state = 'paid' THEN moved.at = purchase.changed_at
+                ELSE TRUE END""",
+    expires_at=f"moved.expires_at >= {_HOLD_ENDS} AND moved.expires_at <= {_HOLD_ENDS} + {FROZEN}",
+)
+
+SETTLEMENTS_ADD_UP = Check(
+    "settlements_add_up",
+    "Every join that was charged or let go at the end is in a settlement of that time, and the settlements of a time are the sum of "
+    "their joins.",
+    """
+    SELECT 0 AS expected, count(*) AS found
+      FROM (SELECT 1 FROM (
+                SELECT moved.at, 1 AS charged, 0 AS released, moved.amount_minor AS gross,
+                       moved.amount_minor * fee_bps / 10000 AS fee
+                  FROM rallies_rally
+                  JOIN ledger_account AS escrow ON escrow.owner_id = rallies_rally.sale_id AND escrow.kind = 'escrow'
+                  JOIN ledger_transfer AS moved ON moved.credit_account_id = escrow.id AND moved.kind = 'posted'
+                 WHERE rallies_rally.sale_id = %(sale_id)s
+                 UNION ALL
+                SELECT changed_at, 0, 1, 0, 0 FROM rallies_join
+                 WHERE rally_id = %(sale_id)s AND state = 'released'
+                   AND EXISTS (SELECT 1 FROM rallies_outcome WHERE rally_id = %(sale_id)s)
+                 UNION ALL
+                SELECT created_at, -charged, -released, -gross_minor, -fee_minor FROM rallies_settlement
+                 WHERE rally_id = %(sale_id)s) AS side
+             GROUP BY at HAVING sum(charged) <> 0 OR sum(released) <> 0 OR sum(gross) <> 0 OR sum(fee) <> 0) AS wrong
+    """,
+)
+
+IN_TIME = in_time(
+    "joins",
+    f"""
+           (SELECT count(*) FROM rallies_join JOIN rallies_rally ON rallies_rally.sale_id = rallies_join.rally_id
+             WHERE rally_id = %(sale_id)s
+               AND (joined_at < opens_at OR joined_at >= closes_at + {FROZEN} OR joined_at >= closed_at + {CLOSING}
+                    OR changed_at < joined_at AND rallies_join.state IN ('joined', 'left', 'removed')
+                    OR changed_at > joined_at AND rallies_join.state = 'joined'
+                    OR rallies_join.state IN ('left', 'removed')
+                       AND (changed_at >= closes_at + {FROZEN} OR changed_at >= closed_at + {CLOSING}
+                            OR stays_counted AND changed_at < closes_at - firm_s * interval '1 second'
+                            OR NOT stays_counted AND changed_at >= closes_at + {FROZEN} - firm_s * interval '1 second')
+                    OR stays_counted AND rallies_join.state NOT IN ('left', 'removed')))
+         + (SELECT count(*) FROM rallies_latejoin
+              JOIN rallies_rally ON rallies_rally.sale_id = rallies_latejoin.rally_id
+              LEFT JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_latejoin.rally_id
+             WHERE rallies_latejoin.rally_id = %(sale_id)s
+               AND (did_run AND joined_at >= closed_at - {CLOSING} AND joined_at < late_until + {FROZEN}) IS NOT TRUE)""",  # noqa: S608  # a constant
+)
+
+# What is written beside settling: a refund with the fee of it, and a late join's price and fee.
+AFTERWARDS = Check(
+    "afterwards",
+    "What was refunded after the end came from the seller to the fan, with the fee from the house, and late joins are paid to the "
+    "seller, with the fee to the house: each once, whole and at its time.",
+    f"""
+    SELECT 0 AS expected, count(*) AS found
+      FROM (SELECT 1 FROM (
+                SELECT given.id AS subject_id, journal.code, TRUE AS in_journal, at, 1 AS sign, journal.amount_minor,
+                       CASE journal.code WHEN 'late_join' THEN wallet.id WHEN 'fee_back' THEN {FEES} ELSE {PROCEEDS} END AS debit_id,
+                       CASE journal.code WHEN 'refund' THEN wallet.id WHEN 'late_fee' THEN {FEES} ELSE {PROCEEDS} END AS credit_id
+                  FROM (SELECT id, fan_id, quantity, changed_at AS at, 'refund' AS price_code, 'fee_back' AS fee_code
+                          FROM rallies_join WHERE rally_id = %(sale_id)s AND state = 'refunded'
+                         UNION ALL
+                        SELECT id, fan_id, quantity, joined_at, 'late_join', 'late_fee'
+                          FROM rallies_latejoin WHERE rally_id = %(sale_id)s) AS given
+                  JOIN sales_sale ON sales_sale.id = %(sale_id)s
+                  JOIN rallies_rally ON rallies_rally.sale_id = sales_sale.id
+                  JOIN rallies_outcome ON rallies_outcome.rally_id = sales_sale.id
+                  LEFT JOIN ledger_account AS wallet ON wallet.owner_id = given.fan_id AND wallet.kind = 'wallet'
+                                                    AND wallet.currency = sales_sale.currency
+                 CROSS JOIN LATERAL (SELECT price_code AS code, price_minor * quantity AS amount_minor
+                                      UNION ALL
+                                     SELECT fee_code, price_minor * quantity * fee_bps / 10000) AS journal
+                 WHERE journal.amount_minor > 0
+                 UNION ALL
+                SELECT moved.subject_id, moved.code,
+                       moved.kind = 'plain' AND moved.pending_id IS NULL AND moved.expires_at IS NULL AND first.id = first.journal_id
+                       AND first.subject_id = moved.subject_id AND first.code IN ('refund', 'late_join'),
+                       moved.at, -1, moved.amount_minor, moved.debit_account_id, moved.credit_account_id
+                  FROM ledger_transfer AS moved LEFT JOIN ledger_transfer AS first ON first.id = moved.journal_id
+                 WHERE (moved.debit_account_id = {PROCEEDS} OR moved.credit_account_id = {PROCEEDS})
+                   AND (moved.subject_id IN (SELECT id FROM rallies_join WHERE rally_id = %(sale_id)s)
+                        OR moved.subject_id IN (SELECT id FROM rallies_latejoin WHERE rally_id = %(sale_id)s))) AS side
+             GROUP BY subject_id, code, in_journal, at, amount_minor, debit_id, credit_id HAVING sum(sign) <> 0) AS wrong
+    """,  # noqa: S608  # a constant
 )
 
 NO_DOUBLE_CHARGES = Check(
@@ -146,7 +335,8 @@ HOLDS_END = Check(
       FROM (SELECT id FROM (
                 SELECT rallies_join.id,
                        CASE WHEN state = 'joined' THEN rallies_tier.price_minor * quantity ELSE 0 END AS held,
-                       CASE WHEN state IN ('paid', 'refunded') THEN rallies_outcome.price_minor * quantity ELSE 0 END AS paid
+                       CASE WHEN state IN ('paid', 'refunded')
+                            THEN coalesce(rallies_outcome.price_minor, rallies_tier.price_minor) * quantity ELSE 0 END AS paid
                   FROM rallies_join
                   JOIN rallies_tier ON rallies_tier.rally_id = rallies_join.rally_id AND rallies_tier.level = rallies_join.level
                   LEFT JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_join.rally_id
@@ -243,36 +433,34 @@ ESCROW_EMPTY = Check(
     """,
 )
 
-NOTHING_UNSETTLED = Check(
-    "nothing_unsettled",
-    "Once the rally is settled, nobody's money is still held.",
-    """
-    SELECT 0 AS expected,
-           (SELECT count(*) FROM rallies_join WHERE rally_id = %(sale_id)s AND state = 'joined'
-               AND sales_sale.state = 'settled') AS found
-      FROM sales_sale WHERE id = %(sale_id)s
-    """,
+NOTHING_UNSETTLED = nothing_unsettled(
+    "joins", "(SELECT count(*) FROM rallies_join WHERE rally_id = %(sale_id)s AND rallies_join.state = 'joined')"
 )
 
+NONE_SET_ASIDE = none_set_aside("joins", "SELECT id FROM rallies_join WHERE rally_id = %(sale_id)s")
+
+PAID_TO_ITS_SELLER = paid_to_its_seller("rallies_settlement", "rally_id")
+
+ROWS_IN_ORDER = rows_in_order(("rallies_bucket", "rally_id"), ("rallies_settlement", "rally_id"))
+
+# That its hold and its sale exist is seen by `paid_by_its_fan` and `terms_rule`.
 NO_ORPHANS = Check(
     "orphans",
-    "Every join, hold and invitation belongs to something that exists.",
+    "Every join is somebody's who exists, and whoever brought the fan is in the rally too.",
     """
     SELECT 0 AS expected,
            (SELECT count(*) FROM rallies_join
               LEFT JOIN accounts_user ON accounts_user.id = rallies_join.fan_id
-              LEFT JOIN ledger_transfer ON ledger_transfer.id = rallies_join.transfer_id
-              LEFT JOIN sales_sale ON sales_sale.id = rallies_join.rally_id
               LEFT JOIN rallies_join AS inviter ON inviter.rally_id = rallies_join.rally_id
                                                AND inviter.fan_id = rallies_join.invited_by_id
              WHERE rallies_join.rally_id = %(sale_id)s
-               AND (accounts_user.id IS NULL OR ledger_transfer.id IS NULL OR sales_sale.id IS NULL
-                    OR (rallies_join.invited_by_id IS NOT NULL AND inviter.fan_id IS NULL))) AS found
+               AND (accounts_user.id IS NULL OR (rallies_join.invited_by_id IS NOT NULL AND inviter.fan_id IS NULL))) AS found
     """,
 )
 
 CHECKS = [
-    ONE_PRICE, COUNT_ADDS_UP, UNITS_ADD_UP, LIMITS_ADD_UP, NO_DOUBLE_JOINS, PRICE_IS_THE_TIERS, TIERS_ARE_SEALED,
-    TERMS_HASH_HOLDS, NO_DOUBLE_CHARGES, HOLDS_END, LIMIT_KEPT, FAN_LIMIT_KEPT, CAP_KEPT, SELLER_CREDITED, ESCROW_EMPTY,
-    NOTHING_UNSETTLED, NO_ORPHANS,
+    ONE_PRICE, COUNT_ADDS_UP, UNITS_ADD_UP, LIMITS_ADD_UP, NO_DOUBLE_JOINS, PRICE_IS_THE_TIERS, OUTCOME_WORKED_OUT, TERMS_RULE,
+    JOINED_UNDER_THE_TERMS, *COMMON, IN_TIME, NO_DOUBLE_CHARGES, HOLDS_END, PAID_BY_ITS_FAN, ENDED_FOR_ITS_FAN, LIMIT_KEPT,
+    FAN_LIMIT_KEPT, CAP_KEPT, SETTLEMENTS_ADD_UP, SELLER_CREDITED, PAID_TO_ITS_SELLER, AFTERWARDS, ESCROW_EMPTY,
+    NOTHING_UNSETTLED, NONE_SET_ASIDE, ROWS_IN_ORDER, NO_ORPHANS,
 ]  # fmt: skip

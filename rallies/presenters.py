@@ -239,6 +239,12 @@ class RallyPresenter(BasePresenter, folder="rallies"):
             "rows": newest_rows(sale, frame),
         }
 
+    def new(self, form: SaleForm, shop: Seller) -> dict[str, Any]:
+        """The staircase that the form says so far: its buttons, and the script, ask for it anew."""
+        assert isinstance(form, RallyForm), form
+        tiers, currency = form.tiers_so_far()
+        return drawn(tiers, currency, shop.fee_bps) if tiers else {}
+
     def draft(self, sale: Sale) -> dict[str, Any]:
         return {"rally": sale.rally, **drawn(selectors.tiers_of(sale.id), sale.currency, sale.rally.fee_bps)}
 
@@ -334,13 +340,6 @@ def late_quantities(rally: Rally, outcome: Outcome | None, units_left: int | Non
 
 
 # The seller's pages
-
-
-def drawn_form(form: SaleForm, shop: Seller) -> dict[str, Any]:
-    """What a form shows while it is being filled in."""
-    assert isinstance(form, RallyForm), form
-    tiers, currency = form.tiers_so_far()
-    return drawn(tiers, currency, shop.fee_bps) if tiers else {}
 
 
 def drawn(

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from core.errors import Invalid
 from core.lanes import Lanes
-from core.transactions import joins_transaction
+from core.transactions import joins_transaction, retried_transaction
 from rallies import loading, rules, telling, values
 from rallies.models import CAP_MAX, REPEAT_DAYS_MAX, REPEATS_MAX, Audience, Basis, Rally, Tier
 from rallies.pricing import PriceTier, check_tiers
@@ -23,6 +23,7 @@ from sales.drafting import SaleDraft, check_worth, draft_once
 from sales.errors import IdTaken
 from sales.lanes import SaleLane
 from sales.rows import LIMIT_MAX
+from sales.telling import tell_fan
 
 LATE_FOR = dt.timedelta(days=7)
 # Whoever is counted in the last part of the running time stays counted.
@@ -81,12 +82,22 @@ def leave_rally(*, rally_id: UUID, fan_id: UUID, now: dt.datetime) -> JoinValue:
 
 def remove_fan(*, rally_id: UUID, fan_id: UUID, now: dt.datetime) -> JoinValue:
     """The seller turns a fan out before the close. A repeat changes nothing."""
-    return _call(rally_id, values.RemoveFan(fan_id, now))
+    join = _call(rally_id, values.RemoveFan(fan_id, now))
+    tell_fan(
+        sale_id=rally_id, fan_id=fan_id, about=f"removed:{join.id}", title="{sale}: the seller removed you",
+        text="Your hold is free. Nothing was charged.", now=now,
+    )  # fmt: skip
+    return join
 
 
 def refund_join(*, rally_id: UUID, fan_id: UUID, now: dt.datetime) -> JoinValue:
     """The seller gives a fan who paid everything back. A repeat returns the refunded join."""
-    return _call(rally_id, values.RefundJoin(fan_id, now))
+    join = _call(rally_id, values.RefundJoin(fan_id, now))
+    tell_fan(
+        sale_id=rally_id, fan_id=fan_id, about=f"back:{join.id}", title="{sale}: the seller refunded you",
+        text="All that you paid is in your wallet again.", now=now,
+    )  # fmt: skip
+    return join
 
 
 def join_late(rally_id: UUID, command: values.JoinLate) -> LateJoinValue:
@@ -126,7 +137,7 @@ def make_draft(draft: SaleDraft, *, tiers: Sequence[PriceTier], **terms: Any) ->
     return rally
 
 
-draft_rally = sales.drafts(make_draft, name="draft_rally")
+draft_rally = retried_transaction(replayable=True, name="draft_rally")(make_draft)
 open_rally = sales.opens(make_draft, name="open_rally")
 
 

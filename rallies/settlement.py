@@ -23,7 +23,7 @@ from sales import services as sales
 from sales.drafting import SaleDraft, asked_terms
 from sales.formats import BaseRules
 from sales.models import Sale, SaleState
-from sales.proceeds import pass_on
+from sales.proceeds import settlement_transfers
 from sales.stock import split_units
 from sales.telling import tell_later
 from sales.terms import TermValue, sealed
@@ -43,8 +43,8 @@ class RallyRules(BaseRules):
                (SELECT json_agg(json_build_array(level, joiners, units))
                   FROM (SELECT level, sum(joiners) AS joiners, sum(units) AS units FROM rallies_limitedcount
                          WHERE rally_id = %(sale_id)s GROUP BY level) AS limited) AS limited,
-               counted.joiners, counted.units, counted.units_left, rally.basis = 'units', rally.minimum, rally.cap_units,
-               outcome.level, outcome.did_run
+               counted.joiners, counted.units, counted.units_left, rally.basis = 'units' AS counts_units, rally.minimum,
+               rally.cap_units, outcome.level, outcome.did_run
           FROM rallies_rally AS rally
          CROSS JOIN (SELECT coalesce(sum(joiners), 0)::bigint AS joiners, coalesce(sum(units), 0)::bigint AS units,
                             sum(units_left)::bigint AS units_left
@@ -116,11 +116,11 @@ class RallyRules(BaseRules):
     def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
         return telling.messages(sale, event, after=after, limit=limit)
 
-    def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
-        tiers, limited, joiners, units, units_left, counts_units, minimum, cap_units, ended_level, did_run = row
+    def frame_facts(self, row: dict[str, Any]) -> dict[str, Any]:
+        tiers, limited, joiners, units, units_left, counts_units, minimum, cap_units, level, did_run = row.values()
         return selectors.frame_of(
             [PriceTier(*tier) for tier in tiers], joiners, units, limited or [], counts_units=counts_units,
-            minimum=minimum, units_left=cap_units if units_left is None else units_left, ended_level=ended_level,
+            minimum=minimum, units_left=cap_units if units_left is None else units_left, ended_level=level,
             did_run=did_run,
         )  # fmt: skip
 
@@ -143,7 +143,7 @@ def settle_chunk(sale: Sale, now: dt.datetime, *, limit: int) -> int:
         charged=settled.charged, released=len(chunk) - settled.charged, gross_minor=settled.gross_minor,
         fee_minor=settled.fee_minor, created_at=now,
     )  # fmt: skip
-    passed_on = pass_on(settlement, sale)
+    passed_on = settlement_transfers(settlement, sale)
     execute_all(
         [
             _advance(sale.id, row.settled_up_to, settled.joins[-1].fan_id),

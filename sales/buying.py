@@ -7,8 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from msgspec import Struct
+from django.shortcuts import redirect
+from msgspec import Struct, ValidationError, convert
 
 from accounts import selectors as accounts
 from core import clock
@@ -16,8 +18,34 @@ from core.errors import Busy, Invalid, Refusal
 from core.http import user_id
 from sales import selectors
 from sales.errors import IdempotencyConflict, NotVerified
-from sales.placing import Asked
-from sales.views import render_room
+from sales.placing import Asked, Place
+from sales.views import button, render_room
+
+
+class KeyForm(forms.Form):
+    key = forms.UUIDField()
+
+
+@button("sales:room")
+def place_page(request: HttpRequest, sale_id: UUID, place: Place) -> HttpResponse:
+    """The page of a place that says how it is called (`Place.page`); then the room again."""
+    said = {name: request.POST[name] for name in place.body.__struct_fields__ if name in request.POST}
+    made = place_from_page(
+        request, sale_id, KeyForm(request.POST), body=lambda cleaned: _body(place, said),
+        place=lambda asked: place.lane(sale_id).call(place.command(asked)),
+        again="This page was sent before, with something else in it. If you want more, begin again now.",
+    )  # fmt: skip
+    if isinstance(made, HttpResponse):
+        return made
+    messages.success(request, "That is done.")
+    return redirect("sales:room", sale_id)
+
+
+def _body(place: Place, said: dict[str, str]) -> Struct:
+    try:
+        return convert(said, place.body, strict=False)
+    except ValidationError as error:
+        raise Invalid(str(error)) from error
 
 
 def place_from_page(

@@ -19,21 +19,39 @@ from core.http import user_id
 from core.ids import uuid7
 from sales import presenters, selectors
 from sales import services as sales
+from sales.buying import place_page
 from sales.formats import Format, get_format
 from sales.forms import SaleForm
 from sales.models import Sale, SaleState
 from sales.phases import standing
 from sales.views import with_way_back
 from sellers import selectors as sellers
-from sellers.models import MAY_EDIT_SALES, Member, Seller
+from sellers.models import MAY_EDIT_SALES, Member
 
 asks_first = require_http_methods(["GET", "HEAD", "POST"])  # a question by GET, the act by POST
 
 
-def console_paths(format: str, plural: str) -> list[URLPattern]:
+def urls_of(format: Format) -> tuple[list[URLPattern], str]:
+    """The format's own pages, if it has a module of them, and the ones that the spine makes; for `include`."""
+    module = format.module("urls")
+    own = module.urlpatterns if module else []
+    news = [] if any(page.name == "new" for page in own) else [_new_path(format)]
+    places = [
+        path(f"sales/<uuid:sale_id>/{place.page}/", place_page, {"place": place}, name=place.page)
+        for place in format.places
+        if place.page
+    ]
+    return [*own, *places, *news, *console_paths(format)], format.label
+
+
+def _new_path(format: Format) -> URLPattern:
+    return path(f"sell/<slug:handle>/{format.words.plural}/new/", new, {"format_name": format.name}, name="new")
+
+
+def console_paths(format: Format) -> list[URLPattern]:
     """`/sell/{handle}/{plural}/{sale_id}/…` under the names "console", "publish", "close", "cancel"."""
-    sale = f"sell/<slug:handle>/{plural}/<uuid:sale_id>/"
-    given = {"format_name": format}
+    sale = f"sell/<slug:handle>/{format.words.plural}/<uuid:sale_id>/"
+    given = {"format_name": format.name}
     return [
         path(sale, page, given, name="console"),
         path(f"{sale}publish/", publish, given, name="publish"),
@@ -44,19 +62,17 @@ def console_paths(format: str, plural: str) -> list[URLPattern]:
 
 @asks_first
 @login_required
-def new(
-    request: HttpRequest, handle: str, format_name: str, *, form_class: type[SaleForm], draft: Callable[..., Any],
-    beside: Callable[[SaleForm, Seller], dict[str, Any]] = lambda form, shop: {},
-) -> HttpResponse:  # fmt: skip
-    """A form that drafts a sale, with what the format shows `beside` it. Sending it twice drafts one."""
+def new(request: HttpRequest, handle: str, format_name: str) -> HttpResponse:
+    """A form that drafts a sale. Sending it twice drafts one."""
     format = get_format(format_name)
     member = sellers.get_editor(user_id(request), handle)
-    again = form_class.asked_again(request.POST.dict())
-    form = again or form_class(request.POST.dict() or None, initial={"sale_id": uuid7()})
-    if form.is_valid() and (sale_id := _draft_from(form, member, draft)):
+    again = format.form.asked_again(request.POST.dict())
+    form = again or format.form(request.POST if request.method == "POST" else None, initial={"sale_id": uuid7()})
+    if form.is_valid() and (sale_id := _draft_from(form, member, format.draft)):
         return redirect(format.url("console", handle, sale_id))
-    context = {"shop": member.seller, "format": format, "form": form, "now": clock.now(), **beside(form, member.seller)}
-    return render(request, f"{format.app}/new.html", context, status=422 if form.errors else 200)
+    context = {"shop": member.seller, "format": format, "form": form, "now": clock.now()}
+    context |= format.presenter.new(form, member.seller)
+    return render(request, format.presenter.new_template, context, status=422 if form.errors else 200)
 
 
 def _draft_from(form: SaleForm, member: Member, draft: Callable[..., Any]) -> UUID | None:

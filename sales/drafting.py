@@ -8,17 +8,18 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django.db.models import Model
 from django.utils.text import slugify
 from msgspec import Struct
 
 from core.errors import Invalid
 from core.money import MINOR_MAX, WORTH_MAX, sold_in
-from core.transactions import joins_transaction
+from core.transactions import joins_transaction, retried_transaction
 from sales.errors import IdTaken
 from sales.models import Sale
 from sales.rows import TermsRow
 
-M = TypeVar("M", bound=TermsRow)
+M = TypeVar("M", bound=Model)
 
 SALE_LONGEST = dt.timedelta(days=92)
 # Also keeps times inside what Python can hold: a year 9999 with an offset is stored as the year 10000, which no one can load.
@@ -60,23 +61,35 @@ def draft_once(row: M, draft: SaleDraft, *, format: str, complete: Callable[[M],
         created_at=draft.now,
     )  # fmt: skip
     sale.save(force_insert=True)
-    row.sale, row.fee_bps = sale, sale.seller.fee_bps
+    row.sale = sale  # type: ignore[attr-defined]
+    if isinstance(row, TermsRow):
+        row.fee_bps = sale.seller.fee_bps
     complete(row)
     row.save(force_insert=True)
     return row
+
+
+def drafts(model: type[M], *, format: str) -> Callable[..., M]:
+    """The drafting service of a format whose terms its form and its constraints say enough about."""
+
+    @retried_transaction(replayable=True)
+    def draft(draft: SaleDraft, **terms: Any) -> M:
+        return draft_once(model(**terms), draft, format=format)
+
+    return draft
 
 
 def _repeated(wanted: M, sale: Sale, draft: SaleDraft, format: str) -> M:
     row = type(wanted)._default_manager.filter(pk=sale.id).first()
     if row is None or sale.format != format or not _says(sale, draft) or asked_terms(row) != asked_terms(wanted):
         raise IdTaken
-    row.sale = sale
+    row.sale = sale  # type: ignore[attr-defined]
     return row
 
 
-def asked_terms(row: TermsRow) -> dict[str, Any]:
+def asked_terms(row: Model) -> dict[str, Any]:
     """The terms that somebody asked for when this was drafted, to ask for them again."""
-    made_here = ("sale_id", "fee_bps", *row.MADE_HERE)
+    made_here = ("sale_id", "fee_bps", *getattr(row, "MADE_HERE", ()))
     names = [field.attname for field in row._meta.concrete_fields]
     return {name: getattr(row, name) for name in names if name not in made_here}
 

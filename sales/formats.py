@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
+from django.db import connection
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -19,7 +20,12 @@ from core.invariants import Check
 from core.money import Money
 from sales.models import Sale
 from sales.placing import Place
+from sales.proceeds import paid_in
 from sales.terms import TermValue
+from sellers.models import Seller
+
+if TYPE_CHECKING:
+    from sales.console import SaleForm
 
 
 class Rules(Protocol):
@@ -66,8 +72,8 @@ class Rules(Protocol):
     def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
         """What to tell the next fans, in the order of their ids, of an event that the format named (`sales.telling`)."""
 
-    def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
-        """What viewers are shown, from the row that `frame_sql` gave."""
+    def frame_facts(self, row: dict[str, Any]) -> dict[str, Any]:
+        """What viewers are shown, from the row that `frame_sql` gave, by the names of its columns."""
 
 
 class BaseRules:
@@ -75,7 +81,7 @@ class BaseRules:
 
     settle_chunk = 500
     unwind_chunk = 500
-    frame_sql = "SELECT 1"
+    frame_sql = "SELECT"
 
     def schedule(self, sale: Sale) -> None: ...
 
@@ -95,8 +101,8 @@ class BaseRules:
     def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
         raise AssertionError(event)  # a format that names events says what to tell of them
 
-    def frame_facts(self, row: Sequence[Any]) -> dict[str, Any]:
-        return {}
+    def frame_facts(self, row: dict[str, Any]) -> dict[str, Any]:
+        return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +114,24 @@ class Sums:
     gross: Money
 
 
+Template = str | Sequence[str]  # of several the first that there is
+
+
 class Presenter(Protocol):
     """What a format shows on the spine's pages."""
 
-    # The templates of the spine's pages, or of their parts; of several the first that there is.
-    room_template: Sequence[str]
-    card_template: Sequence[str]
-    totals_template: Sequence[str]
-    newest_template: Sequence[str]
-    draft_template: Sequence[str]
-    console_template: Sequence[str]
-    terms_template: Sequence[str]
-    clock_template: Sequence[str]
-    dock_template: Sequence[str]
-    refusal_template: Sequence[str]
+    # The templates of the spine's pages, or of their parts.
+    room_template: Template
+    card_template: Template
+    totals_template: Template
+    newest_template: Template
+    new_template: Template
+    draft_template: Template
+    console_template: Template
+    terms_template: Template
+    clock_template: Template
+    dock_template: Template
+    refusal_template: Template
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         """What the room's template needs beside the sale, its frame and its phase, which every room has."""
@@ -134,6 +144,9 @@ class Presenter(Protocol):
     def happened(self, sale: Sale) -> list[str]:
         """Sentences for the proof: what the seller did to single fans, such as removals and refunds. No names."""
 
+    def new(self, form: SaleForm, shop: Seller) -> dict[str, Any]:
+        """What the page of a new sale needs beside its form."""
+
     def draft(self, sale: Sale) -> dict[str, Any]:
         """What the seller's page of a draft needs beside the sale and the text that will be sealed."""
 
@@ -144,22 +157,23 @@ class Presenter(Protocol):
         """What closing the running sale now would do, for the seller who is about to."""
 
 
-_PAGES = ("room", "_card", "_totals", "_newest", "draft", "console", "_terms", "_clock", "_dock", "_refusal")
+_PAGES = ("room", "_card", "_totals", "_newest", "new", "draft", "console", "_terms", "_clock", "_dock", "_refusal")
 
 
 class BasePresenter:
     """Defaults of `Presenter`: the templates in the format's `folder`, else the spine's own, and nothing beside the sale."""
 
-    room_template: Sequence[str] = ["sales/room.html"]
-    card_template: Sequence[str] = ["sales/_card.html"]
-    totals_template: Sequence[str] = ["sales/_totals.html"]
-    newest_template: Sequence[str] = ["sales/_newest.html"]
-    draft_template: Sequence[str] = ["sales/draft.html"]
-    console_template: Sequence[str] = ["sales/console_frame.html"]
-    terms_template: Sequence[str] = ["sales/_terms.html"]
-    clock_template: Sequence[str] = ["sales/_clock.html"]
-    dock_template: Sequence[str] = ["sales/_dock.html"]
-    refusal_template: Sequence[str] = ["sales/_refusal.html"]
+    room_template: Template = ["sales/room.html"]
+    card_template: Template = ["sales/_card.html"]
+    totals_template: Template = ["sales/_totals.html"]
+    newest_template: Template = ["sales/_newest.html"]
+    new_template: Template = ["sales/new.html"]
+    draft_template: Template = ["sales/draft.html"]
+    console_template: Template = ["sales/console_frame.html"]
+    terms_template: Template = ["sales/_terms.html"]
+    clock_template: Template = ["sales/_clock.html"]
+    dock_template: Template = ["sales/_dock.html"]
+    refusal_template: Template = ["sales/_refusal.html"]
 
     def __init_subclass__(cls, folder: str = "") -> None:
         for page in _PAGES if folder else ():
@@ -173,10 +187,16 @@ class BasePresenter:
         return {"sums": self.sums([sale])[sale.id]}
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]:
-        return {sale.id: Sums(0, None, Money(0, sale.currency)) for sale in sales}
+        """What each sale's format counts, a question for each sale, and what fans have paid."""
+        paid = paid_in([sale.id for sale in sales])
+        units = {sale.id: get_format(sale.format).count.of(sale.id) for sale in sales}
+        return {sale.id: Sums(units[sale.id], None, Money(paid.get(sale.id, 0), sale.currency)) for sale in sales}
 
     def happened(self, sale: Sale) -> list[str]:
         return []
+
+    def new(self, form: SaleForm, shop: Seller) -> dict[str, Any]:
+        return {}
 
     def draft(self, sale: Sale) -> dict[str, Any]:
         return {}
@@ -194,6 +214,11 @@ class Count:
 
     name: str
     sql: str  # `%(sale_id)s` stands for the sale
+
+    def of(self, sale_id: UUID) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(self.sql, {"sale_id": sale_id})
+            return int(cursor.fetchone()[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +238,16 @@ class Format:
     """All that the rest of the site may know of a format."""
 
     name: str  # as in Sale.format
-    app: str  # its folder, and the namespace of its URLs
+    app: str  # its folder, dotted
     words: Words
     count: Count
     rules: Rules
     checks: Sequence[Check]
     presenter: Presenter
+    # The form of a new sale, and the service that drafts what it says. Its page is the spine's, unless the format's urls have
+    # one called "new".
+    form: type[SaleForm]
+    draft: Callable[..., Any]
     places: Sequence[Place] = ()  # its hot routes
     mine: str = ""  # the URL name of a fan's list of what they have in these sales
     _modules: dict[str, Any] = field(default_factory=dict, compare=False)
@@ -234,13 +263,13 @@ class Format:
         return self._modules[name]
 
     def url(self, page: str, *args: Any) -> str:
-        """A page of the format's own: `url("console", handle, sale.id)`."""
-        return reverse(f"{self.app}:{page}", args=args)
+        """A page of the format's own, or of the console for it: `url("console", handle, sale.id)`."""
+        return reverse(f"{self.label}:{page}", args=args)
 
     @property
-    def has_console(self) -> bool:
-        """Whether sellers have pages to make one."""
-        return self.module("urls") is not None
+    def label(self) -> str:
+        """The name of its folder: its app's label, and the namespace of its URLs."""
+        return self.app.rpartition(".")[2]
 
 
 _formats: dict[str, Format] = {}

@@ -11,7 +11,7 @@ from uuid import UUID
 from django import forms
 from django.core.exceptions import ValidationError
 
-from ledger.forms import CURRENCIES
+from core.money import Money
 from sales.drafting import SaleDraft
 from sales.rows import LIMIT_MAX
 
@@ -56,7 +56,6 @@ class SaleForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 5}),
         help_text="What it is, how it was made, how it ships. Plain text.",
     )
-    currency = forms.ChoiceField(choices=CURRENCIES, initial="EUR")
     opens = forms.ChoiceField(
         label="Opens",
         choices=[(NOW, "As soon as it is published"), (LATER, "At a time")],
@@ -72,21 +71,30 @@ class SaleForm(forms.Form):
             self.add_error("opens_at", "Say when it opens.")
         return cleaned
 
+    @property
+    def own_fields(self) -> list[forms.BoundField]:
+        """The fields of the format's own."""
+        return [self[name] for name in self.fields if name not in SaleForm.base_fields]
+
+    def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
+        """The arguments of the format's drafting service: the fields of its own by name, a Money in minor units. Only after
+        `is_valid`."""
+        said = {field.name: self.cleaned_data[field.name] for field in self.own_fields}
+        currency = said.pop("currency", "EUR")
+        amounts = {f"{name}_minor": said.pop(name).minor for name in list(said) if isinstance(said[name], Money)}
+        return {"draft": self.sale_draft(seller_id, currency, now), **said, **amounts}
+
     # Where a field of the form is called otherwise than the argument that a refusal names.
     named: ClassVar[Mapping[str, str]] = {}
 
-    def sale_draft(self, seller_id: UUID, now: dt.datetime) -> SaleDraft:
+    def sale_draft(self, seller_id: UUID, currency: str, now: dt.datetime) -> SaleDraft:
         """The part of a draft that is the same for every format. Only after `is_valid`."""
         cleaned = self.cleaned_data
         return SaleDraft(
             sale_id=cleaned["sale_id"], seller_id=seller_id, title=cleaned["title"], story=cleaned["story"],
-            currency=cleaned["currency"], opens_at=None if cleaned["opens"] == NOW else cleaned["opens_at"],
+            currency=currency, opens_at=None if cleaned["opens"] == NOW else cleaned["opens_at"],
             closes_at=cleaned["closes_at"], now=now,
         )  # fmt: skip
-
-    def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
-        """The arguments of the format's drafting service. Only after `is_valid`."""
-        raise NotImplementedError
 
     @classmethod
     def asked_again(cls, values: Mapping[str, Any]) -> SaleForm | None:

@@ -27,7 +27,7 @@ def read_frame(sale_id: UUID) -> dict[str, Any]:
         cursor.execute(
             _SALE + f" CROSS JOIN ({rules.frame_sql}) AS facts WHERE sale.id = %(sale_id)s", {"sale_id": sale_id}
         )
-        (format, state, version, opens_at, closes_at), facts = _divided(cursor.fetchone())
+        (format, state, version, opens_at, closes_at), facts = _divided(cursor)
     return {
         "sale_id": str(sale_id),
         "version": version,
@@ -48,8 +48,10 @@ _SALE = """
 """
 
 
-def _divided(row: Any) -> tuple[Any, Any]:
-    return row[:5], row[5:]
+def _divided(cursor: Any) -> tuple[Any, dict[str, Any]]:
+    """What every frame has, and the format's facts by the names of their columns."""
+    row, names = cursor.fetchone(), [column[0] for column in cursor.description]
+    return row[:5], dict(zip(names[5:], row[5:], strict=True))
 
 
 @lru_cache(maxsize=10_000)

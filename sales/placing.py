@@ -11,11 +11,12 @@ from uuid import UUID
 
 import msgspec
 
+from accounts import bans
 from core import clock
 from core.lanes import Lane
 from core.lean import Answer, Headers, header, parse_json, uuid_header
 from core.money import Money
-from sales.errors import NotVerified
+from sales.errors import BadBuyToken, NotVerified
 from sales.rows import LIMIT_MAX
 from sales.tokens import read_buy_token
 
@@ -45,8 +46,10 @@ class MoneyOut(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A hot write: `POST /api/v1/{tag}/{sale_id}/{thing}s`. 201 with what was made, 200 with the same for a repeat of its key."""
+    """A hot write: `POST {before}{sale_id}{after}`. 201 with what was made, 200 with the same for a repeat of its key."""
 
+    before: str
+    after: str
     body: type[msgspec.Struct]
     outcome: type[msgspec.Struct]
     lane: Callable[[UUID], Lane[Any, Any]]
@@ -60,18 +63,12 @@ class Place:
     operation_id: str
     summary: str
     refused: Mapping[str, str]  # status → the codes behind it
+    # A verb: how the button, and the page behind it that needs no scripts, are called, which the spine makes then.
+    page: str = ""
     _decoder: msgspec.json.Decoder[Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_decoder", msgspec.json.Decoder(self.body))
-
-    @property
-    def before(self) -> str:
-        return f"/api/v1/{self.tag}/"
-
-    @property
-    def after(self) -> str:
-        return f"/{self.thing}s"
 
     @property
     def path(self) -> str:
@@ -81,6 +78,8 @@ class Place:
         """The lane and the command. Checks token, verification, key and body; raises their refusals."""
         now = clock.now()
         token = read_buy_token(header(headers, b"x-buy-token"), sale_id=sale_id, now_s=now.timestamp())
+        if bans.is_banned(token.fan_id):
+            raise BadBuyToken("You can no longer buy here.")
         if not token.is_verified:
             raise NotVerified
         key = uuid_header(headers, b"idempotency-key")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from core.ids import named_id
+from django.db import connection
+
+from core.ids import named_id, uuid7
 from core.money import share_bps
+from core.sql import array
 from core.transactions import joins_transaction
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
@@ -40,7 +43,7 @@ def sellers_lines(sale: Sale, *, gross_minor: int, fee_minor: int) -> list[Line]
 
 
 @joins_transaction
-def pass_on(settlement: SettlementRow, sale: Sale) -> list[Transfer]:
+def settlement_transfers(settlement: SettlementRow, sale: Sale) -> list[Transfer]:
     """Save a chunk's row of settlement; the transfers that pass its money on to the seller, less the fee."""
     settlement.save(force_insert=True)
     lines = sellers_lines(sale, gross_minor=settlement.gross_minor, fee_minor=settlement.fee_minor)
@@ -61,6 +64,27 @@ def proceeds_transfers(sale: Sale, lines: Sequence[Line], *, id: UUID, at: dt.da
         for number, line in enumerate(lines)
     ]  # fmt: skip
     return journal(moves, currency=sale.currency, subject_id=sale.id, at=at)
+
+
+@joins_transaction
+def pass_on(sale: Sale, lines: Sequence[Line], *, at: dt.datetime) -> None:
+    """Write one chunk's transfers, in a journal of their own."""
+    ledger.write_transfers(proceeds_transfers(sale, lines, id=uuid7(), at=at))
+
+
+def paid_in(sale_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Sale → what fans have paid into it and not got back, in minor units; without the sales that nobody has paid into."""
+    sql = """
+        SELECT escrow.owner_id, sum(CASE WHEN credit_account_id = escrow.id THEN amount_minor ELSE -amount_minor END)::bigint
+          FROM ledger_account AS escrow
+          JOIN ledger_transfer ON escrow.id IN (credit_account_id, debit_account_id)
+          JOIN ledger_account AS wallet ON wallet.id IN (credit_account_id, debit_account_id) AND wallet.kind = 'wallet'
+         WHERE escrow.kind = 'escrow' AND escrow.owner_id = ANY(%s::uuid[])
+         GROUP BY escrow.owner_id
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [array(sale_ids)])
+        return dict(cursor.fetchall())
 
 
 def refund_transfers(

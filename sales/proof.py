@@ -21,6 +21,8 @@ from dsql.apart import ReadingPool
 from ledger import invariants as ledger_checks
 from ledger import services as ledger
 from ledger.models import BooksCheckpoint
+from payments import invariants as payments_checks
+from sales import invariants as sales_checks
 from sales.formats import get_format
 from sales.models import Sale
 
@@ -28,6 +30,10 @@ from sales.models import Sale
 BOOKS = UUID("00000000-0000-7000-8000-0000000000b0")
 BOOKS_WHOLE = UUID("00000000-0000-7000-8000-0000000000b1")
 EVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+# The books are the ledger, where its money came from, and that no sale is left out of its own proof.
+BOOKS_CHECKS = [*ledger_checks.WHOLE_CHECKS, *payments_checks.CHECKS, sales_checks.NOTHING_HIDDEN]
+BOOKS_NEWS_CHECKS = [*ledger_checks.NEWS_CHECKS, *payments_checks.NEWS_CHECKS, sales_checks.NOTHING_HIDDEN]
 
 # DSQL ends a transaction after 300 s. A check begins in a snapshot of at most this age, and has to answer in the other time.
 SNAPSHOT_S = 170
@@ -50,11 +56,11 @@ class Proof:
 
 
 def prove_sale(sale: Sale, *, books: bool = True) -> Proof:
-    """Run the checks of the sale's format, and with `books` the ledger's too, now.
+    """Run the checks of the sale's format, and with `books` those of the books too, now.
 
     Raises what the database raises, and PoolTimeout when too many proofs run in this process.
     """
-    checks = [*get_format(sale.format).checks, *(ledger_checks.CHECKS if books else [])]
+    checks = [*get_format(sale.format).checks, *(BOOKS_CHECKS if books else [])]
     ran_at = clock.now()
     with read() as reader:
         findings = reader.run(checks, {"sale_id": sale.id})
@@ -62,17 +68,17 @@ def prove_sale(sale: Sale, *, books: bool = True) -> Proof:
 
 
 def prove_books() -> Proof:
-    """Run the ledger's checks on every transfer there is."""
+    """Run the checks of the books on every transfer there is."""
     ran_at = clock.now()
     until = ran_at - ledger.SETTLED_AFTER
     with read() as reader:
-        findings = reader.run(ledger_checks.CHECKS, {})
+        findings = reader.run(BOOKS_CHECKS, {})
         collected = reader.number(ledger_checks.COLLECTED, {"since": EVER, "until": until})
     return _checkpointed(_proof(findings, ran_at, reader), until, collected)
 
 
 def prove_books_since() -> Proof:
-    """Run the ledger's checks on what was recorded since they last held; on all of it when they never have."""
+    """Run the checks of the books on what was recorded since they last held; on all of it when they never have."""
     checkpoint = BooksCheckpoint.objects.first()
     if checkpoint is None:
         return prove_books()
@@ -80,7 +86,7 @@ def prove_books_since() -> Proof:
     since, until = checkpoint.until, max(checkpoint.until, ran_at - ledger.SETTLED_AFTER)
     with read() as reader:
         known = {"since": since, "collected": checkpoint.collected_minor}
-        findings = reader.run(ledger_checks.NEWS_CHECKS, known)
+        findings = reader.run(BOOKS_NEWS_CHECKS, known)
         collected = checkpoint.collected_minor + reader.number(
             ledger_checks.COLLECTED, {"since": since, "until": until}
         )

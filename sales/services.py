@@ -36,11 +36,6 @@ SETTLE = "sales.settle"
 UNWIND = "sales.unwind"
 
 
-def drafts(make_draft: Callable[..., M], *, name: str) -> Callable[..., M]:
-    """A format's drafting (`make_draft(draft, **terms)`) as a service of this name."""
-    return retried_transaction(replayable=True, name=name)(make_draft)
-
-
 def opens(make_draft: Callable[..., M], *, name: str) -> Callable[..., M]:
     """Drafting and publishing in one transaction."""
 

@@ -100,6 +100,14 @@ def _stopped_words(sale: Sale, event: str) -> tuple[str, str]:
 
 
 @retried_transaction(replayable=True)
+def tell_fan(*, sale_id: UUID, fan_id: UUID, about: str, title: str, text: str, now: dt.datetime) -> None:
+    """Tell one fan of what was done to their own purchase. Once for each `about`; `{sale}` in `title` is the sale's."""
+    sale = Sale.objects.get(id=sale_id)
+    path = reverse("sales:room", args=[sale_id])
+    accounts.notify([Message(fan_id, title.format(sale=sale.title), text, path)], key=about, now=now)
+
+
+@retried_transaction(replayable=True)
 def remind(*, sale_id: UUID, fan_id: UUID, now: dt.datetime) -> None:
     """Remind the fan when the sale opens. A repeat changes nothing. Raises WrongState when it has opened."""
     sale = selectors.get_public_sale(sale_id)

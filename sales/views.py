@@ -33,7 +33,7 @@ with_way_back = require_http_methods(["GET", "POST"])
 def button(back: str) -> Callable[[View], View]:
     """A view behind a login that a button posts to; a browser that the login page sent here by GET goes on to `back`.
 
-    `back` is a URL's name, with the same arguments.
+    `back` is a URL's name, with the same arguments in its path.
     """
 
     def decorate(view: View) -> View:
@@ -41,7 +41,9 @@ def button(back: str) -> Callable[[View], View]:
         @login_required
         @wraps(view)
         def pressed(request: HttpRequest, **arguments: Any) -> HttpResponse:
-            return redirect(back, **arguments) if request.method == "GET" else view(request, **arguments)
+            if request.method == "GET":
+                return redirect(back, **request.resolver_match.captured_kwargs)
+            return view(request, **arguments)
 
         return pressed
 
@@ -106,6 +108,7 @@ def render_room(request: HttpRequest, sale: Sale, *, refusal: Refusal | None = N
         "room_url": reverse("sales:room", args=[sale.id]),
         "refusal": refusal,
         **_own(request, sale),
+        **_dock(sale),
         **presenter.room(request, sale, now),
         **more,
     }
@@ -115,9 +118,16 @@ def render_room(request: HttpRequest, sale: Sale, *, refusal: Refusal | None = N
 def _own(request: HttpRequest, sale: Sale) -> dict[str, Any]:
     """What only the fan who is logged in sees."""
     if not request.user.is_authenticated:
-        return {"is_reminded": False}
+        return {"is_reminded": False, "is_verified": False}
     fan_id = user_id(request)
     return {"is_reminded": telling.is_reminded(sale.id, fan_id), **presenters.may_buy(sale, fan_id)}
+
+
+def _dock(sale: Sale) -> dict[str, Any]:
+    """What the dock of a format without one of its own needs: the page of its place."""
+    format = get_format(sale.format)
+    page = next((place.page for place in format.places if place.page), None)
+    return {"verb": page, "page_url": format.url(page, sale.id)} if page else {}
 
 
 @button("sales:room")
@@ -201,6 +211,6 @@ def console(request: HttpRequest, handle: str) -> HttpResponse:
         "shop": member.seller,
         "may_edit": member.role in MAY_EDIT_SALES,
         "rows": presenters.console_rows(sales, clock.now()),
-        "formats": [format for format in list_formats() if format.has_console],
+        "formats": list_formats(),
     }
     return render(request, "sales/console.html", context)

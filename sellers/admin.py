@@ -29,3 +29,7 @@ class SellerAdmin(admin.ModelAdmin):
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("sellers.change_seller")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Seller | None = None) -> tuple[str, ...]:
+        # The sealed terms of the shop's sales name it.
+        return (*self.readonly_fields, "handle") if obj else self.readonly_fields

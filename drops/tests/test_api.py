@@ -17,7 +17,6 @@ from drops.models import Drop, Order
 from sales import prover
 from sales.models import Sale
 from tests.tools import shop
-from tests.tools.truth import picture
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sent_frames")]
 
@@ -102,38 +101,14 @@ BAD_DROPS = [
     {"price_minor": 0}, {"price_minor": -1}, {"price_minor": 1.5}, {"price_minor": "2400"}, {"price_minor": True},
     {"price_minor": 10**30}, {"price_minor": None}, {"units_total": 0}, {"units_total": 10**26}, {"units_total": "3"},
     {"limit_per_fan": 0}, {"limit_per_fan": -1}, {"hold_s": -1}, {"hold_s": 3_601}, {"cancel_s": 10**9},
-    {"currency": "XXX"}, {"currency": "PLAY"}, {"currency": "eur"}, {"currency": ""}, {"title": ""},
-    {"title": "x" * 121}, {"title": None},
-    {"title": "a\x00b"}, {"story": "a\x00b"}, {"title": "\ud800"}, {"story": "x" * 5_001}, {"sale_id": "x"},
-    {"sale_id": 7}, {"opens_at": "tomorrow"}, {"opens_at": "2026-03-02T12:00:00"}, {"closes_at": "2020-01-01T00:00:00Z"},
-    {"opens_at": "9999-12-31T20:00:00-14:00", "closes_at": "9999-12-31T23:59:59-14:00"},
-    {"opens_at": "0001-01-01T00:00:00+14:00"}, {"closes_at": 1e400}, {"fee_bps": 0}, {"seller_id": str(uuid7())},
-    {"state": "live"},
 ]  # fmt: skip
 
 
-def test_a_draft_that_is_not_right_is_refused_and_not_kept(owner):
+def test_a_drop_that_is_not_right_is_refused_and_not_kept(owner):
     for changes in BAD_DROPS:
         status, refusal = owner.post("/sellers/northlight/drops", drop_body(**changes))
         assert (status, refusal["code"]) == (422, "invalid"), changes
     assert Sale.objects.count() == 0
-
-
-def test_bodies_that_are_no_objects_are_refused(owner):
-    for raw in (b"", b"null", b"[]", b"3", b"{", b"\xff\xfe", b"[" * 100_000, b'{"title": NaN}'):
-        status, refusal = owner.post("/sellers/northlight/drops", raw=raw)
-        assert (status, refusal["code"]) == (422, "invalid"), raw[:20]
-    assert owner.post("/sellers/northlight/drops", raw=b'{"title": "' + b"x" * 2_000_000 + b'"}')[0] == 413
-
-
-def test_an_id_in_use_elsewhere_is_refused(owner):
-    other = shop.make_drop()
-    before = picture(other.sale_id)
-
-    status, refusal = owner.post("/sellers/northlight/drops", drop_body(sale_id=str(other.sale_id)))
-
-    assert (status, refusal["code"]) == (409, "id_taken")
-    assert picture(other.sale_id) == before
 
 
 def test_awkward_paths_are_missing_and_nothing_breaks(owner):

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from django.db.models import F
 
+from core import clock
 from ledger import services as ledger
 from ledger.invariants import CHECKS, NEWS_CHECKS
 from ledger.models import Account, BooksCheckpoint, Transfer
@@ -22,6 +23,7 @@ TAMPERINGS = {
         "ALTER TABLE ledger_account DROP CONSTRAINT account_available_never_negative",
         "UPDATE ledger_account SET available_minor = -1 WHERE kind = 'wallet'",
     ],
+    "only_wallets_keep_balances": ["UPDATE ledger_account SET keeps_balance = FALSE WHERE kind = 'wallet'"],
     "drift_per_account": ["UPDATE ledger_account SET available_minor = available_minor + 1 WHERE kind = 'wallet'"],
     "drift_in_total": ["UPDATE ledger_transfer SET amount_minor = amount_minor + 1 WHERE code = 'top_up'"],
     "currencies_never_mix": ["UPDATE ledger_transfer SET currency = 'USD' WHERE code = 'purchase'"],
@@ -109,6 +111,17 @@ def test_later_runs_read_what_is_new_and_move_the_checkpoint_on(checked_once):
 
 
 @pytest.mark.tampers
+@pytest.mark.parametrize("table", ["ledger_checkpoint", "ledger_bookscheckpoint"])
+def test_a_sum_that_spares_work_is_summed_again_by_a_run_over_everything(checked_once, table):
+    assert ledger.checkpoint_accounts(now=clock.now()) > 0
+    column = "available_minor" if table == "ledger_checkpoint" else "collected_minor"
+
+    assert proof.prove_books().holds
+    with tamper(f"UPDATE {table} SET {column} = {column} + 1"):
+        assert broken(proof.prove_books()) == {"checkpoints_add_up"}
+
+
+@pytest.mark.tampers
 def test_what_was_checked_is_read_again_only_by_a_run_over_everything(checked_once):
     with tamper("UPDATE ledger_transfer SET currency = 'USD' WHERE code = 'purchase'"):
         assert broken(proof.prove_books_since()) == set()
@@ -130,6 +143,7 @@ def test_a_broken_check_leaves_the_checkpoint_where_it_was(checked_once):
     Account.objects.filter(kind="wallet").update(available_minor=F("available_minor") - 1)
 
 
+@pytest.mark.tampers  # the sums are made up
 def test_a_checkpoint_never_goes_back():
     later, earlier = NOW, NOW - dt.timedelta(hours=1)
 

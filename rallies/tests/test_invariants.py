@@ -40,7 +40,27 @@ TAMPERINGS = {
         "UPDATE rallies_join SET fan_id = rally_id",
     ),
     "price_of_the_tier": ("settled", "UPDATE rallies_outcome SET price_minor = 10000"),
-    "tiers_sealed": ("open", "UPDATE rallies_tier SET price_minor = price_minor - 1 WHERE level = 2"),
+    "outcome": ("settled", "UPDATE rallies_rally SET minimum = 4"),
+    "terms_rule": ("open", "DELETE FROM rallies_tier WHERE level = 2"),
+    "terms_agreed": ("settled", "UPDATE rallies_latejoin SET terms_sha256 = ''"),
+    "stands_where_it_says": ("settled", "UPDATE sales_sale SET closed_at = NULL"),
+    "gates": ("open", "DELETE FROM sales_gate WHERE number = 63"),
+    "in_time": ("settled", "UPDATE rallies_latejoin SET joined_at = joined_at + interval '7 days'"),
+    "paid_by_its_fan": ("settled", "UPDATE rallies_latejoin SET quantity = quantity + 1"),
+    "ended_for_its_fan": (
+        "open",
+        "UPDATE ledger_transfer SET debit_account_id = (SELECT max(id::text)::uuid FROM ledger_account WHERE kind = 'wallet') "
+        "WHERE kind = 'voided'",
+    ),
+    "settlements_add_up": ("settled", "UPDATE rallies_settlement SET released = released + 1"),
+    "paid_to_its_seller": ("settled", "UPDATE ledger_transfer SET code = 'tip' WHERE code = 'fee'"),
+    "afterwards": ("settled", "UPDATE ledger_transfer SET amount_minor = amount_minor + 1 WHERE code = 'late_fee'"),
+    "none_set_aside": (
+        "open",
+        "INSERT INTO sales_stuckrow (id, sale_id, row_id, error, made_at) SELECT gen_random_uuid(), rally_id, id, '', now() "
+        "FROM rallies_join",
+    ),
+    "rows_in_order": ("open", "UPDATE rallies_bucket SET number = 200 WHERE number = 5"),
     "terms_hash": ("open", "UPDATE sales_sealedterms SET text = text || ' '"),
     "double_charges": (
         "settled",

@@ -433,8 +433,10 @@ def test_a_rally_called_off_gives_everything_back() -> None:
 
 
 def test_late_joins_buy_what_is_left_at_the_final_price() -> None:
-    rally = make_rally(cap_units=3, late_joins=True, limit_per_fan=2, tiers=[PriceTier(1, 10_000)])
-    enter(rally, make_fan(funds=10_000))
+    two_hours_ago = clock.now() - 2 * shop.HOUR
+    terms = {"cap_units": 3, "late_joins": True, "limit_per_fan": 2, "tiers": [PriceTier(1, 10_000)]}
+    rally = shop.make_rally(now=two_hours_ago, **terms)
+    join(rally, make_fan(funds=10_000), at=two_hours_ago)
     settle(rally)
     late_id = make_fan(funds=50_000)
     late = logged_in(late_id)

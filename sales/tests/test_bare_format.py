@@ -17,7 +17,9 @@ from core.ids import uuid7
 from core.invariants import Check
 from core.money import Money
 from sales import formats, prover
+from sales.drafting import drafts
 from sales.formats import BasePresenter, BaseRules, Count, Format, Sums, Words
+from sales.forms import SaleForm
 from sales.models import Sale, SaleState
 from sales.phases import standing
 from sales.terms import TermValue
@@ -49,6 +51,8 @@ BARE = Format(
     rules=BareRules(),
     checks=[Check("nothing", "Nothing is sold twice", "SELECT 0, 0 WHERE %(sale_id)s::uuid IS NOT NULL")],
     presenter=BasePresenter(),
+    form=SaleForm,
+    draft=drafts(Sale, format="auction"),
 )
 
 

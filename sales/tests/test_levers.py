@@ -16,6 +16,7 @@ from core import due_work
 from core.errors import Invalid, NotAllowed
 from drops import services as drops
 from drops.settlement import DropRules
+from rallies import services as rallies
 from rallies.settlement import RallyRules
 from sales import levers
 from sales import services as sales
@@ -379,3 +380,38 @@ def test_staff_switch_a_shop_off_in_the_admin(admin: Client) -> None:
     admin.post("/staff/sellers/seller/", chosen)
 
     assert state_of(drop.sale_id) == SaleState.FROZEN
+
+
+# What is done to one fan
+
+
+def test_a_fan_is_told_once_of_a_refund_or_a_removal() -> None:
+    one, two = make_fans(2, funds=FUNDS)
+    drop, rally = make_drop(), make_rally()
+    order = buy(drop, one)
+    join(rally, two)
+
+    for _ in range(2):
+        drops.refund_order(drop_id=drop.sale_id, order_id=order.id, now=NOW)
+        rallies.remove_fan(rally_id=rally.sale_id, fan_id=two, now=NOW)
+
+    assert (told(one), told(two)) == (
+        ["A print: your order was given back"],
+        ["A lamp: the seller removed you"],
+    )
+
+
+@pytest.mark.parametrize("is_settled", [True, False], ids=["settled", "before"])
+def test_an_order_is_refunded_whole_before_and_after_it_was_settled(is_settled: bool) -> None:
+    (fan,) = make_fans(1, funds=FUNDS)
+    drop = make_drop()
+    order = buy(drop, fan, 2)
+    if is_settled:
+        shop.close_on_time(drop.sale_id)
+        sales.settle_to_the_end(drop.sale_id)
+
+    for _ in range(2):
+        assert drops.refund_order(drop_id=drop.sale_id, order_id=order.id, now=NOW).state == "refunded"
+
+    assert money(fan) == (FUNDS, 0)
+    assert broken_checks(drop.sale_id) == []

@@ -32,6 +32,7 @@ from sellers.models import Seller
 # Services are told the time, so most tests stand still at this second.
 NOW = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
+AFTER_THE_END = NOW + 2 * HOUR  # of what is sold for an hour
 PRICE_MINOR = 1_000
 TIERS = [PriceTier(1, 10_000), PriceTier(3, 8_000), PriceTier(5, 5_200)]
 
@@ -188,7 +189,7 @@ class RallyProcess:
 
 
 def late_request(
-    fan_id: UUID, quantity: int = 1, *, invite: str = "", key: UUID | None = None, at: dt.datetime = NOW
+    fan_id: UUID, quantity: int = 1, *, invite: str = "", key: UUID | None = None, at: dt.datetime = AFTER_THE_END
 ) -> values.JoinLate:
     """One request to buy at a rally's final price after its end, with ids of its own."""
     return values.JoinLate(

@@ -1,0 +1,112 @@
+"""A user who is turned out: sessions end at once, permissions to buy within seconds, and nothing of theirs is lost."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.test import Client
+
+from accounts import bans
+from accounts.models import Ban, User
+from core import clock
+from core.errors import Invalid
+from core.ids import uuid7
+from drops import hot
+from drops.models import Order
+from sales.errors import BadBuyToken
+from sales.services import issue_buy_token
+from sales.tokens import VALID_S
+from tests.tools.shop import NOW, buy, make_drop, make_fan, wallet
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def nobody_banned() -> Iterator[None]:
+    yield
+    bans._banned = frozenset()
+
+
+@pytest.fixture
+def staff() -> UUID:
+    return make_fan()
+
+
+def turn_out(fan: UUID, staff: UUID, at: dt.datetime) -> None:
+    bans.ban(user_id=fan, staff_id=staff, reason="Bots", now=at)
+    bans.refresh(now=at)
+
+
+def read_purchase(sale_id: UUID, token: str) -> Any:
+    headers = [(b"x-buy-token", token.encode()), (b"idempotency-key", str(uuid7()).encode())]
+    return hot.PLACE_ORDER.read(sale_id, headers, json.dumps({"quantity": 1}).encode())
+
+
+def test_a_permission_from_before_the_ban_buys_nothing(staff: UUID) -> None:
+    drop, fan = make_drop(), make_fan(funds=5_000)
+    token = issue_buy_token(user_id=fan, sale_id=drop.sale_id)["buy_token"]
+    read_purchase(drop.sale_id, token)
+
+    turn_out(fan, staff, clock.now())
+
+    with pytest.raises(BadBuyToken):
+        read_purchase(drop.sale_id, token)
+
+
+def test_whoever_is_let_in_again_buys_again(staff: UUID) -> None:
+    drop, fan = make_drop(), make_fan(funds=5_000)
+    token = issue_buy_token(user_id=fan, sale_id=drop.sale_id)["buy_token"]
+    turn_out(fan, staff, clock.now())
+
+    bans.let_in_again(user_id=fan, staff_id=staff, reason="A mistake", now=clock.now())
+    bans.refresh(now=clock.now())
+
+    read_purchase(drop.sale_id, token)
+    assert User.objects.get(id=fan).is_active
+
+
+def test_no_permission_to_buy_outlives_what_is_remembered_of_bans() -> None:
+
+    assert dt.timedelta(seconds=VALID_S + 10 * bans.REFRESHED_EVERY_S) < bans.REMEMBERED
+
+
+def test_a_ban_ends_the_session_and_keeps_what_was_bought(client: Client, staff: UUID) -> None:
+    drop, fan = make_drop(), make_fan(funds=5_000)
+    order = buy(drop, fan)
+    client.force_login(User.objects.get(id=fan))
+    wallet_page = "/wallet/"
+    before = client.get(wallet_page).status_code
+
+    turn_out(fan, staff, NOW)
+
+    assert before == 200
+    assert client.get(wallet_page).status_code == 302
+    assert Order.objects.get(id=order.id).state == "paid"
+    assert wallet(fan).available_minor == 4_000
+
+
+def test_a_reason_is_asked_for_and_a_repeat_changes_nothing(staff: UUID) -> None:
+    fan = make_fan()
+    with pytest.raises(Invalid):
+        bans.ban(user_id=fan, staff_id=staff, reason=" ", now=NOW)
+    assert User.objects.get(id=fan).is_active
+
+    for _ in range(2):
+        bans.ban(user_id=fan, staff_id=staff, reason="Bots", now=NOW)
+
+    assert Ban.objects.get(user_id=fan).reason == "Bots"
+    assert not User.objects.get(id=fan).is_active
+
+
+def test_staff_turn_a_user_out_in_the_admin(client: Client) -> None:
+    fan = make_fan()
+    client.force_login(User.objects.create_superuser("staff@example.org", "secret"))
+
+    client.post("/staff/accounts/user/", {"action": "turn_out", "_selected_action": str(fan), "reason": "Bots"})
+
+    assert Ban.objects.filter(user_id=fan).exists()

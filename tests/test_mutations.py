@@ -1,0 +1,267 @@
+"""No change of a row that money or stock depends on goes unseen by the checks, but for those that are named here, with the reason."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.core.management import call_command
+from django.db.models import F
+
+from core import clock
+from core.ids import uuid7
+from core.models import DueWork
+from core.money import Money
+from core.transactions import in_transaction
+from drops.models import Drop
+from drops.rules import CancelOrder, ConfirmOrder, ExpireHold, OrderValue, RefundOrder
+from ledger import services as ledger
+from ledger.models import Transfer
+from payments import services as payments
+from payments.providers import Simulated
+from rallies.models import Rally
+from rallies.services import refund_join
+from rallies.values import LeaveRally, RemoveFan
+from sales import proof, stuck
+from sales import services as sales
+from sales.models import Sale
+from tests.tools import mutations
+from tests.tools.shop import (
+    NOW,
+    Process,
+    RallyProcess,
+    close_on_time,
+    join_late,
+    join_request,
+    make_drop,
+    make_fan,
+    make_fans,
+    make_rally,
+    make_seller,
+    purchase,
+)
+from tests.tools.tamper import tamper
+from tests.tools.truth import broken_checks
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SECOND = dt.timedelta(seconds=1)
+
+
+# -- two small worlds, in which there is a row of every kind
+
+
+def sold(seller: Any, fans: list[UUID], **terms: Any) -> Drop:
+    """A running drop in which everything has happened that can."""
+    drop = make_drop(seller=seller, units_total=120, limit_per_fan=9, hold_s=60, cancel_s=60, **terms)
+    process = Process(drop)
+
+    def hold(fan: UUID) -> OrderValue:
+        return process.do(purchase(fan, hold=True))
+
+    one, two, *_ = fans
+    process.do(purchase(one, 2))
+    process.do(purchase(two))
+    kept, given_back, run_out, bought = hold(one), hold(two), hold(one), process.do(purchase(two))
+    process.do(ConfirmOrder(kept.id, one, NOW + SECOND))
+    process.do(CancelOrder(given_back.id, two, NOW + 2 * SECOND))
+    process.do(ExpireHold(run_out.id, NOW + 61 * SECOND))
+    process.do(RefundOrder(bought.id, NOW + 3 * SECOND))
+    refunded = hold(two)
+    process.do(ConfirmOrder(refunded.id, two, NOW + 4 * SECOND))
+    process.do(RefundOrder(refunded.id, NOW + 5 * SECOND))
+    return drop
+
+
+def settle(sale_id: UUID) -> None:
+    now = close_on_time(sale_id)
+    while next_at := sales.settle_step(sale_id=sale_id, now=now):
+        now = min(next_at, now + SECOND)
+
+
+def call_off(sale: Sale) -> None:
+    sales.cancel_sale(seller_id=sale.seller_id, sale_id=sale.id, now=sale.closes_at)
+    while sales.unwind_step(sale_id=sale.id, now=sale.closes_at + SECOND):
+        pass
+    DueWork.objects.filter(kind=sales.UNWIND, subject_id=sale.id).update(done_at=sale.closes_at)
+
+
+def set_one_aside(sale_id: UUID) -> None:
+    """One purchase stands aside while all others are settled."""
+    now = close_on_time(sale_id)
+    in_transaction(lambda: stuck.set_aside(sale_id, ValueError("it cannot be done"), now=now), name="test")
+    for _ in range(3):
+        sales.settle_step(sale_id=sale_id, now=now)
+
+
+def drops_world() -> None:
+    seller, fans = make_seller(), make_fans(3, funds=90_000)
+    settle(sold(seller, fans).sale_id)
+    live = sold(seller, fans)
+    Process(live).do(purchase(fans[2], hold=True))
+    sales.announce_sale(sale_id=live.sale_id, now=NOW)
+    called_off = sold(seller, fans)
+    Process(called_off).do(purchase(fans[2], hold=True))
+    call_off(called_off.sale)
+    set_one_aside(sold(seller, fans).sale_id)
+    unlimited = make_drop(seller=make_seller(), units_total=2)
+    Process(unlimited).do(purchase(fans[0]))
+
+
+def crowd(seller: Any, fans: list[UUID], **terms: Any) -> Rally:
+    """A running rally that somebody has left, come back to, been turned out of, and left for good."""
+    rally = make_rally(seller=seller, cap_units=200, late_joins=True, **terms)
+    process = RallyProcess(rally)
+    one, two, three, four, five, six, seven = fans
+    code = process.do(join_request(one, 2)).invite_code
+    process.do(join_request(two, invite=code))
+    process.do(join_request(three, only=8_000))
+    process.do(join_request(four, 3, only=5_200))
+    process.do(join_request(five))
+    process.do(LeaveRally(five, NOW + SECOND))
+    process.do(join_request(five, at=NOW + 2 * SECOND))
+    process.do(join_request(six))
+    process.do(RemoveFan(six, NOW + SECOND))
+    process.do(join_request(seven))
+    process.do(LeaveRally(seven, rally.sale.closes_at - SECOND))
+    return rally
+
+
+def rallies_world() -> None:
+    seller, fans = make_seller(), make_fans(8, funds=300_000)
+    *crowd_fans, late = fans
+    settled = crowd(seller, crowd_fans)
+    settle(settled.sale_id)
+    refund_join(rally_id=settled.sale_id, fan_id=crowd_fans[0], now=NOW + dt.timedelta(hours=3))
+    join_late(settled, late, 2)
+    crowd(seller, crowd_fans)
+    call_off(crowd(seller, crowd_fans).sale)
+    set_one_aside(crowd(seller, crowd_fans).sale_id)
+    settle(crowd(seller, crowd_fans, minimum=20).sale_id)
+
+
+def books_world() -> None:
+    fan = make_fan()
+    for is_paid in (True, False, None):
+        top_up = payments.start_top_up(top_up_id=uuid7(), user_id=fan, amount=Money(500, "EUR"), now=NOW)
+        if is_paid is not None:
+            payments.complete_top_up(event=Simulated().decided(top_up, is_paid=is_paid), now=NOW + SECOND)
+    Transfer.objects.update(recorded_at=F("recorded_at") - dt.timedelta(hours=1))
+    ledger.checkpoint_accounts(now=clock.now())
+    assert proof.prove_books().holds  # and leaves its own checkpoint
+
+
+# -- what is looked at, and what may go unseen
+
+LEFT_OUT = {
+    "sales_reminder": "whom to tell that a sale opens",
+    "sales_telling": "how far telling fans has come",
+    "sales_proofrun": "what the checks said, and not what they look at",
+}
+
+SALE_STATE = "(SELECT state FROM sales_sale WHERE id = row.{}) || ' ' || "
+KINDS = {
+    "sales_sale": "row.format || ' ' || row.state",
+    "sales_gate": "'any'",
+    "drops_order": SALE_STATE.format("drop_id") + "row.state || ' ' || row.is_hold",
+    "drops_fanlimit": SALE_STATE.format("drop_id") + "CASE row.units WHEN 0 THEN 'none' ELSE 'some' END",
+    "rallies_join": SALE_STATE.format("rally_id") + "row.state || ' ' || (row.level > 0)",
+    "ledger_account": "row.kind",
+    "ledger_transfer": """row.code || ' ' || row.kind || ' ' || coalesce((
+        SELECT sales_sale.format || ' ' || sales_sale.state
+          FROM ledger_account JOIN sales_sale ON sales_sale.id = ledger_account.owner_id
+         WHERE ledger_account.id IN (row.debit_account_id, row.credit_account_id)), 'none')""",
+    "payments_topup": "row.state || ' ' || row.provider",
+}
+
+# Patterns of changes, as `Mutation` writes them, and why nobody is harmed by them.
+OWN_KEY = "a key of the row's own, by which no other row finds it"
+ENDS_ONCE = "worked out from the id of what it ends, so that there cannot be a second one; that there is one is counted"
+MADE_WHEN = "says when the row was made, and nothing is worked out from it"
+A_COUNTER = "grows with each write, so that writers meet and viewers know what is newer; it counts no unit and no money"
+CLIENTS_KEY = (
+    "the name that the fan's own program gave its request, to find the answer again; that no two are alike is checked"
+)
+NO_MONEY = "a top-up that brought no money in, and cannot later without being compared with what its provider says"
+
+MAY_GO_UNSEEN = {
+    "sales_sale.slug of *": "a part of the page's address",
+    "sales_sale.story of *": "the seller's own words beside the terms, which the sealed text does not have",
+    "sales_sale.version of *": A_COUNTER,
+    "sales_sale.created_at of *": MADE_WHEN,
+    "sales_sale.closed_at of *, later: *": "all that is from after the end it really had is late by the sealed time as well, and what "
+    "a rally's end means for its price is worked out again",
+    "sales_sale.settled_at of *, later: *": "says when the last step found nothing left to do; the times of what was paid are the "
+    "settlements' and the books'",
+    "sales_sale.frozen_ms of *, more: *": "how long staff had the sale frozen is written nowhere else; it can only be longer, and "
+    "then every deadline is later, for everybody",
+    "sales_sale.frozen_at of * cancelled', filled: *": "a sale may be called off while it is frozen, so both are right",
+    "sales_sale.state of *: scheduled → live": "whether it is open is decided by its times; this says that its opening was announced",
+    "sales_sale.state of *: live → scheduled": "whether it is open is decided by its times; this says that its opening was announced",
+    "sales_sale.state of *: settling → closed": "settling begins with the next step in either",
+    "sales_sale.state of *: cancelled → closed": "everybody has been given everything back, and settling finds nothing to pay",
+    "sales_sale.state of *: cancelled → settling": "everybody has been given everything back, and settling finds nothing to pay",
+    "sales_gate.version of *": A_COUNTER,
+    "sales_sealedterms.id of *": OWN_KEY,
+    "sales_stuckrow.id of *": OWN_KEY,
+    "sales_stuckrow.error of *": "words for staff",
+    "sales_stuckrow.made_at of *": MADE_WHEN,
+    "drops_fanlimit.* of * none', unknown: *": "a row that counts no unit, of a fan who has given everything back",
+    "drops_order.idempotency_key of *": CLIENTS_KEY,
+    "rallies_join.idempotency_key of *": CLIENTS_KEY,
+    "rallies_latejoin.idempotency_key of *": CLIENTS_KEY,
+    "rallies_join.only_at_or_below_minor of *, more: *": "one cent more accepts the same tiers, so it is the same limit",
+    "rallies_join.bucket of * removed *": "of a join that is counted nowhere",
+    "rallies_join.state of *: removed → left": "either way the fan has all money back and nothing is counted; who ended it is the "
+    "seller's word",
+    "rallies_join.state of *: left → removed": "either way the fan has all money back and is counted alike",
+    "rallies_join.invite_code of *": "the fan's own link; whoever came by it pays the same price",
+    "rallies_join.invited_by_id of *": "who brought whom is told to the two of them; it is worth nothing to either",
+    "rallies_rally.seller_invite of *": "the seller's own link, which is not sealed, so that it need not be public",
+    "rallies_rally.next_id of *": "which sale comes next in the series; that one has terms of its own",
+    "rallies_outcome.settled_up_to of *": "where the next step goes on; that nobody was passed over is seen by each join's state",
+    "ledger_account.created_at of *": MADE_WHEN,
+    "ledger_transfer.id of 'release *": ENDS_ONCE,
+    "ledger_transfer.id of 'expired *": ENDS_ONCE,
+    "ledger_transfer.id of 'capture *": ENDS_ONCE,
+    "ledger_transfer.id of 'refund * drop *": ENDS_ONCE,
+    "ledger_transfer.id of 'fee *": ENDS_ONCE,
+    "ledger_transfer.id of 'fee_back *": ENDS_ONCE,
+    "ledger_transfer.id of 'late_fee *": ENDS_ONCE,
+    "ledger_transfer.recorded_at of *, earlier: *": "it says which transfers a kept sum has already; across such a time it is seen",
+    "ledger_transfer.recorded_at of 'hold *": "of a transfer that changes wallets only, whose balances are kept on their own rows",
+    "ledger_transfer.recorded_at of 'release *": "of a transfer that changes wallets only, whose balances are kept on their own rows",
+    "ledger_transfer.recorded_at of 'expired *": "of a transfer that changes wallets only, whose balances are kept on their own rows",
+    "ledger_checkpoint.id of *": OWN_KEY,
+    "ledger_checkpoint.until of *, later: *": "nothing was recorded between the two times, so the sum is right for both",
+    "ledger_bookscheckpoint.until of *, later: *": "nothing was recorded between the two times, so the sum is right for both",
+    "payments_topup.* of 'started *": NO_MONEY,
+    "payments_topup.* of 'failed *": NO_MONEY,
+    "payments_topup.created_at of *": MADE_WHEN,
+    "payments_topup.provider of *": "who was asked; what came in is compared with the books whoever it was",
+    "payments_topup.provider_ref of *": "the provider's own name for the payment",
+}
+
+
+@pytest.mark.tampers
+def test_no_change_of_a_row_goes_unseen() -> None:
+    drops_world()
+    rallies_world()
+    books_world()
+    assert broken_checks() == []
+
+    found = mutations.look_at(mutations.mutations(LEFT_OUT, KINDS), MAY_GO_UNSEEN)
+
+    assert [str(change) for change in found.unseen] == []
+    assert [pattern for pattern, change in found.allowed.items() if change is None] == [], (
+        "these are seen, or there are none"
+    )
+    # Of every table one change that a check sees, as whoever runs the command would.
+    assert {change.table for change in found.seen} == {model._meta.db_table for model in mutations.tables(LEFT_OUT)}
+    for change in found.seen:
+        with tamper(change.statement), pytest.raises(SystemExit) as ended:
+            call_command("check_invariants", stdout=io.StringIO())
+        assert ended.value.code == 1, str(change)
