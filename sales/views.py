@@ -42,7 +42,8 @@ def button(back: str) -> Callable[[View], View]:
         @wraps(view)
         def pressed(request: HttpRequest, **arguments: Any) -> HttpResponse:
             if request.method == "GET":
-                return redirect(back, **request.resolver_match.captured_kwargs)
+                captured = request.resolver_match.captured_kwargs  # type: ignore[union-attr]  # unknown to its stubs
+                return redirect(back, **captured)
             return view(request, **arguments)
 
         return pressed
