@@ -12,11 +12,11 @@ from accounts import selectors as accounts
 from core import clock
 from core.http import user_id
 from core.schemas import RefusalOut
-from rallies import presenters, selectors, services
+from rallies import selectors, services, shown
 from rallies.hot import JoinIn, late_command
 from rallies.models import Join, Rally
-from rallies.presenters import JoinRow, LateRow
 from rallies.schemas import BroughtOut, LateJoinIn, LateJoinOut, MyJoinOut, RallyIn, RallyOut, SellersJoinOut
+from rallies.shown import JoinRow, LateRow
 from sales.errors import NotVerified
 from sales.frames import read_frame
 from sales.lifecycle_api import REFUSALS, lifecycle_routes
@@ -52,7 +52,7 @@ def leave_rally(request: HttpRequest, sale_id: UUID) -> JoinRow:
 def list_invited(request: HttpRequest, sale_id: UUID) -> list[dict[str, Any]]:
     """Who came by the fan's link and is still in."""
     mine = selectors.get_join(user_id(request), sale_id)
-    return presenters.brought_by(sale_id, mine.fan_id)
+    return shown.brought_by(sale_id, mine.fan_id)
 
 
 @router.post(
@@ -65,7 +65,7 @@ def join_late(request: HttpRequest, sale_id: UUID, body: LateJoinIn) -> Status[L
         raise NotVerified
     command = late_command(Asked(fan_id, body.id, clock.now(), JoinIn(body.quantity, None, body.invite)))
     late = services.join_late(sale_id, command)
-    (row,) = presenters.late_rows([selectors.late_joins.of_fan(fan_id, late.id)])
+    (row,) = shown.late_rows([selectors.late_joins.of_fan(fan_id, late.id)])
     return Status(201 if late.id == command.join_id else 200, row)
 
 
@@ -85,7 +85,7 @@ def list_joins_of_rally(request: HttpRequest, handle: str, sale_id: UUID) -> lis
     """The newest 500 joins."""
     member = sellers.get_membership(user_id(request), handle)
     sale = with_terms(Rally, get_sale_for_seller(member.seller_id, sale_id)).sale
-    return presenters.newest_rows(sale, read_frame(sale_id), limit=500)
+    return shown.newest_rows(sale, read_frame(sale_id), limit=500)
 
 
 @router.post(
@@ -113,4 +113,4 @@ def _sellers_act(request: HttpRequest, handle: str, join_id: UUID, service: Call
 
 def _rows(joins: Sequence[Join]) -> list[JoinRow]:
     """As of the database's own frames, which the answer to a write must not lag behind."""
-    return presenters.join_rows(joins, {join.rally_id: read_frame(join.rally_id) for join in joins})
+    return shown.join_rows(joins, {join.rally_id: read_frame(join.rally_id) for join in joins})

@@ -99,7 +99,7 @@ class RallyOut(SellersSaleOut):
 
 
 class JoinFacts(Schema):
-    """What a fan and a seller see of a join, a `presenters.JoinRow`. Totals; null where there is nothing to say (any more)."""
+    """What a fan and a seller see of a join, a `shown.JoinRow`. Totals; null where there is nothing to say (any more)."""
 
     id: UUID = Field(alias="join.id")
     sale_id: UUID = Field(alias="sale.id")
@@ -132,7 +132,7 @@ class LateJoinIn(In):
     invite: Annotated[str, Field(max_length=INVITE_LENGTH_MAX, pattern=INVITE_PATTERN)] = ""
 
 
-class LateJoinOut(Schema):  # from a `presenters.LateRow`
+class LateJoinOut(Schema):  # from a `shown.LateRow`
     id: UUID = Field(alias="join.id")
     sale_id: UUID = Field(alias="sale.id")
     quantity: int = Field(alias="join.quantity")

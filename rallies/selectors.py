@@ -32,10 +32,13 @@ def next_to_unwind(rally_id: UUID) -> UUID | None:
 
 def next_joined(rally_id: UUID, *, after: UUID | None) -> UUID | None:
     """The join that the next step of settling would take first."""
-    open_joins = _with_money(rally_id).filter(state=JoinState.JOINED)
-    if after is not None:
-        open_joins = open_joins.filter(fan_id__gt=after)
-    return open_joins.order_by("fan_id").values_list("id", flat=True).first()
+    return (
+        joins.moving(rally_id, after=after)
+        .filter(state=JoinState.JOINED)
+        .order_by("fan_id")
+        .values_list("id", flat=True)
+        .first()
+    )
 
 
 def _with_money(rally_id: UUID) -> QuerySet[Join]:

@@ -55,11 +55,8 @@ def closing_soon_at(sale: Sale) -> dt.datetime:
 
 def messages(sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
     """The next fans' messages, in the order of fans."""
-    joins = Join.objects.filter(rally_id=sale.id)
-    if after is not None:
-        joins = joins.filter(fan_id__gt=after)
     wanted = [JoinState.PAID, JoinState.RELEASED] if event == SETTLED else [JoinState.JOINED]
-    found = list(joins.filter(state__in=wanted).order_by("fan_id")[:limit])
+    found = list(selectors.joins.of_sale(sale.id, after=after).filter(state__in=wanted).order_by("fan_id")[:limit])
     path = reverse("sales:room", args=[sale.id])
     tiers = selectors.tiers_of(sale.id)
     if event == SETTLED:

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from core import clock
 from core.errors import Refusal
 from core.http import user_id
-from rallies import presenters, selectors, services
+from rallies import selectors, services, shown
 from rallies.forms import JoinForm, read_invite
 from rallies.hot import JoinIn, join_command, late_command
 from sales import selectors as sale_selectors
@@ -68,8 +68,8 @@ def joins(request: HttpRequest) -> HttpResponse:
     fan_id = user_id(request)
     context = {
         "format": get_format("rally"),
-        "rows": presenters.join_rows(selectors.joins.list_of_fan(fan_id)),
-        "late_rows": presenters.late_rows(selectors.late_joins.list_of_fan(fan_id)),
+        "rows": shown.join_rows(selectors.joins.list_of_fan(fan_id)),
+        "late_rows": shown.late_rows(selectors.late_joins.list_of_fan(fan_id)),
     }
     return render(request, "rallies/joins.html", context)
 
@@ -77,12 +77,12 @@ def joins(request: HttpRequest) -> HttpResponse:
 @reads_own
 def receipt(request: HttpRequest, join_id: UUID) -> HttpResponse:
     join = selectors.joins.of_fan(user_id(request), join_id)
-    (row,) = presenters.join_rows([join])
+    (row,) = shown.join_rows([join])
     return render_receipt(request, "rallies/receipt.html", row.sale, record=join, row=row)
 
 
 @reads_own
 def late_receipt(request: HttpRequest, join_id: UUID) -> HttpResponse:
     late = selectors.late_joins.of_fan(user_id(request), join_id)
-    (row,) = presenters.late_rows([late])
+    (row,) = shown.late_rows([late])
     return render_receipt(request, "rallies/late_receipt.html", row.sale, record=late, row=row)

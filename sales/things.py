@@ -42,17 +42,18 @@ class Things(Generic[M]):
 
     def fans(self, sale_id: UUID, *, after: UUID | None, limit: int) -> list[UUID]:
         """The next fans of a sale in the order of their ids, whatever has become of what they had."""
-        things = self.of_sale(sale_id)
-        if after is not None:
-            things = things.filter(fan_id__gt=after)
-        return list(things.order_by("fan_id").values_list("fan_id", flat=True).distinct()[:limit])
+        return list(
+            self.of_sale(sale_id, after=after).order_by("fan_id").values_list("fan_id", flat=True).distinct()[:limit]
+        )
 
-    def moving(self, sale_id: UUID) -> QuerySet[M]:
+    def moving(self, sale_id: UUID, *, after: UUID | None = None) -> QuerySet[M]:
         """Those that the sale's steps deal with: all but the ones that stand aside."""
-        return self.of_sale(sale_id).exclude(id__in=stuck.row_ids(sale_id))
+        return self.of_sale(sale_id, after=after).exclude(id__in=stuck.row_ids(sale_id))
 
-    def of_sale(self, sale_id: UUID) -> QuerySet[M]:
-        return self.model._default_manager.filter(**{self.terms: sale_id})
+    def of_sale(self, sale_id: UUID, *, after: UUID | None = None) -> QuerySet[M]:
+        """All of a sale's, or those of the fans that come `after` this one in the order of their ids."""
+        things = self.model._default_manager.filter(**{self.terms: sale_id})
+        return things if after is None else things.filter(fan_id__gt=after)
 
     def _one(self, missing: NotFound, **conditions: Any) -> M:
         found = self._with_sale().filter(**conditions).first()
