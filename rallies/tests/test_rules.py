@@ -101,7 +101,7 @@ class Books:
             assert self.left is not None
             self.left[bucket] += units
             assert self.left[bucket] >= 0
-        for fan, join in decision.joined.items():
+        for fan, join in decision.made.items():
             assert fan not in self.joins
             self.joins[fan] = join
         for fan, join in decision.changed.items():
