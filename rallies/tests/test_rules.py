@@ -83,8 +83,9 @@ class Books:
         stock = None if self.left is None else Stock(dict(enumerate(self.left)), home=home)
         return State(
             self.terms, self.standing, counts, home, stock, self.outcome, dict(self.joins), dict(self.late),
-            {join.invite_code: fan for fan, join in self.joins.items() if join.state != REMOVED}, dict(WALLETS),
-            dict(self.balances), {join.transfer_id: self.transfers[join.transfer_id] for join in self.joins.values()},
+            {join.invite_code: fan for fan, join in self.joins.items() if join.state != REMOVED},
+            wallets=dict(WALLETS), balances=dict(self.balances),
+            payments={join.transfer_id: self.transfers[join.transfer_id] for join in self.joins.values()},
         )  # fmt: skip
 
     def write(self, decision: Decision) -> None:
