@@ -144,14 +144,18 @@ SETTLEMENTS_ADD_UP = Check(
     """
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT 1 FROM (
-                SELECT settlement_id AS id, changed_at AS at, 1 AS orders, quantity * unit_price_minor AS gross,
+                SELECT settlement_id AS id, 1 AS orders, quantity * unit_price_minor AS gross,
                        quantity * unit_price_minor * fee_bps / 10000 AS fee
                   FROM drops_order JOIN drops_drop ON drops_drop.sale_id = drops_order.drop_id
                  WHERE drop_id = %(sale_id)s AND (state = 'settled' OR settlement_id IS NOT NULL)
                  UNION ALL
-                SELECT id, created_at, -orders, -gross_minor, -fee_minor FROM drops_settlement
+                SELECT id, -orders, -gross_minor, -fee_minor FROM drops_settlement
                  WHERE drop_id = %(sale_id)s) AS side
-             GROUP BY id, at HAVING sum(orders) <> 0 OR sum(gross) <> 0 OR sum(fee) <> 0) AS wrong
+             GROUP BY id HAVING sum(orders) <> 0 OR sum(gross) <> 0 OR sum(fee) <> 0
+             UNION ALL
+            SELECT 1 FROM drops_order JOIN drops_settlement ON drops_settlement.id = drops_order.settlement_id
+             WHERE drops_order.drop_id = %(sale_id)s
+               AND (state = 'settled' AND changed_at <> created_at OR state <> 'settled' AND changed_at < created_at)) AS wrong
     """,
 )
 

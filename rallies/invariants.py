@@ -197,8 +197,11 @@ OUTCOME_WORKED_OUT = Check(
                     OR did_run <> (CASE WHEN basis = 'units' THEN crowd.units ELSE crowd.joiners END >= minimum)
                     OR fixed_at <> (SELECT coalesce(min(created_at), fixed_at) FROM rallies_settlement
                                      WHERE rally_id = %(sale_id)s)))
-         + CASE WHEN EXISTS (SELECT 1 FROM rallies_outcome WHERE rally_id = %(sale_id)s)
-                     <> (state IN ('settling', 'settled')) AND state <> 'closed' THEN 1 ELSE 0 END AS found
+         + CASE WHEN state = 'closed' OR state = 'cancelled' AND EXISTS (SELECT 1 FROM sales_staffaction AS done
+                                                                          WHERE done.sale_id = %(sale_id)s AND kind = 'void')
+                THEN 0
+                WHEN EXISTS (SELECT 1 FROM rallies_outcome WHERE rally_id = %(sale_id)s) <> (state IN ('settling', 'settled'))
+                THEN 1 ELSE 0 END AS found
       FROM sales_sale WHERE id = %(sale_id)s
     """,  # noqa: S608  # a constant
 )
@@ -250,7 +253,8 @@ SETTLEMENTS_ADD_UP = Check(
                  UNION ALL
                 SELECT changed_at, 0, 1, 0, 0 FROM rallies_join
                  WHERE rally_id = %(sale_id)s AND state = 'released'
-                   AND EXISTS (SELECT 1 FROM rallies_outcome WHERE rally_id = %(sale_id)s)
+                   AND ((SELECT state FROM sales_sale WHERE id = %(sale_id)s) <> 'cancelled'
+                        OR changed_at IN (SELECT created_at FROM rallies_settlement WHERE rally_id = %(sale_id)s))
                  UNION ALL
                 SELECT created_at, -charged, -released, -gross_minor, -fee_minor FROM rallies_settlement
                  WHERE rally_id = %(sale_id)s) AS side

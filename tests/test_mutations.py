@@ -83,7 +83,7 @@ def settle(sale_id: UUID) -> None:
 
 
 def call_off(sale: Sale) -> None:
-    sales.cancel_sale(seller_id=sale.seller_id, sale_id=sale.id, now=sale.closes_at)
+    sales.cancel_sale(seller_id=sale.seller_id, sale_id=sale.id, now=sale.closes_at - SECOND / 100)
     while sales.unwind_step(sale_id=sale.id, now=sale.closes_at + SECOND):
         pass
     DueWork.objects.filter(kind=sales.UNWIND, subject_id=sale.id).update(done_at=sale.closes_at)

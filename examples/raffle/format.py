@@ -60,9 +60,7 @@ class RaffleRules(PlainRules):
         pass_on(sale, sellers_lines(sale, gross_minor=gross_minor, fee_minor=0), at=now)
 
 
-class RafflePresenter(BasePresenter):
-    room_template = "raffle/room.html"
-
+class RafflePresenter(BasePresenter, folder="raffle"):
     def room(self, request, sale, now):
         return {"mine": Entry.objects.filter(sale=sale, fan_id=request.user.pk).first()}
 

@@ -1,4 +1,5 @@
-"""Every column of every table that money or stock depends on, changed in one row of each kind: which changes does no check see?
+"""Every column of every table that money or stock depends on, changed in one row of each kind, and the row deleted: which of it does
+no check see?
 
 The tables and columns are those of the models, so what is added later is looked at too.
 """
@@ -6,6 +7,7 @@ The tables and columns are those of the models, so what is added later is looked
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -31,7 +33,7 @@ PEERS = 2  # so many other values that stand in the same column, of rows of the 
 
 @dataclass(frozen=True)
 class Mutation:
-    """One value of one row changed. `kind` is the row's, `way` is how: "other", "none", "filled", "more", "later", …"""
+    """One value of one row changed, or all of the row gone. `kind` is the row's, `way` is how: "other", "none", "more", "later", …"""
 
     table: str
     column: str
@@ -81,6 +83,8 @@ def _of_table(model: type[models.Model], kind: str) -> Iterator[Mutation]:
     assert rows, f"no row of {table} in this world"
     first_of_kind = {row[1]: row for row in reversed(rows)}
     for ctid, of_kind, *values in first_of_kind.values():
+        deletion = sql.SQL("DELETE FROM {} WHERE ctid = {}").format(sql.Identifier(table), sql.Literal(ctid))
+        yield Mutation(table, "*", str(of_kind), "gone", values[0], None, deletion.as_string(None))
         for number, (field, value) in enumerate(zip(fields, values, strict=True)):
             alike = [row[2 + number] for row in rows if row[1] == of_kind] + [row[2 + number] for row in rows]
             for way, to in _others(field, value, alike):
@@ -115,30 +119,32 @@ def _others(field: Any, value: Any, alike: Sequence[Any]) -> Iterator[tuple[str,
 
 
 class Eyes:
-    """All that `manage.py check_invariants` looks at, the check that saw the last change first."""
+    """All that `manage.py check_invariants` looks at, beginning with what is likely to see a change: the checks that saw others
+    of its column, on the sale that was changed before."""
 
     def __init__(self) -> None:
-        self._last: dict[str, list[tuple[Check, dict[str, Any]]]] = {}
+        self._saw: Counter[str] = Counter()
+        self._saw_of: defaultdict[str, set[str]] = defaultdict(set)
+        self._where: dict[str, Any] = {}
 
     def see(self, mutation: Mutation) -> str | None:
         """What sees it: the check's name, or what refuses it before; None when nothing does."""
         try:
             with tamper(mutation.statement):
-                return self._look(self._last.setdefault(mutation.of, []))
-        except (psycopg.IntegrityError, psycopg.DataError) as refused:
+                return self._look(mutation.of)
+        except (psycopg.IntegrityError, psycopg.DataError, Refusal) as refused:
             return type(refused).__name__
 
-    def _look(self, first: list[tuple[Check, dict[str, Any]]]) -> str | None:
-        for check, parameters in first:
-            if not _holds(check, parameters):
-                return check.name
-        try:
-            looks = list(_all_checks())
-        except Refusal as refusal:
-            return type(refusal).__name__  # a sale of a format that there is not
-        for check, parameters in looks:
-            if not _holds(check, parameters):
-                first.insert(0, (check, parameters))
+    def _look(self, column: str) -> str | None:
+        def rank(look: tuple[Check, dict[str, Any]]) -> tuple[bool, bool, int]:
+            check, where = look
+            return check.name not in self._saw_of[column], where != self._where, -self._saw[check.name]
+
+        for check, where in sorted(_all_checks(), key=rank):
+            if not _holds(check, where):
+                self._saw[check.name] += 1
+                self._saw_of[column].add(check.name)
+                self._where = where
                 return check.name
         return None
 
