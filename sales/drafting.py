@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db.models import Model
 from django.utils.text import slugify
 from msgspec import Struct
 
@@ -19,7 +18,7 @@ from sales.errors import IdTaken
 from sales.models import Sale
 from sales.rows import TermsRow
 
-M = TypeVar("M", bound=Model)
+M = TypeVar("M", bound=TermsRow)
 
 SALE_LONGEST = dt.timedelta(days=92)
 # Also keeps times inside what Python can hold: a year 9999 with an offset is stored as the year 10000, which no one can load.
@@ -61,9 +60,7 @@ def draft_once(row: M, draft: SaleDraft, *, format: str, complete: Callable[[M],
         created_at=draft.now,
     )  # fmt: skip
     sale.save(force_insert=True)
-    row.sale = sale  # type: ignore[attr-defined]
-    if isinstance(row, TermsRow):
-        row.fee_bps = sale.seller.fee_bps
+    row.sale, row.fee_bps = sale, sale.seller.fee_bps
     complete(row)
     row.save(force_insert=True)
     return row
@@ -83,13 +80,13 @@ def _repeated(wanted: M, sale: Sale, draft: SaleDraft, format: str) -> M:
     row = type(wanted)._default_manager.filter(pk=sale.id).first()
     if row is None or sale.format != format or not _says(sale, draft) or asked_terms(row) != asked_terms(wanted):
         raise IdTaken
-    row.sale = sale  # type: ignore[attr-defined]
+    row.sale = sale
     return row
 
 
-def asked_terms(row: Model) -> dict[str, Any]:
+def asked_terms(row: TermsRow) -> dict[str, Any]:
     """The terms that somebody asked for when this was drafted, to ask for them again."""
-    made_here = ("sale_id", "fee_bps", *getattr(row, "MADE_HERE", ()))
+    made_here = ("sale_id", "fee_bps", *row.MADE_HERE)
     names = [field.attname for field in row._meta.concrete_fields]
     return {name: getattr(row, name) for name in names if name not in made_here}
 

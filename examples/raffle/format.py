@@ -3,6 +3,7 @@ from hashlib import sha256
 from django.db import connection
 
 from core.invariants import Check
+from core.money import share_bps
 from examples.raffle.models import Entry, Raffle
 from ledger.forms import AmountField, MoneyForm
 from sales.drafting import drafts
@@ -18,11 +19,8 @@ DRAW = f"""UPDATE raffle_entry SET state = 'won' WHERE sale_id = %(sale_id)s
    AND fan_id IN (SELECT fan_id FROM ({DRAWN}) AS drawn WHERE place <= prizes)"""
 BY_THE_SEED = f"""SELECT 0 AS expected, count(*) AS found FROM ({DRAWN}) AS drawn JOIN sales_sale ON sales_sale.id = sale_id
  WHERE (drawn.state = 'won') <> (sales_sale.state = 'settled' AND place <= prizes)"""
-SEALED = {
-    "price_minor": "price_minor",
-    "prizes": "prizes",
-    "seed_sha256": "encode(sha256(convert_to(seed::text, 'UTF8')), 'hex')",
-}
+SEALED = ("price_minor", "prizes", "fee_bps")  # as they are; the seed by its hash
+SEED_SHA256 = {"seed_sha256": "encode(sha256(convert_to(seed::text, 'UTF8')), 'hex')"}
 PAID_FOR = """SELECT price_minor * (SELECT count(*) FROM raffle_entry WHERE sale_id = raffle_raffle.sale_id) AS expected,
        coalesce((SELECT sum(amount_minor) FROM ledger_transfer JOIN ledger_account ON ledger_account.id = credit_account_id
                   WHERE owner_id = sale_id AND ledger_account.kind = 'escrow'), 0) AS found
@@ -49,15 +47,16 @@ class RaffleRules(PlainRules):
                      FROM raffle_raffle WHERE sale_id = %(sale_id)s"""
 
     def terms(self, sale):
-        seed_sha256 = sha256(str(sale.raffle.seed).encode()).hexdigest()
-        return {"price_minor": sale.raffle.price_minor, "prizes": sale.raffle.prizes, "seed_sha256": seed_sha256}
+        raffle, seed_sha256 = sale.raffle, sha256(str(sale.raffle.seed).encode()).hexdigest()
+        return {name: getattr(raffle, name) for name in SEALED} | {"seed_sha256": seed_sha256}
 
     def publish(self, sale, now): ...
 
     def settle_step(self, sale, now, *, limit):
         connection.cursor().execute(DRAW, {"sale_id": sale.id})
-        gross_minor = paid_in([sale.id]).get(sale.id, 0)
-        pass_on(sale, sellers_lines(sale, gross_minor=gross_minor, fee_minor=0), at=now)
+        gross = paid_in([sale.id]).get(sale.id, 0)
+        lines = sellers_lines(sale, gross_minor=gross, fee_minor=share_bps(gross, sale.raffle.fee_bps))
+        pass_on(sale, lines, at=now)
 
 
 class RafflePresenter(BasePresenter, folder="raffle"):
@@ -73,7 +72,7 @@ RAFFLE = Format(
     places=[plain_place(EntryLane, "raffles", "entries", verb="enter", refused="insufficient_funds")],
     checks=[
         *COMMON,
-        terms_rule("raffle_raffle", SEALED),
+        terms_rule("raffle_raffle", {name: f"raffle_raffle.{name}" for name in SEALED} | SEED_SHA256),
         Check("by_the_seed", "Those won whom the seed draws, and nobody else.", BY_THE_SEED),
         Check("each_entry_paid_for", "Every entry was paid for, and nothing else.", PAID_FOR),
     ],

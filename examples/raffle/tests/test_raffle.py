@@ -74,7 +74,7 @@ def test_the_seed_draws_the_winner_and_the_seller_has_what_was_paid(stage, sale)
     assert f"Drawn by the seed {seed}" in room(sale)
     assert {fan_id for fan_id in fans if "Your entry: won" in room(sale, logged_in(fan_id))} == {winner}
     proceeds = AccountKey(stage.shop.id, AccountKind.PROCEEDS, "EUR")
-    assert ledger.balance(ledger.account_ids([proceeds])[proceeds]).available_minor == 2_500
+    assert ledger.balance(ledger.account_ids([proceeds])[proceeds]).available_minor == 2_375  # the house keeps 5 %
 
 
 def test_a_raffle_that_nobody_entered_is_settled(stage, sale):
