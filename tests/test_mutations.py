@@ -1,4 +1,4 @@
-"""No change of a row that money or stock depends on goes unseen by the checks, but for those that are named here, with the reason."""
+"""No change of a row that money or stock depends on goes unseen by the checks, but for those named here, with the reason."""
 
 from __future__ import annotations
 
@@ -232,15 +232,13 @@ MAY_GO_UNSEEN = {
     "sales_sale.story of *": "the seller's own words beside the terms, which the sealed text does not have",
     "sales_sale.version of *": A_COUNTER,
     "sales_sale.created_at of *": MADE_WHEN,
-    "sales_sale.closed_at of *, later: *": "all that is from after the end it really had is late by the sealed time as well, and what "
-    "a rally's end means for its price is worked out again",
+    "sales_sale.closed_at of *, later: *": "all that is from after the end it really had is late by the sealed time as well, and "
+    "what a rally's end means for its price is worked out again",
     "sales_sale.settled_at of *, later: *": "says when the last step found nothing left to do; the times of what was paid are the "
     "settlements' and the books'",
-    "sales_sale.state of *: scheduled → live": "whether it is open is decided by its times; this says that its opening was announced",
-    "sales_sale.state of *: live → scheduled": "whether it is open is decided by its times; this says that its opening was announced",
+    "sales_sale.state of *: scheduled → live": "whether it is open is decided by its times; this says that its opening was told",
+    "sales_sale.state of *: live → scheduled": "whether it is open is decided by its times; this says that its opening was told",
     "sales_sale.state of *: settling → closed": "settling begins with the next step in either",
-    "sales_sale.state of *: cancelled → closed": "everybody has been given everything back, and settling finds nothing to pay",
-    "sales_sale.state of *: cancelled → settling": "everybody has been given everything back, and settling finds nothing to pay",
     "sales_gate.version of *": A_COUNTER,
     "sales_sealedterms.id of *": OWN_KEY,
     "sales_staffaction.id of *": OWN_KEY,
@@ -276,9 +274,9 @@ MAY_GO_UNSEEN = {
     "ledger_transfer.id of 'fee_back *": ENDS_ONCE,
     "ledger_transfer.id of 'late_fee *": ENDS_ONCE,
     "ledger_transfer.recorded_at of *, earlier: *": "it says which transfers a kept sum has already; across such a time it is seen",
-    "ledger_transfer.recorded_at of 'hold *": "of a transfer that changes wallets only, whose balances are kept on their own rows",
-    "ledger_transfer.recorded_at of 'release *": "of a transfer that changes wallets only, whose balances are kept on their own rows",
-    "ledger_transfer.recorded_at of 'expired *": "of a transfer that changes wallets only, whose balances are kept on their own rows",
+    "ledger_transfer.recorded_at of 'hold *": "of a transfer between holds of a wallet, whose balance is on its own row",
+    "ledger_transfer.recorded_at of 'release *": "of a transfer between holds of a wallet, whose balance is on its own row",
+    "ledger_transfer.recorded_at of 'expired *": "of a transfer between holds of a wallet, whose balance is on its own row",
     "ledger_checkpoint.[*] of *, gone: *": "the sum is made again from all transfers",
     "ledger_bookscheckpoint.[*] of *, gone: *": "the books are checked from the beginning again",
     "ledger_checkpoint.id of *": OWN_KEY,
