@@ -26,7 +26,8 @@ TERMS_RULE = terms_rule(
         **{
             name: f"rallies_rally.{name}"
             for name in (
-                "minimum", "cap_units", "limit_per_fan", "audience", "repeats_every_days", "repeats_left", "repeats_zone", "fee_bps",
+                "minimum", "cap_units", "limit_per_fan", "audience", "repeats_every_days", "repeats_left", "repeats_zone",
+                "fee_bps",
             )
         },
         "tiers_count": "rallies_rally.basis",
@@ -179,8 +180,8 @@ JOINED_UNDER_THE_TERMS = Check(
 
 OUTCOME_WORKED_OUT = Check(
     "outcome",
-    "What the rally ended at is what its joins make of it, worked out again: how many accept the final price and for how many units, "
-    "whether they are as many as the minimum asks for, and that it ended at all.",
+    "What the rally ended at is what its joins make of it, worked out again: how many accept the final price and for how many "
+    "units, whether they are as many as the minimum asks for, and that it ended at all.",
     f"""
     SELECT 0 AS expected,
            (SELECT count(*)
@@ -237,8 +238,8 @@ ENDED_FOR_ITS_FAN = ended_for_its_fan(
 
 SETTLEMENTS_ADD_UP = Check(
     "settlements_add_up",
-    "Every join that was charged or let go at the end is in a settlement of that time, and the settlements of a time are the sum of "
-    "their joins.",
+    "Every join that was charged or let go at the end is in a settlement of that time, and the settlements of a time are the sum "
+    "of their joins.",
     """
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT 1 FROM (

@@ -74,8 +74,8 @@ PAUSES = f"""SELECT resumed.at AS resumed_at, ceil(extract(epoch FROM resumed.at
 
 PAUSES_ADD_UP = Check(
     "pauses",
-    "Every deadline is later by the pauses that staff have given a reason for, together, and by no more; a sale that they called off "
-    "is called off.",
+    "Every deadline is later by the pauses that staff have given a reason for, together, and by no more; a sale that they called "
+    "off is called off.",
     f"""
     SELECT 1 AS expected, count(*) AS found
       FROM sales_sale
@@ -190,8 +190,8 @@ def ended_for_its_fan(things: str, table: str, sale: str, *, code: str, at: str,
     `expires_at` whether a hold ends when it should."""
     return Check(
         "ended_for_its_fan",
-        f"All that was held, captured, released or given back was the wallet's of the fan whose of the {things} it was for, came at "
-        "the time that it says, and for the reason that it stands for.",
+        f"All that was held for the {things}, captured, released or given back was the money of the fan whose it was for, moved at "
+        "the time that it says, and for the reason that it says.",
         f"""
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT *, debit_account_id AS wallet_id FROM ledger_transfer
@@ -247,8 +247,8 @@ def paid_afterwards(things: str, given: str, of_the_sale: str) -> Check:
     fee_code and fee_minor for the house's part; `of_the_sale` is whether the transfer `moved` is for one of the sale's."""
     return Check(
         "paid_afterwards",
-        f"Of the {things} that were refunded after they were settled, or made after the end, each moved its price once and whole, at "
-        "its time: between its own fan and this sale's own seller, and the fee between the seller and the house.",
+        f"Of the {things} that were refunded after they were settled, or made after the end, each moved its price once and whole, "
+        "at its time: between its own fan and this sale's own seller, and the fee between the seller and the house.",
         f"""
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT 1 FROM (

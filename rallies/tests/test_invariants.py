@@ -55,7 +55,10 @@ TAMPERINGS = {
     ),
     "settlements_add_up": ("settled", "UPDATE rallies_settlement SET released = released + 1"),
     "paid_to_its_seller": ("settled", "UPDATE ledger_transfer SET code = 'tip' WHERE code = 'fee'"),
-    "paid_afterwards": ("settled", "UPDATE ledger_transfer SET amount_minor = amount_minor + 1 WHERE code = 'late_fee'"),
+    "paid_afterwards": (
+        "settled",
+        "UPDATE ledger_transfer SET amount_minor = amount_minor + 1 WHERE code = 'late_fee'",
+    ),
     "none_set_aside": (
         "open",
         "INSERT INTO sales_stuckrow (id, sale_id, row_id, error, made_at) SELECT gen_random_uuid(), rally_id, id, '', now() "

@@ -1,5 +1,5 @@
-"""Every column of every table that money or stock depends on, changed in one row of each kind, and the row deleted: which of it does
-no check see?
+"""Every column of every table that money or stock depends on, changed in one row of each kind, and the row deleted: which of it
+does no check see?
 
 The tables and columns are those of the models, so what is added later is looked at too.
 """
@@ -33,7 +33,7 @@ PEERS = 2  # so many other values that stand in the same column, of rows of the 
 
 @dataclass(frozen=True)
 class Mutation:
-    """One value of one row changed, or all of the row gone. `kind` is the row's, `way` is how: "other", "none", "more", "later", …"""
+    """One value of one row changed, or all of the row gone. `kind` is the row's, `way` is how: "other", "none", "later", …"""
 
     table: str
     column: str
