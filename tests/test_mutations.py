@@ -203,7 +203,7 @@ LEFT_OUT = {
 
 SALE_STATE = "(SELECT state FROM sales_sale WHERE id = row.{}) || ' ' || "
 KINDS = {
-    "sales_sale": "row.format || ' ' || row.state",
+    "sales_sale": "row.format || ' ' || row.state || ' ' || (SELECT count(*) FROM sales_staffaction WHERE sale_id = row.id)",
     "sales_gate": "'any'",
     "sales_staffaction": SALE_STATE.format("sale_id") + "row.kind",
     "drops_order": SALE_STATE.format("drop_id") + "row.state || ' ' || row.is_hold",
@@ -225,6 +225,8 @@ A_COUNTER = "grows with each write, so that writers meet and viewers know what i
 CLIENTS_KEY = (
     "the name that the fan's own program gave its request, to find the answer again; that no two are alike is checked"
 )
+ANNOUNCED = "whether it is open is decided by its times; this says that its opening was announced"
+WALLETS_ONLY = "of a transfer that changes wallets only, whose balances are kept on their own rows"
 NO_MONEY = "a top-up that brought no money in, and cannot later without being compared with what its provider says"
 
 MAY_GO_UNSEEN = {
@@ -232,12 +234,12 @@ MAY_GO_UNSEEN = {
     "sales_sale.story of *": "the seller's own words beside the terms, which the sealed text does not have",
     "sales_sale.version of *": A_COUNTER,
     "sales_sale.created_at of *": MADE_WHEN,
-    "sales_sale.closed_at of *, later: *": "all that is from after the end it really had is late by the sealed time as well, and "
-    "what a rally's end means for its price is worked out again",
+    "sales_sale.closed_at of *, later: *": "nothing can be from after the end that it really had, and what one before the sealed "
+    "time means for a rally's price is worked out again",
     "sales_sale.settled_at of *, later: *": "says when the last step found nothing left to do; the times of what was paid are the "
     "settlements' and the books'",
-    "sales_sale.state of *: scheduled → live": "whether it is open is decided by its times; this says that its opening was told",
-    "sales_sale.state of *: live → scheduled": "whether it is open is decided by its times; this says that its opening was told",
+    "sales_sale.state of *: scheduled → live": ANNOUNCED,
+    "sales_sale.state of *: live → scheduled": ANNOUNCED,
     "sales_sale.state of *: settling → closed": "settling begins with the next step in either",
     "sales_gate.version of *": A_COUNTER,
     "sales_sealedterms.id of *": OWN_KEY,
@@ -274,9 +276,9 @@ MAY_GO_UNSEEN = {
     "ledger_transfer.id of 'fee_back *": ENDS_ONCE,
     "ledger_transfer.id of 'late_fee *": ENDS_ONCE,
     "ledger_transfer.recorded_at of *, earlier: *": "it says which transfers a kept sum has already; across such a time it is seen",
-    "ledger_transfer.recorded_at of 'hold *": "of a transfer between holds of a wallet, whose balance is on its own row",
-    "ledger_transfer.recorded_at of 'release *": "of a transfer between holds of a wallet, whose balance is on its own row",
-    "ledger_transfer.recorded_at of 'expired *": "of a transfer between holds of a wallet, whose balance is on its own row",
+    "ledger_transfer.recorded_at of 'hold *": WALLETS_ONLY,
+    "ledger_transfer.recorded_at of 'release *": WALLETS_ONLY,
+    "ledger_transfer.recorded_at of 'expired *": WALLETS_ONLY,
     "ledger_checkpoint.[*] of *, gone: *": "the sum is made again from all transfers",
     "ledger_bookscheckpoint.[*] of *, gone: *": "the books are checked from the beginning again",
     "ledger_checkpoint.id of *": OWN_KEY,

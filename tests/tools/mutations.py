@@ -33,7 +33,7 @@ PEERS = 2  # so many other values that stand in the same column, of rows of the 
 
 @dataclass(frozen=True)
 class Mutation:
-    """One value of one row changed, or the row gone. `kind` is the row's, `way` is how: "other", "none", "more", "later", …"""
+    """One value of one row changed, or all of the row gone. `kind` is the row's, `way` is how: "other", "none", "later", …"""
 
     table: str
     column: str
