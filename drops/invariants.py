@@ -5,11 +5,13 @@ from sales.invariants import (
     CLOSING,
     COMMON,
     ESCROW,
+    PAUSES,
     PROCEEDS,
     ended_for_its_fan,
     in_time,
     none_set_aside,
     nothing_unsettled,
+    paid_afterwards,
     paid_by_its_fan,
     paid_to_its_seller,
     rows_in_order,
@@ -128,19 +130,24 @@ _FROZEN_BEFORE = "drops_order.frozen_ms * interval '1 millisecond'"
 IN_TIME = in_time(
     "orders",
     f"""
-           (SELECT count(*) FROM drops_order JOIN drops_drop ON drops_drop.sale_id = drops_order.drop_id
+           (WITH pause AS ({PAUSES})
+            SELECT count(*) FROM drops_order JOIN drops_drop ON drops_drop.sale_id = drops_order.drop_id
              WHERE drops_order.drop_id = %(sale_id)s
                AND (placed_at < opens_at + {_FROZEN_BEFORE} OR placed_at >= closes_at + {_FROZEN_BEFORE}
                     OR placed_at >= closed_at + {CLOSING}
-                    OR drops_order.frozen_ms < 0 OR drops_order.frozen_ms > sales_sale.frozen_ms
+                    OR CASE WHEN sales_sale.frozen_ms = 0 THEN drops_order.frozen_ms <> 0
+                            ELSE drops_order.frozen_ms
+                                 NOT BETWEEN (SELECT coalesce(sum(ms), 0) FROM pause WHERE resumed_at <= placed_at - {CLOSING})
+                                         AND (SELECT coalesce(sum(ms), 0) FROM pause WHERE resumed_at <= placed_at + {CLOSING}) END
                     OR expires_at IS DISTINCT FROM CASE WHEN is_hold
                            THEN least(placed_at + hold_s * interval '1 second', closes_at + {_FROZEN_BEFORE}) END
-                    OR (changed_at <> placed_at AND (drops_order.state = 'held' OR drops_order.state = 'paid' AND NOT is_hold))))""",  # noqa: S608  # a constant
+                    OR (changed_at <> placed_at
+                        AND (drops_order.state = 'held' OR drops_order.state = 'paid' AND NOT is_hold))))""",  # noqa: S608  # a constant
 )
 
 SETTLEMENTS_ADD_UP = Check(
     "settlements_add_up",
-    "Every settled order is in one settlement, of the same time, and each settlement is the sum of its orders.",
+    "Every order that was settled is in one settlement, of the same time, and each settlement is the sum of its orders.",
     """
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT 1 FROM (
@@ -200,28 +207,14 @@ SELLER_CREDITED = Check(
     """,  # noqa: S608  # a constant
 )
 
-REFUNDED_WHOLE = Check(
-    "refunded_after_settling",
-    "Each order that was refunded after it was settled came back whole from the seller, who got the house's fee back.",
+AFTERWARDS = paid_afterwards(
+    "orders",
     """
-    SELECT 0 AS expected, count(*) AS found
-      FROM (SELECT id FROM (
-                SELECT drops_order.id, quantity * unit_price_minor AS paid, quantity * unit_price_minor * fee_bps / 10000 AS fee
-                  FROM drops_order JOIN drops_drop ON drops_drop.sale_id = drops_order.drop_id
-                 WHERE drop_id = %(sale_id)s AND state = 'refunded' AND settlement_id IS NOT NULL
-                 UNION ALL
-                SELECT moved.subject_id,
-                       CASE WHEN moved.code = 'refund' THEN -moved.amount_minor ELSE 0 END,
-                       CASE WHEN moved.code = 'fee_back' THEN -moved.amount_minor ELSE 0 END
-                  FROM sales_sale
-                  JOIN ledger_account AS proceeds ON proceeds.owner_id = sales_sale.seller_id AND proceeds.kind = 'proceeds'
-                                                 AND proceeds.currency = sales_sale.currency
-                  JOIN ledger_transfer AS moved ON (moved.debit_account_id = proceeds.id AND moved.code = 'refund')
-                                                OR (moved.credit_account_id = proceeds.id AND moved.code = 'fee_back')
-                  JOIN drops_order ON drops_order.id = moved.subject_id AND drops_order.drop_id = sales_sale.id
-                 WHERE sales_sale.id = %(sale_id)s) AS side
-             GROUP BY id HAVING sum(paid) <> 0 OR sum(fee) <> 0) AS wrong
-    """,
+            SELECT id, fan_id, 'refund' AS code, 'fee_back' AS fee_code, changed_at AS at,
+                   quantity * unit_price_minor AS amount_minor, quantity * unit_price_minor * fee_bps / 10000 AS fee_minor
+              FROM drops_order JOIN drops_drop ON drops_drop.sale_id = drops_order.drop_id
+             WHERE drop_id = %(sale_id)s AND state = 'refunded' AND settlement_id IS NOT NULL""",
+    "EXISTS (SELECT 1 FROM drops_order WHERE id = moved.subject_id AND drop_id = %(sale_id)s)",
 )
 
 PAID_TO_ITS_SELLER = paid_to_its_seller("drops_settlement", "drop_id")
@@ -240,7 +233,10 @@ ESCROW_EMPTY = Check(
 )
 
 NOTHING_UNSETTLED = nothing_unsettled(
-    "orders", "(SELECT count(*) FROM drops_order WHERE drop_id = %(sale_id)s AND drops_order.state IN ('held', 'paid'))"
+    "orders",
+    """(SELECT count(*) FROM drops_order WHERE drop_id = %(sale_id)s
+                         AND (drops_order.state IN ('held', 'paid')
+                              OR sales_sale.state = 'cancelled' AND drops_order.state = 'settled'))""",
 )
 
 NONE_SET_ASIDE = none_set_aside("orders", "SELECT id FROM drops_order WHERE drop_id = %(sale_id)s")
@@ -260,6 +256,6 @@ NO_ORPHANS = Check(
 
 CHECKS = [
     UNITS_ADD_UP, NEVER_OVERSOLD, ONE_ORDER_PER_KEY, LIMIT_KEPT, PRICE_IS_SEALED, TERMS_RULE, *COMMON, IN_TIME, PAID_ONCE,
-    PAID_BY_ITS_FAN, ENDED_FOR_ITS_FAN, SETTLEMENTS_ADD_UP, SELLER_CREDITED, REFUNDED_WHOLE, PAID_TO_ITS_SELLER, ESCROW_EMPTY,
+    PAID_BY_ITS_FAN, ENDED_FOR_ITS_FAN, SETTLEMENTS_ADD_UP, SELLER_CREDITED, AFTERWARDS, PAID_TO_ITS_SELLER, ESCROW_EMPTY,
     NOTHING_UNSETTLED, NONE_SET_ASIDE, ROWS_IN_ORDER, NO_ORPHANS,
 ]  # fmt: skip

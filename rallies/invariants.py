@@ -6,7 +6,6 @@ from sales.invariants import (
     CLOSING,
     COMMON,
     ESCROW,
-    FEES,
     FROZEN,
     PROCEEDS,
     as_time,
@@ -14,6 +13,7 @@ from sales.invariants import (
     in_time,
     none_set_aside,
     nothing_unsettled,
+    paid_afterwards,
     paid_by_its_fan,
     paid_to_its_seller,
     rows_in_order,
@@ -26,7 +26,8 @@ TERMS_RULE = terms_rule(
         **{
             name: f"rallies_rally.{name}"
             for name in (
-                "minimum", "cap_units", "limit_per_fan", "audience", "repeats_every_days", "repeats_left", "repeats_zone", "fee_bps",
+                "minimum", "cap_units", "limit_per_fan", "audience", "repeats_every_days", "repeats_left", "repeats_zone",
+                "fee_bps",
             )
         },
         "tiers_count": "rallies_rally.basis",
@@ -179,8 +180,8 @@ JOINED_UNDER_THE_TERMS = Check(
 
 OUTCOME_WORKED_OUT = Check(
     "outcome",
-    "What the rally ended at is what its joins make of it, worked out again: how many accept the final price and for how many units, "
-    "whether they are as many as the minimum asks for, and that it ended at all.",
+    "What the rally ended at is what its joins make of it, worked out again: how many accept the final price and for how many "
+    "units, whether they are as many as the minimum asks for, and that it ended at all.",
     f"""
     SELECT 0 AS expected,
            (SELECT count(*)
@@ -239,8 +240,8 @@ ENDED_FOR_ITS_FAN = ended_for_its_fan(
 
 SETTLEMENTS_ADD_UP = Check(
     "settlements_add_up",
-    "Every join that was charged or let go at the end is in a settlement of that time, and the settlements of a time are the sum of "
-    "their joins.",
+    "Every join that was charged or let go at the end is in a settlement of that time, and the settlements of a time are the sum "
+    "of their joins.",
     """
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT 1 FROM (
@@ -251,9 +252,9 @@ SETTLEMENTS_ADD_UP = Check(
                   JOIN ledger_transfer AS moved ON moved.credit_account_id = escrow.id AND moved.kind = 'posted'
                  WHERE rallies_rally.sale_id = %(sale_id)s
                  UNION ALL
-                SELECT changed_at, 0, 1, 0, 0 FROM rallies_join
-                 WHERE rally_id = %(sale_id)s AND state = 'released'
-                   AND ((SELECT state FROM sales_sale WHERE id = %(sale_id)s) <> 'cancelled'
+                SELECT changed_at, 0, 1, 0, 0 FROM rallies_join JOIN sales_sale ON sales_sale.id = rally_id
+                 WHERE rally_id = %(sale_id)s AND rallies_join.state = 'released'
+                   AND (sales_sale.state <> 'cancelled'
                         OR changed_at IN (SELECT created_at FROM rallies_settlement WHERE rally_id = %(sale_id)s))
                  UNION ALL
                 SELECT created_at, -charged, -released, -gross_minor, -fee_minor FROM rallies_settlement
@@ -282,42 +283,24 @@ IN_TIME = in_time(
                AND (did_run AND joined_at >= closed_at - {CLOSING} AND joined_at < late_until + {FROZEN}) IS NOT TRUE)""",  # noqa: S608  # a constant
 )
 
-# What is written beside settling: a refund with the fee of it, and a late join's price and fee.
-AFTERWARDS = Check(
-    "afterwards",
-    "What was refunded after the end came from the seller to the fan, with the fee from the house, and late joins are paid to the "
-    "seller, with the fee to the house: each once, whole and at its time.",
-    f"""
-    SELECT 0 AS expected, count(*) AS found
-      FROM (SELECT 1 FROM (
-                SELECT given.id AS subject_id, journal.code, TRUE AS in_journal, at, 1 AS sign, journal.amount_minor,
-                       CASE journal.code WHEN 'late_join' THEN wallet.id WHEN 'fee_back' THEN {FEES} ELSE {PROCEEDS} END AS debit_id,
-                       CASE journal.code WHEN 'refund' THEN wallet.id WHEN 'late_fee' THEN {FEES} ELSE {PROCEEDS} END AS credit_id
-                  FROM (SELECT id, fan_id, quantity, changed_at AS at, 'refund' AS price_code, 'fee_back' AS fee_code
-                          FROM rallies_join WHERE rally_id = %(sale_id)s AND state = 'refunded'
-                         UNION ALL
-                        SELECT id, fan_id, quantity, joined_at, 'late_join', 'late_fee'
-                          FROM rallies_latejoin WHERE rally_id = %(sale_id)s) AS given
-                  JOIN sales_sale ON sales_sale.id = %(sale_id)s
-                  JOIN rallies_rally ON rallies_rally.sale_id = sales_sale.id
-                  JOIN rallies_outcome ON rallies_outcome.rally_id = sales_sale.id
-                  LEFT JOIN ledger_account AS wallet ON wallet.owner_id = given.fan_id AND wallet.kind = 'wallet'
-                                                    AND wallet.currency = sales_sale.currency
-                 CROSS JOIN LATERAL (SELECT price_code AS code, price_minor * quantity AS amount_minor
-                                      UNION ALL
-                                     SELECT fee_code, price_minor * quantity * fee_bps / 10000) AS journal
-                 WHERE journal.amount_minor > 0
-                 UNION ALL
-                SELECT moved.subject_id, moved.code,
-                       moved.kind = 'plain' AND moved.pending_id IS NULL AND moved.expires_at IS NULL AND first.id = first.journal_id
-                       AND first.subject_id = moved.subject_id AND first.code IN ('refund', 'late_join'),
-                       moved.at, -1, moved.amount_minor, moved.debit_account_id, moved.credit_account_id
-                  FROM ledger_transfer AS moved LEFT JOIN ledger_transfer AS first ON first.id = moved.journal_id
-                 WHERE (moved.debit_account_id = {PROCEEDS} OR moved.credit_account_id = {PROCEEDS})
-                   AND (moved.subject_id IN (SELECT id FROM rallies_join WHERE rally_id = %(sale_id)s)
-                        OR moved.subject_id IN (SELECT id FROM rallies_latejoin WHERE rally_id = %(sale_id)s))) AS side
-             GROUP BY subject_id, code, in_journal, at, amount_minor, debit_id, credit_id HAVING sum(sign) <> 0) AS wrong
-    """,  # noqa: S608  # a constant
+AFTERWARDS = paid_afterwards(
+    "joins",
+    """
+            SELECT rallies_join.id, fan_id, 'refund' AS code, 'fee_back' AS fee_code, changed_at AS at,
+                   price_minor * quantity AS amount_minor, price_minor * quantity * fee_bps / 10000 AS fee_minor
+              FROM rallies_join
+              JOIN rallies_rally ON rallies_rally.sale_id = rallies_join.rally_id
+              JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_join.rally_id
+             WHERE rallies_join.rally_id = %(sale_id)s AND state = 'refunded'
+             UNION ALL
+            SELECT rallies_latejoin.id, fan_id, 'late_join', 'late_fee', joined_at, price_minor * quantity,
+                   price_minor * quantity * fee_bps / 10000
+              FROM rallies_latejoin
+              JOIN rallies_rally ON rallies_rally.sale_id = rallies_latejoin.rally_id
+              JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_latejoin.rally_id
+             WHERE rallies_latejoin.rally_id = %(sale_id)s""",
+    """moved.subject_id IN (SELECT id FROM rallies_join WHERE rally_id = %(sale_id)s UNION ALL
+                                        SELECT id FROM rallies_latejoin WHERE rally_id = %(sale_id)s)""",
 )
 
 NO_DOUBLE_CHARGES = Check(
@@ -438,7 +421,10 @@ ESCROW_EMPTY = Check(
 )
 
 NOTHING_UNSETTLED = nothing_unsettled(
-    "joins", "(SELECT count(*) FROM rallies_join WHERE rally_id = %(sale_id)s AND rallies_join.state = 'joined')"
+    "joins",
+    """(SELECT count(*) FROM rallies_join WHERE rally_id = %(sale_id)s
+                         AND (rallies_join.state = 'joined'
+                              OR sales_sale.state = 'cancelled' AND rallies_join.state = 'paid'))""",
 )
 
 NONE_SET_ASIDE = none_set_aside("joins", "SELECT id FROM rallies_join WHERE rally_id = %(sale_id)s")

@@ -1,4 +1,4 @@
-"""What must be true of every sale, whatever its format. Formats put these into their own lists; the functions make a format's variant.
+"""What must be true of every sale, whatever its format. Formats put these into their lists; the functions make a format's variant.
 
 A check that compares rows with rows of the same writer can be fooled by the writer. So each of these begins at another place:
 the published hash, the sealed times, the accounts that the money moved between.
@@ -41,7 +41,7 @@ TERMS_HASH_HOLDS = Check(
 
 STANDS_WHERE_IT_SAYS = Check(
     "stands_where_it_says",
-    "The times of the sale are those of where it stands: only what has ended was closed, and only what is settled has a time for it.",
+    "The sale's times fit where it stands: only what has ended was closed, and only what is settled has a time for it.",
     """
     SELECT 1 AS expected, count(*) AS found
       FROM sales_sale
@@ -64,16 +64,44 @@ GATES_STAND = Check(
     """,  # noqa: S608  # a constant
 )
 
-COMMON = [TERMS_HASH_HOLDS, STANDS_WHERE_IT_SAYS, GATES_STAND]
+# The sale's pauses that are over: when it went on, and by how many milliseconds its deadlines moved then.
+_ACTIONS = """(SELECT *, row_number() OVER (PARTITION BY kind ORDER BY at, id) AS number
+                    FROM sales_staffaction WHERE sale_id = %(sale_id)s)"""
+
+PAUSES = f"""SELECT resumed.at AS resumed_at, ceil(extract(epoch FROM resumed.at - began.at) * 1000) AS ms
+                   FROM {_ACTIONS} AS began JOIN {_ACTIONS} AS resumed ON resumed.number = began.number
+                  WHERE began.kind = 'freeze' AND resumed.kind = 'resume'"""  # noqa: S608  # a constant
+
+PAUSES_ADD_UP = Check(
+    "pauses",
+    "Every deadline is later by the pauses that staff have given a reason for, together, and by no more; a sale that they called "
+    "off is called off.",
+    f"""
+    SELECT 1 AS expected, count(*) AS found
+      FROM sales_sale
+     CROSS JOIN (SELECT count(*) FILTER (WHERE kind = 'freeze') - count(*) FILTER (WHERE kind = 'resume') AS going_on,
+                        max(at) FILTER (WHERE kind = 'freeze') AS began_at, count(*) FILTER (WHERE kind = 'void') AS called_off,
+                        max(at) FILTER (WHERE kind = 'void') AS called_off_at,
+                        count(*) FILTER (WHERE kind NOT IN ('freeze', 'resume', 'void')) AS unknown
+                   FROM {_ACTIONS} AS action) AS told
+     CROSS JOIN (SELECT coalesce(sum(ms), 0) AS frozen_ms FROM ({PAUSES}) AS pause) AS pauses
+     WHERE id = %(sale_id)s AND sales_sale.frozen_ms = pauses.frozen_ms AND unknown = 0
+       AND going_on = CASE WHEN frozen_at IS NULL THEN 0 ELSE 1 END AND (frozen_at IS NULL OR frozen_at = began_at)
+       AND (called_off = 0 OR called_off = 1 AND state = 'cancelled' AND called_off_at >= closed_at)
+    """,  # noqa: S608  # a constant
+)
+
+COMMON = [TERMS_HASH_HOLDS, STANDS_WHERE_IT_SAYS, PAUSES_ADD_UP, GATES_STAND]
 
 # Of all sales together, beside the books.
 NOTHING_HIDDEN = Check(
     "nothing_hidden",
-    "Every sale whose terms were sealed can be seen and is proved, and none was hidden after it took money; what was set aside was "
-    "set aside in one of them.",
+    "Every sale whose terms were sealed can be seen and is proved, and none was hidden after it took money; what was set aside, "
+    "or done by staff, was in one of them.",
     """
     SELECT 0 AS expected, count(*) AS found
-      FROM (SELECT sale_id FROM sales_sealedterms UNION ALL SELECT sale_id FROM sales_stuckrow) AS known
+      FROM (SELECT sale_id FROM sales_sealedterms UNION ALL SELECT sale_id FROM sales_stuckrow
+             UNION ALL SELECT sale_id FROM sales_staffaction) AS known
       LEFT JOIN sales_sale ON sales_sale.id = known.sale_id
      WHERE sales_sale.published_at IS NULL OR sales_sale.state = 'draft'
     """,
@@ -162,8 +190,8 @@ def ended_for_its_fan(things: str, table: str, sale: str, *, code: str, at: str,
     `expires_at` whether a hold ends when it should."""
     return Check(
         "ended_for_its_fan",
-        f"All that was held, captured, released or given back was the wallet's of the fan whose of the {things} it was for, came at "
-        "the time that it says, and for the reason that it stands for.",
+        f"All that was held, captured, released or given back was the wallet's of the fan whose of the {things} it was for, came "
+        "at the time that it says, and for the reason that it stands for.",
         f"""
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT *, debit_account_id AS wallet_id FROM ledger_transfer
@@ -214,6 +242,41 @@ def paid_to_its_seller(table: str, sale: str) -> Check:
     )
 
 
+def paid_afterwards(things: str, given: str, of_the_sale: str) -> Check:
+    """What moves on the seller's account beside the settlements. `given` selects id, fan_id, code, at and amount_minor, with
+    fee_code and fee_minor for the house's part; `of_the_sale` is whether the transfer `moved` is for one of the sale's."""
+    return Check(
+        "paid_afterwards",
+        f"Of the {things} that were refunded after they were settled, or made after the end, each moved its price once and whole, "
+        "at its time: between its own fan and this sale's own seller, and the fee between the seller and the house.",
+        f"""
+    SELECT 0 AS expected, count(*) AS found
+      FROM (SELECT 1 FROM (
+                SELECT given.id AS subject_id, line.code, TRUE AS in_its_journal, given.at, line.amount_minor,
+                       CASE line.code WHEN 'late_join' THEN wallet.id WHEN 'fee_back' THEN {FEES} ELSE {PROCEEDS} END AS debit_id,
+                       CASE line.code WHEN 'refund' THEN wallet.id WHEN 'late_fee' THEN {FEES} ELSE {PROCEEDS} END AS credit_id,
+                       1 AS sign
+                  FROM ({given}) AS given
+                  JOIN sales_sale ON sales_sale.id = %(sale_id)s
+                  LEFT JOIN ledger_account AS wallet ON wallet.owner_id = given.fan_id AND wallet.kind = 'wallet'
+                                                    AND wallet.currency = sales_sale.currency
+                 CROSS JOIN LATERAL (SELECT given.code, given.amount_minor
+                                      UNION ALL SELECT given.fee_code, given.fee_minor) AS line (code, amount_minor)
+                 WHERE line.amount_minor > 0
+                 UNION ALL
+                SELECT moved.subject_id, moved.code,
+                       moved.kind = 'plain' AND moved.pending_id IS NULL AND moved.expires_at IS NULL
+                       AND first.id = first.journal_id AND first.subject_id = moved.subject_id
+                       AND first.code IN ('refund', 'late_join'),
+                       moved.at, moved.amount_minor, moved.debit_account_id, moved.credit_account_id, -1
+                  FROM ledger_transfer AS moved LEFT JOIN ledger_transfer AS first ON first.id = moved.journal_id
+                 WHERE (moved.debit_account_id = {PROCEEDS} OR moved.credit_account_id = {PROCEEDS})
+                   AND moved.subject_id <> %(sale_id)s AND {of_the_sale}) AS side
+             GROUP BY subject_id, code, in_its_journal, at, amount_minor, debit_id, credit_id HAVING sum(sign) <> 0) AS wrong
+    """,  # noqa: S608  # constants of the program
+    )
+
+
 # -- when, and what is left over
 
 
@@ -221,7 +284,7 @@ def in_time(things: str, found: str) -> Check:
     """`found` is SQL of how many are outside the sale's time, from its row and the format's."""
     return Check(
         "in_time",
-        f"None of the {things} is from outside the sale's time: before it opened, after it ended, or past a deadline that was its own.",
+        f"None of the {things} is from outside the sale's time: before it opened, after it ended, or past its own deadline.",
         f"""
     SELECT 0 AS expected, {found} AS found
       FROM sales_sale WHERE sales_sale.id = %(sale_id)s

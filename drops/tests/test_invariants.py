@@ -24,6 +24,7 @@ TAMPERINGS = {
     "one_sealed_price": ["UPDATE drops_order SET unit_price_minor = unit_price_minor - 1 WHERE state = 'paid'"],
     "terms_rule": ["UPDATE drops_drop SET cancel_s = 61"],
     "stands_where_it_says": ["UPDATE sales_sale SET closed_at = closes_at"],
+    "pauses": ["UPDATE sales_sale SET frozen_ms = 1"],
     "gates": ["DELETE FROM sales_gate WHERE number = 63"],
     "in_time": ["UPDATE drops_order SET placed_at = placed_at - interval '61 seconds'"],
     "paid_by_its_fan": [
@@ -44,14 +45,14 @@ TAMPERINGS = {
     "rows_in_order": ["UPDATE drops_bucket SET number = 1"],
     "terms_hash": ["UPDATE sales_sealedterms SET text = text || ' '"],
     "each_order_paid_once": ["UPDATE drops_order SET state = 'cancelled' WHERE state = 'paid'"],
-    "refunded_after_settling": ["UPDATE drops_order SET state = 'refunded' WHERE state = 'settled'"],
+    "paid_afterwards": ["UPDATE drops_order SET state = 'refunded' WHERE state = 'settled'"],
     "seller_credited": ["UPDATE ledger_transfer SET amount_minor = amount_minor + 1 WHERE code = 'proceeds'"],
     "nothing_stays_behind": ["UPDATE ledger_transfer SET amount_minor = amount_minor - 1 WHERE code = 'purchase'"],
     "nothing_unsettled": ["UPDATE sales_sale SET state = 'settled'"],
     "orphans": ["DELETE FROM accounts_user WHERE email LIKE 'fan-%'"],
 }
 # The others are broken in a running sale.
-OF_WHAT_IS_SETTLED = ("refunded_after_settling", "seller_credited", "paid_to_its_seller", "settlements_add_up")
+OF_WHAT_IS_SETTLED = ("paid_afterwards", "seller_credited", "paid_to_its_seller", "settlements_add_up")
 
 
 @pytest.fixture

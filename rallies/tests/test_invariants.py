@@ -44,6 +44,7 @@ TAMPERINGS = {
     "terms_rule": ("open", "DELETE FROM rallies_tier WHERE level = 2"),
     "terms_agreed": ("settled", "UPDATE rallies_latejoin SET terms_sha256 = ''"),
     "stands_where_it_says": ("settled", "UPDATE sales_sale SET closed_at = NULL"),
+    "pauses": ("open", "UPDATE sales_sale SET frozen_ms = 1"),
     "gates": ("open", "DELETE FROM sales_gate WHERE number = 63"),
     "in_time": ("settled", "UPDATE rallies_latejoin SET joined_at = joined_at + interval '7 days'"),
     "paid_by_its_fan": ("settled", "UPDATE rallies_latejoin SET quantity = quantity + 1"),
@@ -54,7 +55,10 @@ TAMPERINGS = {
     ),
     "settlements_add_up": ("settled", "UPDATE rallies_settlement SET released = released + 1"),
     "paid_to_its_seller": ("settled", "UPDATE ledger_transfer SET code = 'tip' WHERE code = 'fee'"),
-    "afterwards": ("settled", "UPDATE ledger_transfer SET amount_minor = amount_minor + 1 WHERE code = 'late_fee'"),
+    "paid_afterwards": (
+        "settled",
+        "UPDATE ledger_transfer SET amount_minor = amount_minor + 1 WHERE code = 'late_fee'",
+    ),
     "none_set_aside": (
         "open",
         "INSERT INTO sales_stuckrow (id, sale_id, row_id, error, made_at) SELECT gen_random_uuid(), rally_id, id, '', now() "

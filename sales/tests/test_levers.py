@@ -102,7 +102,7 @@ def test_nothing_is_bought_in_a_frozen_sale_and_all_of_it_afterwards(
         buy_one(format_row, second)
     resume(sale_id, staff, NOW + MINUTE)
 
-    assert buy_one(format_row, second).fan_id == second
+    assert buy_one(format_row, second, at=NOW + 2 * MINUTE).fan_id == second
     assert broken_checks(sale_id) == []
 
 

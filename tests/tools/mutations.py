@@ -1,5 +1,5 @@
-"""Every column of every table that money or stock depends on, changed in one row of each kind, and the row deleted: which of it does
-no check see?
+"""Every column of every table that money or stock depends on, changed in one row of each kind, and the row deleted: which of it
+does no check see?
 
 The tables and columns are those of the models, so what is added later is looked at too.
 """
@@ -33,7 +33,7 @@ PEERS = 2  # so many other values that stand in the same column, of rows of the 
 
 @dataclass(frozen=True)
 class Mutation:
-    """One value of one row changed, or all of the row gone. `kind` is the row's, `way` is how: "other", "none", "more", "later", …"""
+    """One value of one row changed, or the row gone. `kind` is the row's, `way` is how: "other", "none", "more", "later", …"""
 
     table: str
     column: str
@@ -61,7 +61,7 @@ def mutations(left_out: Collection[str], kinds: dict[str, str]) -> Iterator[Muta
 
 
 def tables(left_out: Collection[str]) -> list[type[models.Model]]:
-    names = ["sales", *(format.app for format in list_formats()), "ledger", "payments"]
+    names = ["sales", *(format.label for format in list_formats()), "ledger", "payments"]
     found = [model for name in names for model in apps.get_app_config(name).get_models()]
     return [model for model in found if model._meta.db_table not in left_out]
 
