@@ -21,7 +21,7 @@ from rallies import values
 from rallies.models import Rally
 from rallies.pricing import PriceTier
 from rallies.values import JoinValue, LateJoinValue
-from sales import minting
+from sales import levers, minting
 from sales import services as sales
 from sales.drafting import SaleDraft
 from sales.formats import get_format
@@ -215,3 +215,11 @@ def wallet(fan_id: UUID, currency: str = "EUR") -> Balance:
     """The fan's money; nothing when there is no wallet."""
     found = ledger.wallets([fan_id], currency).get(fan_id)
     return found.balance if found else Balance(0, 0)
+
+
+def pause(sale_id: UUID, seconds: int, *, at: dt.datetime = NOW) -> None:
+    """Staff freeze the sale and let it go on so much later."""
+    staff_id = make_fan()
+    levers.freeze_sale(sale_id=sale_id, staff_id=staff_id, reason="A doubt", now=at)
+    resumed_at = at + dt.timedelta(seconds=seconds)
+    levers.resume_sale(sale_id=sale_id, staff_id=staff_id, reason="All is well", now=resumed_at)
