@@ -21,7 +21,7 @@ from drops.settlement import SETTLE_CHUNK_ORDERS
 from ledger.models import HOUSE
 from sales import services as sales
 from sales.drafting import SaleDraft
-from sellers import selectors as sellers
+from sellers import selectors as seller_selectors
 
 CURRENCY = "EUR"
 PRICE_MINOR = 2_450
@@ -86,7 +86,7 @@ def make(orders: int, *, shop: str) -> Drop:
     """A settled drop that so many fans bought one unit of."""
     now = clock.now()
     draft = SaleDraft(
-        sale_id=uuid7(), seller_id=sellers.get_seller(shop).id, title=f"A print, {orders:,} times", story="",
+        sale_id=uuid7(), seller_id=seller_selectors.get_seller(shop).id, title=f"A print, {orders:,} times", story="",
         currency=CURRENCY, opens_at=now, closes_at=now + dt.timedelta(hours=1), now=now,
     )  # fmt: skip
     drop = drops.open_drop(draft, price_minor=PRICE_MINOR, units_total=orders, limit_per_fan=1)

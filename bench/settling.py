@@ -36,7 +36,7 @@ from sales import minting
 from sales import services as sales
 from sales.drafting import SaleDraft
 from sales.placing import Asked
-from sellers import selectors as sellers
+from sellers import selectors as seller_selectors
 
 CURRENCY = "EUR"
 WARM_UP_JOINERS = 100
@@ -69,7 +69,7 @@ def crowd(joiners: int) -> Rally:
     """A closed rally that so many fans joined, by the batches of a lane."""
     now = clock.now()
     draft = SaleDraft(
-        sale_id=uuid7(), seller_id=sellers.get_seller(SELLER).id, title="A lamp", story="", currency=CURRENCY,
+        sale_id=uuid7(), seller_id=seller_selectors.get_seller(SELLER).id, title="A lamp", story="", currency=CURRENCY,
         opens_at=now, closes_at=now + dt.timedelta(hours=1), now=now,
     )  # fmt: skip
     tiers = [PriceTier(count, parse_money(price, CURRENCY).minor) for count, price in TIERS]

@@ -15,7 +15,7 @@ from drops.models import Drop
 from drops.schemas import DropIn, DropOut
 from sales.lifecycle_api import REFUSALS, lifecycle_routes
 from sales.selectors import get_sale_for_seller, with_terms
-from sellers import selectors as sellers
+from sellers import selectors as seller_selectors
 
 router = Router(auth=django_auth)
 Out = schema_of(OrderOut)
@@ -59,7 +59,7 @@ lifecycle_routes(router, format="drop", plural="drops", said=DropIn, out=DropOut
 @router.get("/sellers/{slug:handle}/drops/{uuid:sale_id}/orders", response={200: Outs} | REFUSALS, tags=["seller"])
 def list_orders_of_drop(request: HttpRequest, handle: str, sale_id: UUID) -> list[OrderOut]:
     """The newest 500 orders."""
-    member = sellers.get_membership(user_id(request), handle)
+    member = seller_selectors.get_membership(user_id(request), handle)
     drop = with_terms(Drop, get_sale_for_seller(member.seller_id, sale_id))
     return [order_out(order) for order in selectors.orders.list_of_sale(drop.sale_id, limit=500)]
 
@@ -67,7 +67,7 @@ def list_orders_of_drop(request: HttpRequest, handle: str, sale_id: UUID) -> lis
 @router.post("/sellers/{slug:handle}/orders/{uuid:order_id}/refund", response={200: Out} | REFUSALS, tags=["seller"])
 def refund_order(request: HttpRequest, handle: str, order_id: UUID) -> OrderOut:
     """Give the buyer everything back, until the order is settled."""
-    member = sellers.get_editor(user_id(request), handle)
+    member = seller_selectors.get_editor(user_id(request), handle)
     order = selectors.orders.of_seller(member.seller_id, order_id)
     done = services.refund_order(drop_id=order.drop_id, order_id=order.id, now=clock.now())
     return order_out(done)

@@ -13,14 +13,14 @@ from core.money import Money
 from drops import selectors, services
 from sales import console
 from sales.proof import pseudonym
-from sellers import selectors as sellers
+from sellers import selectors as seller_selectors
 
 
 @console.asks_first
 @login_required
 def refund(request: HttpRequest, handle: str, order_id: UUID) -> HttpResponse:
     """Give one buyer everything back; first ask."""
-    member = sellers.get_editor(user_id(request), handle)
+    member = seller_selectors.get_editor(user_id(request), handle)
     order = selectors.orders.of_seller(member.seller_id, order_id)
     total, sale = Money(order.total_minor, order.currency), order.drop.sale
     fan = pseudonym(sale.id, order.fan_id)

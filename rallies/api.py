@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import Router, Status
 from ninja.security import django_auth
 
-from accounts import selectors as accounts
+from accounts import selectors as account_selectors
 from core import clock
 from core.http import user_id
 from core.schemas import RefusalOut
@@ -22,7 +22,7 @@ from sales.frames import read_frame
 from sales.lifecycle_api import REFUSALS, lifecycle_routes
 from sales.placing import Asked
 from sales.selectors import get_sale_for_seller, with_terms
-from sellers import selectors as sellers
+from sellers import selectors as seller_selectors
 
 router = Router(auth=django_auth)
 
@@ -61,7 +61,7 @@ def list_invited(request: HttpRequest, sale_id: UUID) -> list[dict[str, Any]]:
 def join_late(request: HttpRequest, sale_id: UUID, body: LateJoinIn) -> Status[LateRow]:
     """Buy at the final price after the end, once. 200 with the first purchase for a repeat."""
     fan_id = user_id(request)
-    if not accounts.is_verified(fan_id):
+    if not account_selectors.is_verified(fan_id):
         raise NotVerified
     command = late_command(Asked(fan_id, body.id, clock.now(), JoinIn(body.quantity, None, body.invite)))
     late = services.join_late(sale_id, command)
@@ -83,7 +83,7 @@ lifecycle_routes(
 )
 def list_joins_of_rally(request: HttpRequest, handle: str, sale_id: UUID) -> list[JoinRow]:
     """The newest 500 joins."""
-    member = sellers.get_membership(user_id(request), handle)
+    member = seller_selectors.get_membership(user_id(request), handle)
     sale = with_terms(Rally, get_sale_for_seller(member.seller_id, sale_id)).sale
     return shown.newest_rows(sale, read_frame(sale_id), limit=500)
 
@@ -105,7 +105,7 @@ def refund_join(request: HttpRequest, handle: str, join_id: UUID) -> JoinRow:
 
 
 def _sellers_act(request: HttpRequest, handle: str, join_id: UUID, service: Callable[..., Any]) -> JoinRow:
-    member = sellers.get_editor(user_id(request), handle)
+    member = seller_selectors.get_editor(user_id(request), handle)
     join = selectors.joins.of_seller(member.seller_id, join_id)
     service(rally_id=join.rally_id, fan_id=join.fan_id, now=clock.now())
     return _rows([selectors.joins.of_seller(member.seller_id, join_id)])[0]

@@ -13,14 +13,14 @@ from core.money import Money
 from rallies import selectors, services
 from sales import console
 from sales.proof import pseudonym
-from sellers import selectors as sellers
+from sellers import selectors as seller_selectors
 
 
 @console.asks_first
 @login_required
 def remove(request: HttpRequest, handle: str, join_id: UUID) -> HttpResponse:
     """Turn a fan out before the close; first ask."""
-    member = sellers.get_editor(user_id(request), handle)
+    member = seller_selectors.get_editor(user_id(request), handle)
     join = selectors.joins.of_seller(member.seller_id, join_id)
     fan = pseudonym(join.rally_id, join.fan_id)
     return console.ask_first(
@@ -36,7 +36,7 @@ def remove(request: HttpRequest, handle: str, join_id: UUID) -> HttpResponse:
 @login_required
 def refund(request: HttpRequest, handle: str, join_id: UUID) -> HttpResponse:
     """Give a fan who paid everything back; first ask."""
-    member = sellers.get_editor(user_id(request), handle)
+    member = seller_selectors.get_editor(user_id(request), handle)
     join = selectors.joins.of_seller(member.seller_id, join_id)
     sale, fan = join.rally.sale, pseudonym(join.rally_id, join.fan_id)
     outcome = selectors.outcomes_of([sale.id]).get(sale.id)

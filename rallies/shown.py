@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from accounts import selectors as accounts
+from accounts import selectors as account_selectors
 from core.money import Money
 from rallies import selectors
 from rallies.models import Join, JoinState, LateJoin
@@ -123,7 +123,7 @@ def newest_rows(sale: Sale, frame: Mapping[str, Any], *, limit: int = NEWEST_JOI
 def names_between_friends(sale_id: UUID, fan_ids: Iterable[UUID]) -> dict[UUID, str]:
     """The first of the names that fans gave themselves: who invited somebody, or was invited, knows whom. Else a pseudonym."""
     fan_ids = list(fan_ids)
-    chosen = accounts.display_names(fan_ids)
+    chosen = account_selectors.display_names(fan_ids)
     return {fan_id: (chosen.get(fan_id, "").split() or [pseudonym(sale_id, fan_id)])[0] for fan_id in fan_ids}
 
 

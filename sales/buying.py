@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from msgspec import Struct, ValidationError, convert
 
-from accounts import selectors as accounts
+from accounts import selectors as account_selectors
 from core import clock
 from core.errors import Busy, Invalid, Refusal
 from core.http import user_id
@@ -62,7 +62,7 @@ def place_from_page(
         return render_room(request, sale, refusal=Invalid("Please choose how many, and press the button again."))
     cleaned = form.cleaned_data
     try:
-        if not accounts.is_verified(user_id(request)):
+        if not account_selectors.is_verified(user_id(request)):
             raise NotVerified
         asked = Asked(user_id(request), cleaned["key"], clock.now(), body(cleaned))
         return place(asked)

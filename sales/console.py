@@ -25,7 +25,7 @@ from sales.forms import SaleForm
 from sales.models import Sale, SaleState
 from sales.phases import standing
 from sales.views import with_way_back
-from sellers import selectors as sellers
+from sellers import selectors as seller_selectors
 from sellers.models import MAY_EDIT_SALES, Member
 
 asks_first = require_http_methods(["GET", "HEAD", "POST"])  # a question by GET, the act by POST
@@ -65,7 +65,7 @@ def console_paths(format: Format) -> list[URLPattern]:
 def new(request: HttpRequest, handle: str, format_name: str) -> HttpResponse:
     """A form that drafts a sale. Sending it twice drafts one."""
     format = get_format(format_name)
-    member = sellers.get_editor(user_id(request), handle)
+    member = seller_selectors.get_editor(user_id(request), handle)
     again = format.form.asked_again(request.POST.dict())
     form = again or format.form(request.POST if request.method == "POST" else None, initial={"sale_id": uuid7()})
     if form.is_valid() and (sale_id := _draft_from(form, member, format.draft)):
@@ -89,7 +89,7 @@ def _draft_from(form: SaleForm, member: Member, draft: Callable[..., Any]) -> UU
 @login_required
 def page(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> HttpResponse:
     """A draft to look over and publish, or a running or ended sale's numbers."""
-    member = sellers.get_membership(user_id(request), handle)
+    member = seller_selectors.get_membership(user_id(request), handle)
     sale, format = _sale(member, sale_id, format_name)
     now = clock.now()
     context = {
@@ -118,7 +118,7 @@ def publish(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) 
     """Seal the draft's terms and put it on its schedule."""
     if request.method == "GET":
         return redirect(get_format(format_name).url("console", handle, sale_id))
-    member = sellers.get_editor(user_id(request), handle)
+    member = seller_selectors.get_editor(user_id(request), handle)
     sale, format = _sale(member, sale_id, format_name)
     sales.publish_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
     messages.success(request, f"{sale.title} is published and its terms are sealed.")
@@ -129,7 +129,7 @@ def publish(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) 
 @login_required
 def close(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> HttpResponse:
     """End a running sale now; first ask."""
-    member = sellers.get_editor(user_id(request), handle)
+    member = seller_selectors.get_editor(user_id(request), handle)
     sale, format = _sale(member, sale_id, format_name)
     words = format.words
     return ask_first(
@@ -143,7 +143,7 @@ def close(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) ->
 @login_required
 def cancel(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> HttpResponse:
     """Call a sale off; first ask."""
-    member = sellers.get_editor(user_id(request), handle)
+    member = seller_selectors.get_editor(user_id(request), handle)
     sale, format = _sale(member, sale_id, format_name)
     words = format.words
     return ask_first(

@@ -18,7 +18,7 @@ from sales import services as sales
 from sales.models import Sale
 from sales.rows import TermsRow
 from sales.schemas import SaleIn
-from sellers import selectors as sellers
+from sellers import selectors as seller_selectors
 
 REFUSALS = {401: RefusalOut, 403: RefusalOut, 404: RefusalOut, 409: RefusalOut, 422: RefusalOut, 503: RefusalOut}
 
@@ -34,7 +34,7 @@ def lifecycle_routes(
     given: dict[str, Any] = {"response": {200: out} | REFUSALS, "tags": ["seller"]}
 
     def create(request: HttpRequest, handle: str, body: SaleIn) -> Status[TermsRow]:
-        member = sellers.get_editor(user_id(request), handle)
+        member = seller_selectors.get_editor(user_id(request), handle)
         _check_zones(body)
         return Status(201, draft(**body.as_draft(member.seller_id, clock.now())))
 
@@ -46,13 +46,13 @@ def lifecycle_routes(
 
     @router.get(place, operation_id=f"{plural}_get", summary=f"One of the shop's {plural}", **given)
     def get(request: HttpRequest, handle: str, sale_id: UUID) -> Any:
-        member = sellers.get_membership(user_id(request), handle)
+        member = seller_selectors.get_membership(user_id(request), handle)
         return selectors.with_terms(model, _of_format(selectors.get_sale_for_seller(member.seller_id, sale_id), format))
 
     def act(name: str, summary: str, service: Callable[..., Sale]) -> None:
         @router.post(f"{place}/{name}", operation_id=f"{plural}_{name}", summary=summary, **given)
         def do(request: HttpRequest, handle: str, sale_id: UUID) -> Any:
-            seller_id = sellers.get_editor(user_id(request), handle).seller_id
+            seller_id = seller_selectors.get_editor(user_id(request), handle).seller_id
             _of_format(selectors.get_sale_for_seller(seller_id, sale_id), format)
             service(seller_id=seller_id, sale_id=sale_id, now=clock.now())
             return selectors.with_terms(model, selectors.get_sale_for_seller(seller_id, sale_id))

@@ -16,7 +16,7 @@ from core.money import MoneyError
 from sales import services as sales
 from sales.drafting import SaleDraft
 from sales.models import Sale
-from sellers import selectors as sellers
+from sellers import selectors as seller_selectors
 
 
 class OpenSaleCommand(BaseCommand):
@@ -39,7 +39,7 @@ class OpenSaleCommand(BaseCommand):
             clock.measure()
             now = clock.now()
             draft = SaleDraft(
-                sale_id=uuid7(), seller_id=sellers.get_seller(options["seller"]).id, title=options["title"], story="",
+                sale_id=uuid7(), seller_id=seller_selectors.get_seller(options["seller"]).id, title=options["title"], story="",
                 currency=options["currency"], opens_at=now + dt.timedelta(seconds=options["opens_in"]),
                 closes_at=now + dt.timedelta(seconds=options["closes_in"]), now=now,
             )  # fmt: skip

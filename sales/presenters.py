@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
-from accounts import selectors as accounts
+from accounts import selectors as account_selectors
 from core.ids import uuid7
 from live import store
 from sales import frames, prover, selectors, terms
@@ -63,7 +63,7 @@ def newest_frames(sale_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
 
 def may_buy(sale: Sale, fan_id: UUID) -> dict[str, Any]:
     """What the form of a room needs of the fan who is logged in."""
-    if not accounts.is_verified(fan_id):
+    if not account_selectors.is_verified(fan_id):
         return {"is_verified": False}
     # The key is for forms without scripts; a script makes its own, one per purchase.
     own = {"is_verified": True, "key": uuid7()}

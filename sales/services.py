@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from accounts import selectors as accounts
+from accounts import selectors as account_selectors
 from core import clock, due_work, nudge
 from core.chunks import run_shrinking
 from core.transactions import DEADLINE_S, Conflict40001, joins_transaction, retried_transaction
@@ -249,7 +249,7 @@ def _unwind(sale_id: UUID, now: dt.datetime, limit: int) -> dt.datetime | None:
 def issue_buy_token(*, user_id: UUID, sale_id: UUID) -> dict[str, Any]:
     """A short-lived permission for the user to buy in this sale: {"buy_token", "expires_at"}."""
     now = clock.now()
-    is_verified = accounts.is_verified(user_id)
+    is_verified = account_selectors.is_verified(user_id)
     token = tokens.make_buy_token(fan_id=user_id, sale_id=sale_id, is_verified=is_verified, now_s=now.timestamp())
     return {"buy_token": token, "expires_at": now + dt.timedelta(seconds=tokens.VALID_S)}
 

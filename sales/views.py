@@ -21,7 +21,7 @@ from sales.models import Sale
 from sales.phases import Phase, standing
 from sales.readings import shared_readings
 from sales.rows import PurchaseRow
-from sellers import selectors as sellers
+from sellers import selectors as seller_selectors
 from sellers.models import MAY_EDIT_SALES, Seller
 
 View = Callable[..., HttpResponse]
@@ -73,7 +73,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def storefront(request: HttpRequest, handle: str) -> HttpResponse:
-    shop = sellers.get_seller(handle)
+    shop = seller_selectors.get_seller(handle)
     return render(request, "sales/storefront.html", {"shop": shop, **_shelves(shop)})
 
 
@@ -206,7 +206,7 @@ def _limit_proofs(request: HttpRequest) -> None:
 @login_required
 def console(request: HttpRequest, handle: str) -> HttpResponse:
     """A shop's sales as its members see them."""
-    member = sellers.get_membership(user_id(request), handle)
+    member = seller_selectors.get_membership(user_id(request), handle)
     sales = list(selectors.list_sales_of_seller(member.seller_id)[:200])
     context = {
         "shop": member.seller,

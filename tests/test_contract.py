@@ -19,7 +19,7 @@ from django.test import Client
 from core import clock, due_work, lanes
 from core.ids import uuid7
 from dsql import faults
-from ledger import selectors as ledger
+from ledger import selectors as ledger_selectors
 from sales import frames, levers, prover
 from sales import services as sales
 from sales.formats import Format, list_formats
@@ -97,7 +97,7 @@ def to_the_end(step: Any, sale: Sale) -> None:
 
 def assert_nothing_is_left_in(sale: Sale) -> None:
     account = escrow_of(sale)
-    balance = ledger.balance(ledger.account_ids([account])[account])
+    balance = ledger_selectors.balance(ledger_selectors.account_ids([account])[account])
     assert (balance.available_minor, balance.held_minor) == (0, 0)
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from accounts import selectors as accounts
+from accounts import selectors as account_selectors
 from accounts.models import Notification
 from core import due_work
 from core.errors import Invalid
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def titles(fan) -> list[str]:
-    return [n.title for n in reversed(accounts.list_notifications(fan))]
+    return [n.title for n in reversed(account_selectors.list_notifications(fan))]
 
 
 def tell_all(rally, now: dt.datetime = NOW) -> None:

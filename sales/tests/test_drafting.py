@@ -12,7 +12,7 @@ from core.errors import Invalid
 from core.money import MINOR_MAX, SOLD_CURRENCIES, WORTH_MAX
 from drops import services as drops
 from drops.models import UNITS_MAX, Settlement
-from ledger import selectors as ledger
+from ledger import selectors as ledger_selectors
 from ledger.models import Account, AccountKind
 from rallies import services as rallies
 from rallies.models import CAP_MAX, Rally
@@ -227,7 +227,7 @@ def test_the_dearest_drop_there_may_be_is_sold_and_settled():
     assert Sale.objects.get().state == SaleState.SETTLED
     assert Settlement.objects.get().gross_minor == 2 * MINOR_MAX
     proceeds = Account.objects.get(kind=AccountKind.PROCEEDS, owner_id=seller.id)
-    assert ledger.balance(proceeds.id).available_minor == 2 * MINOR_MAX * 9 // 10
+    assert ledger_selectors.balance(proceeds.id).available_minor == 2 * MINOR_MAX * 9 // 10
 
 
 def test_the_dearest_rally_there_may_be_is_joined_and_settled():

@@ -22,7 +22,7 @@ from sales import levers
 from sales import services as sales
 from sales.errors import Frozen, NotOpen, WrongState
 from sales.models import Sale, SaleState, StaffAction
-from sellers import selectors as sellers
+from sellers import selectors as seller_selectors
 from tests.tools import shop
 from tests.tools.shop import HOUR, NOW, buy, drop_terms, join, make_drop, make_fan, make_fans, make_rally, wallet
 from tests.tools.truth import broken_checks
@@ -307,7 +307,7 @@ def test_a_shop_that_is_switched_off_sells_settles_and_opens_nothing(staff: UUID
         sales.publish_sale(seller_id=seller.id, sale_id=draft.sale_id, now=NOW)
     owner = seller.members.get().user_id
     with pytest.raises(NotAllowed):
-        sellers.get_editor(owner, seller.handle)
+        seller_selectors.get_editor(owner, seller.handle)
 
     assert levers.switch_shop_on(**given, reason="All is well") == 1
     assert state_of(running) == SaleState.SCHEDULED

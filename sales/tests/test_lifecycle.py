@@ -14,7 +14,7 @@ from core.models import DueWork
 from drops import services as drops
 from drops.models import Bucket, Order, Settlement
 from drops.settlement import DropRules
-from ledger import selectors as ledger
+from ledger import selectors as ledger_selectors
 from ledger.models import HOUSE, Account, AccountKind
 from ledger.rules import Balance
 from sales import selectors
@@ -62,7 +62,7 @@ def owned(drop: Any) -> dict[str, Any]:
 
 def money_of(kind: AccountKind) -> int:
     (account,) = Account.objects.filter(kind=kind)
-    return ledger.balance(account.id).available_minor
+    return ledger_selectors.balance(account.id).available_minor
 
 
 # Drafts

@@ -14,7 +14,7 @@ from drops import rules
 from drops import services as drops
 from drops.models import Drop
 from drops.rules import OrderValue
-from ledger import selectors as ledger
+from ledger import selectors as ledger_selectors
 from ledger.rules import Balance
 from rallies import services as rallies
 from rallies import values
@@ -213,7 +213,7 @@ def close_on_time(sale_id: UUID) -> dt.datetime:
 
 def wallet(fan_id: UUID, currency: str = "EUR") -> Balance:
     """The fan's money; nothing when there is no wallet."""
-    found = ledger.wallets([fan_id], currency).get(fan_id)
+    found = ledger_selectors.wallets([fan_id], currency).get(fan_id)
     return found.balance if found else Balance(0, 0)
 
 

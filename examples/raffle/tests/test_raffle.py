@@ -14,7 +14,7 @@ from core import clock
 from core.ids import uuid7
 from examples.raffle.format import RAFFLE
 from examples.raffle.models import Entry, Raffle
-from ledger import selectors as ledger
+from ledger import selectors as ledger_selectors
 from ledger.models import AccountKey, AccountKind
 from sales import proof
 from sales import services as sales
@@ -74,7 +74,9 @@ def test_the_seed_draws_the_winner_and_the_seller_has_what_was_paid(stage, sale)
     assert f"Drawn by the seed {seed}" in room(sale)
     assert {fan_id for fan_id in fans if "Your entry: won" in room(sale, logged_in(fan_id))} == {winner}
     proceeds = AccountKey(stage.shop.id, AccountKind.PROCEEDS, "EUR")
-    assert ledger.balance(ledger.account_ids([proceeds])[proceeds]).available_minor == 2_375  # the house keeps 5 %
+    assert (
+        ledger_selectors.balance(ledger_selectors.account_ids([proceeds])[proceeds]).available_minor == 2_375
+    )  # the house keeps 5 %
 
 
 def test_a_raffle_that_nobody_entered_is_settled(stage, sale):
