@@ -6,6 +6,7 @@ each schedule, and a planted bug shows that the search finds what it looks for.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -23,7 +24,17 @@ from sales import services as sales
 from sales.models import Sale, SaleState
 from tests.tools import shop
 from tests.tools.explorer import Scene, ScheduleFailed, explore
-from tests.tools.shop import NOW, RallyProcess, join_request, late_request, make_fan, make_fans, wallet
+from tests.tools.shop import (
+    NOW,
+    Process,
+    RallyProcess,
+    join_request,
+    late_request,
+    make_fan,
+    make_fans,
+    purchase,
+    wallet,
+)
 from tests.tools.truth import broken_checks
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sent_frames")]
@@ -131,7 +142,8 @@ def test_joining_while_the_rally_closes(make_rally, seller, explored):
     assert explored("join_close", scene) == {"a:joined b:ok", "a:not_open b:ok"}
 
 
-def test_leaving_while_the_rally_closes(make_rally, seller, explored):
+@pytest.mark.parametrize("going", [LeaveRally, RemoveFan], ids=["leave", "remove"])
+def test_going_while_the_rally_closes(make_rally, seller, explored, going):
     def scene() -> Scene:
         rally, fan = make_rally(), make_fan(funds=20_000)
         RallyProcess(rally).do(join_request(fan))
@@ -139,17 +151,73 @@ def test_leaving_while_the_rally_closes(make_rally, seller, explored):
         def check(results: Results) -> None:
             assert counted(rally) == results["b"]
             settle_to_the_end(rally)
-            left = getattr(results["a"], "state", "") == "left"
-            assert wallet(fan) == Balance(20_000 if left else 12_000, 0)  # closed early, at the next price
+            went = getattr(results["a"], "state", "") in ("left", "removed")
+            assert wallet(fan) == Balance(20_000 if went else 12_000, 0)  # closed early, at the next price
             assert_holds(rally)
 
         actors = {
-            "a": lambda: RallyProcess(rally, home=1).do(LeaveRally(fan, NOW)),
+            "a": lambda: RallyProcess(rally, home=1).do(going(fan, NOW)),
             "b": lambda: close(rally, seller),
         }
         return Scene(actors, check)
 
-    assert explored("leave_close", scene) == {"a:left b:ok", "a:cannot_leave b:ok"}
+    went = "left" if going is LeaveRally else "removed"
+    assert explored(f"{went}_close", scene) == {f"a:{went} b:ok", "a:cannot_leave b:ok"}
+
+
+@pytest.mark.parametrize("going", [LeaveRally, RemoveFan], ids=["leave", "remove"])
+def test_going_in_the_last_moment_moves_no_price(make_rally, explored, going):
+    """Whoever goes has the money back, whichever is first; the others pay the price that the whole crowd had reached."""
+
+    def scene() -> Scene:
+        rally = make_rally()
+        goes, *crowd = make_fans(3, funds=20_000)
+        RallyProcess(rally).do_batch(*[join_request(fan) for fan in (goes, *crowd)])
+        end = rally.sale.closes_at
+
+        def close_on_time() -> int:
+            sales.close_sale(sale_id=rally.sale_id, now=end + sales.CLOSE_GRACE)
+            return counted(rally)
+
+        def check(results: Results) -> None:
+            assert (counted(rally), results["b"]) == (3, 3)
+            while sales.settle_step(sale_id=rally.sale_id, now=end + sales.CLOSE_GRACE):
+                pass
+            went = getattr(results["a"], "state", "") in ("left", "removed")
+            assert wallet(goes) == Balance(20_000 if went else 12_000, 0)
+            assert {wallet(fan) for fan in crowd} == {Balance(12_000, 0)}
+            assert_holds(rally)
+
+        actors = {
+            "a": lambda: RallyProcess(rally, home=1).do(going(goes, end - dt.timedelta(microseconds=1))),
+            "b": close_on_time,
+        }
+        return Scene(actors, check)
+
+    went = "left" if going is LeaveRally else "removed"
+    assert explored(f"{went}_last_moment", scene) == {f"a:{went} b:ok", "a:cannot_leave b:ok"}
+
+
+def test_settling_a_fan_who_buys_elsewhere_meanwhile(make_rally, seller, explored):
+    def scene() -> Scene:
+        rally, fan = make_rally(), make_fan(funds=20_000)
+        drop = shop.make_drop(seller=seller)
+        RallyProcess(rally).do(join_request(fan))
+        close(rally, seller)
+
+        def check(results: Results) -> None:
+            settle_to_the_end(rally)
+            assert wallet(fan) == Balance(20_000 - 8_000 - 1_000, 0)
+            assert_holds(rally)
+            assert broken_checks(drop.sale_id) == []
+
+        actors = {
+            "a": lambda: sales.settle_step(sale_id=rally.sale_id, now=NOW),
+            "b": lambda: Process(drop).do(purchase(fan)),
+        }
+        return Scene(actors, check)
+
+    assert explored("settle_busy_wallet", scene) == {"a:ok b:paid"}
 
 
 def test_one_joins_while_another_leaves(make_rally, explored):
