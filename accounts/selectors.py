@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 from allauth.account.models import EmailAddress
+from django.contrib.auth import get_user_model
 
 from accounts.models import Notification
 
@@ -19,3 +21,9 @@ def list_notifications(user_id: UUID, *, limit: int = 100) -> list[Notification]
 
 def count_unread(user_id: UUID) -> int:
     return Notification.objects.filter(user_id=user_id, read_at=None).count()
+
+
+def display_names(user_ids: Collection[UUID]) -> dict[UUID, str]:
+    """The names that users gave themselves, where they did."""
+    named = get_user_model().objects.filter(id__in=user_ids).exclude(display_name="")
+    return dict(named.values_list("id", "display_name"))

@@ -59,9 +59,12 @@ def in_transaction(
 
 
 def retried_transaction(
-    *, replayable: bool = False, deadline_s: float = DEADLINE_S
+    *, replayable: bool = False, deadline_s: float = DEADLINE_S, name: str = ""
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Make a service function the outermost transaction of whatever calls it. It may run several times."""
+    """Make a service function the outermost transaction of whatever calls it. It may run several times.
+
+    `name` is for the metrics, where the function's own would not say which it is.
+    """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         @functools.wraps(function)
@@ -69,7 +72,9 @@ def retried_transaction(
             def body() -> T:
                 return function(*args, **kwargs)
 
-            return in_transaction(body, name=function.__qualname__, replayable=replayable, deadline_s=deadline_s)
+            return in_transaction(
+                body, name=name or function.__qualname__, replayable=replayable, deadline_s=deadline_s
+            )
 
         wrapper.body = function  # type: ignore[attr-defined]  # so that a caller inside a transaction can join
         return wrapper

@@ -6,17 +6,13 @@ from uuid import UUID
 
 from django import forms
 
-from core.money import Money
-from drops.models import CANCEL_S_MAX, HOLD_S_MAX, LIMIT_MAX, UNITS_MAX
-from ledger.forms import CURRENCIES, AmountField, MoneyForm
-from sales.forms import SaleForm, WholeNumberField
+from drops.models import CANCEL_S_MAX, HOLD_S_MAX, UNITS_MAX
+from ledger.forms import AmountField, MoneyForm
+from sales.forms import PurchaseForm, SaleForm, WholeNumberField
+from sales.rows import LIMIT_MAX
 
 
-class BuyForm(forms.Form):
-    """The purchase of a browser without scripts."""
-
-    key = forms.UUIDField()
-    quantity = WholeNumberField(min_value=1, max_value=LIMIT_MAX)
+class BuyForm(PurchaseForm):
     hold = forms.BooleanField(required=False)
 
 
@@ -24,7 +20,6 @@ class DropForm(SaleForm, MoneyForm):
     amount_field = "price"
 
     price = AmountField(label="Price of one unit", help_text="Like 24 or 24.50.")
-    currency = forms.ChoiceField(choices=CURRENCIES, initial="EUR")
     units_total = WholeNumberField(label="Units", min_value=1, max_value=UNITS_MAX)
     limit_per_fan = WholeNumberField(
         label="Limit per fan", required=False, min_value=1, max_value=LIMIT_MAX, help_text="Empty: no limit."
@@ -47,14 +42,7 @@ class DropForm(SaleForm, MoneyForm):
     named = {"price_minor": "price", "hold_s": "hold_minutes", "cancel_s": "give_back_minutes"}
 
     def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
-        """The arguments of `services.draft_drop`. Only after `is_valid`."""
-        cleaned = self.cleaned_data
-        price: Money = cleaned["price"]
-        return {
-            "draft": self.sale_draft(seller_id, price.currency, now),
-            "price_minor": price.minor,
-            "units_total": cleaned["units_total"],
-            "limit_per_fan": cleaned["limit_per_fan"],
-            "hold_s": cleaned["hold_minutes"] * 60,
-            "cancel_s": cleaned["give_back_minutes"] * 60,
-        }
+        said = super().as_draft(seller_id, now)
+        said["hold_s"] = said.pop("hold_minutes") * 60
+        said["cancel_s"] = said.pop("give_back_minutes") * 60
+        return said

@@ -10,13 +10,13 @@ import msgspec
 
 from core.ids import uuid7
 from drops import rules, services
-from drops.models import LIMIT_MAX
+from drops.models import Order
 from drops.rules import OrderValue
-from sales.placing import Asked, MoneyOut, Place
+from sales.placing import Asked, MoneyOut, Place, Quantity
 
 
 class PlaceOrderIn(msgspec.Struct, forbid_unknown_fields=True):
-    quantity: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX, description="How many units.")] = 1
+    quantity: Quantity = 1
     hold: Annotated[
         bool, msgspec.Meta(description="Keep the units until confirmed, where the drop offers it, instead of buying.")
     ] = False
@@ -47,7 +47,7 @@ def order_answer(lane: services.OrderLane, command: rules.PlaceOrder, order: Ord
     return order.id == command.order_id, order_out(order)
 
 
-def order_out(order: OrderValue) -> OrderOut:
+def order_out(order: OrderValue | Order) -> OrderOut:
     return OrderOut(
         id=order.id,
         sale_id=order.drop_id,

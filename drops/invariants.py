@@ -141,8 +141,13 @@ IN_TIME = in_time(
                                          AND (SELECT coalesce(sum(ms), 0) FROM pause WHERE resumed_at <= placed_at + {CLOSING}) END
                     OR expires_at IS DISTINCT FROM CASE WHEN is_hold
                            THEN least(placed_at + hold_s * interval '1 second', closes_at + {_FROZEN_BEFORE}) END
+<<<<<<< HEAD
                     OR changed_at <> placed_at
                        AND (drops_order.state = 'held' OR drops_order.state = 'paid' AND NOT is_hold)))""",  # noqa: S608  # a constant
+=======
+                    OR (changed_at <> placed_at
+                        AND (drops_order.state = 'held' OR drops_order.state = 'paid' AND NOT is_hold))))""",  # noqa: S608  # a constant
+>>>>>>> kit
 )
 
 SETTLEMENTS_ADD_UP = Check(
@@ -151,16 +156,18 @@ SETTLEMENTS_ADD_UP = Check(
     """
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT 1 FROM (
-                SELECT settlement_id AS id, CASE state WHEN 'refunded' THEN created_at ELSE changed_at END AS at, 1 AS orders,
-                       quantity * unit_price_minor AS gross, quantity * unit_price_minor * fee_bps / 10000 AS fee
-                  FROM drops_order
-                  JOIN drops_drop ON drops_drop.sale_id = drops_order.drop_id
-                  LEFT JOIN drops_settlement ON drops_settlement.id = settlement_id
-                 WHERE drops_order.drop_id = %(sale_id)s AND (state = 'settled' OR settlement_id IS NOT NULL)
+                SELECT settlement_id AS id, 1 AS orders, quantity * unit_price_minor AS gross,
+                       quantity * unit_price_minor * fee_bps / 10000 AS fee
+                  FROM drops_order JOIN drops_drop ON drops_drop.sale_id = drops_order.drop_id
+                 WHERE drop_id = %(sale_id)s AND (state = 'settled' OR settlement_id IS NOT NULL)
                  UNION ALL
-                SELECT id, created_at, -orders, -gross_minor, -fee_minor FROM drops_settlement
+                SELECT id, -orders, -gross_minor, -fee_minor FROM drops_settlement
                  WHERE drop_id = %(sale_id)s) AS side
-             GROUP BY id, at HAVING sum(orders) <> 0 OR sum(gross) <> 0 OR sum(fee) <> 0) AS wrong
+             GROUP BY id HAVING sum(orders) <> 0 OR sum(gross) <> 0 OR sum(fee) <> 0
+             UNION ALL
+            SELECT 1 FROM drops_order JOIN drops_settlement ON drops_settlement.id = drops_order.settlement_id
+             WHERE drops_order.drop_id = %(sale_id)s
+               AND (state = 'settled' AND changed_at <> created_at OR state <> 'settled' AND changed_at < created_at)) AS wrong
     """,
 )
 

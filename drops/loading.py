@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from core.errors import NotFound
 from core.sql import Statement, array, execute_all
 from core.tables import HotTable
 from drops import rules
 from drops.rules import DropTerms, OrderValue
 from ledger import selectors as ledger_selectors
-from ledger.models import HOUSE
 from ledger.rules import Balance, Transfer
 from sales import gates
 from sales.lanes import standing_of
@@ -28,22 +26,8 @@ RUN_OUT_MAX = 100
 
 def load_terms(drop_id: UUID) -> DropTerms:
     """The sealed terms. Raises NotFound for a drop that was not published."""
-    sql = """
-        SELECT drop.sale_id, drop.price_minor, sale.currency, drop.limit_per_fan, drop.hold_s, drop.cancel_s, sale.terms_sha256,
-               drop.fee_bps, escrow.id, proceeds.id, fees.id
-          FROM drops_drop AS drop
-          JOIN sales_sale AS sale ON sale.id = drop.sale_id
-          JOIN ledger_account AS escrow ON escrow.owner_id = drop.sale_id AND escrow.kind = 'escrow'
-                                       AND escrow.currency = sale.currency
-          JOIN ledger_account AS proceeds ON proceeds.owner_id = sale.seller_id AND proceeds.kind = 'proceeds'
-                                         AND proceeds.currency = sale.currency
-          JOIN ledger_account AS fees ON fees.owner_id = %s AND fees.kind = 'fees' AND fees.currency = sale.currency
-         WHERE drop.sale_id = %s
-    """
-    (rows,) = execute_all([Statement(sql, [HOUSE, drop_id])])
-    if not rows:
-        raise NotFound("This drop is not on sale.")
-    return DropTerms(*rows[0])
+    columns = "terms.sale_id, price_minor, limit_per_fan, hold_s, cancel_s"
+    return DropTerms(*gates.read_terms("drops_drop", columns, drop_id, noun="drop"))
 
 
 def load_state(

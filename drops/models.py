@@ -6,20 +6,16 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from dsql.fields import UUIDv7Field
-from sales.settling import SettlementRow
+from sales.rows import PurchaseRow, SettlementRow, TermsRow
 
 UNITS_MAX = 10_000_000
-LIMIT_MAX = 1_000
 HOLD_S_MAX = 3_600
 CANCEL_S_MAX = 86_400
 
 
-class Drop(models.Model):
+class Drop(TermsRow):
     """Exactly `units_total` units at one price, sold from the sale's opening until its closing."""
 
-    MADE_HERE = ("fee_bps",)  # what drafting makes by itself: no part of what was asked for
-
-    sale = models.OneToOneField("sales.Sale", models.PROTECT, primary_key=True, related_name="drop")
     price_minor = models.BigIntegerField()
     units_total = models.IntegerField()
     limit_per_fan = models.IntegerField(null=True, blank=True)
@@ -27,10 +23,10 @@ class Drop(models.Model):
     hold_s = models.IntegerField(default=0)
     # How long after a purchase, and before the close, a buyer may give it back, in seconds; 0: never.
     cancel_s = models.IntegerField(default=0)
-    fee_bps = models.IntegerField()
 
-    class Meta:
+    class Meta(TermsRow.Meta):
         constraints = [
+            *TermsRow.Meta.constraints,
             models.CheckConstraint(condition=Q(price_minor__gt=0), name="drop_price_above_zero"),
             models.CheckConstraint(
                 condition=Q(units_total__gt=0, units_total__lte=UNITS_MAX), name="drop_units_within_range"
@@ -39,11 +35,7 @@ class Drop(models.Model):
                 condition=Q(limit_per_fan__isnull=True) | Q(limit_per_fan__gt=0), name="drop_limit_above_zero"
             ),
             models.CheckConstraint(condition=Q(hold_s__gte=0, cancel_s__gte=0), name="drop_times_not_negative"),
-            models.CheckConstraint(condition=Q(fee_bps__gte=0, fee_bps__lte=10_000), name="drop_fee_is_a_share"),
         ]
-
-    def __str__(self) -> str:
-        return str(self.sale_id)
 
 
 class Bucket(models.Model):
@@ -106,25 +98,20 @@ class Settlement(SettlementRow):
         return f"{self.drop_id} #{self.number}"
 
 
-class Order(models.Model):
+class Order(PurchaseRow):
     """A fan's purchase, or units held for one."""
 
     id = UUIDv7Field(primary_key=True)
     drop = models.ForeignKey(Drop, models.PROTECT, related_name="orders", db_index=False)
     fan = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders", db_index=False)
-    idempotency_key = models.UUIDField()
-    quantity = models.IntegerField()
     unit_price_minor = models.BigIntegerField()
     currency = models.CharField(max_length=4)
     state = models.CharField(max_length=10, choices=OrderState.choices)
     is_hold = models.BooleanField()  # as asked for; the state tells what became of it
-    transfer_id = models.UUIDField()  # the payment, or the pending transfer of a hold
-    terms_sha256 = models.CharField(max_length=64)
     placed_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True)  # when a hold ends by itself, if the sale is not frozen meanwhile
-    frozen_ms = models.BigIntegerField(
-        default=0
-    )  # the sale's when this was placed: what is frozen later moves its deadlines
+    # The sale's when this was placed: what is frozen later moves its deadlines.
+    frozen_ms = models.BigIntegerField(default=0)
     changed_at = models.DateTimeField()
     settlement = models.ForeignKey(Settlement, models.PROTECT, null=True, related_name="+", db_index=False)
 
@@ -141,9 +128,6 @@ class Order(models.Model):
         indexes = [
             models.Index(fields=["drop", "state", "id"], name="order_by_drop_and_state"),
         ]
-
-    def __str__(self) -> str:
-        return str(self.id)
 
     @property
     def total_minor(self) -> int:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
 
-from accounts import selectors as accounts
 from core.http import user_id
-from core.ids import uuid7
 from core.money import Money
 from drops import rules, selectors
-from drops.models import HAS_UNITS, Drop, Order, OrderState
+from drops.models import HAS_UNITS, Drop, Order, OrderState, Settlement
 from sales.formats import BasePresenter, Sums
-from sales.models import UNENDED_STATES, Sale
+from sales.models import Sale
+from sales.presenters import quantities
 from sales.proof import pseudonym
-from sales.selectors import with_terms
-from sales.services import issue_buy_token
+from sales.selectors import settled_totals, with_terms, with_terms_each
 
-# More than this at once is bought through the API.
-QUANTITY_MAX = 10
 NEWEST_ORDERS = 50
 CONSOLE_ORDERS = 200
 
@@ -36,7 +32,11 @@ class OrderRow:
     may_confirm: bool
     give_back_until: dt.datetime | None  # of a hold, its end; None: it cannot be given back
     may_refund: bool
-    fan: str = ""  # a pseudonym, for other eyes than the owner's
+
+    @property
+    def fan(self) -> str:
+        """A pseudonym, for other eyes than the owner's."""
+        return pseudonym(self.order.drop_id, self.order.fan_id)
 
     @property
     def price(self) -> Money:
@@ -47,11 +47,11 @@ class OrderRow:
         return Money(self.order.total_minor, self.order.currency)
 
 
-def order_row(order: Order, drop: Drop, now: dt.datetime, *, fan: str = "") -> OrderRow:
+def order_row(order: Order, drop: Drop, now: dt.datetime) -> OrderRow:
     """The buttons to offer. Only `rules.decide` decides; a button too many is refused there."""
     is_confirmable = order.state == OrderState.HELD and now < _hold_ends_at(order, drop)
     may_refund = order.state in HAS_UNITS
-    return OrderRow(order, is_confirmable, _give_back_until(order, drop, now), may_refund, fan)
+    return OrderRow(order, is_confirmable, _give_back_until(order, drop, now), may_refund)
 
 
 def _give_back_until(order: Order, drop: Drop, now: dt.datetime) -> dt.datetime | None:
@@ -68,54 +68,33 @@ def _hold_ends_at(order: Order, drop: Drop) -> dt.datetime:
     return rules.hold_ends_at(order, frozen_ms=drop.sale.frozen_ms)
 
 
-def order_rows(orders: Iterable[Order], drop: Drop, now: dt.datetime) -> list[OrderRow]:
-    return [order_row(order, drop, now) for order in orders]
+def newest_rows(drop: Drop, now: dt.datetime, *, limit: int = NEWEST_ORDERS) -> list[OrderRow]:
+    return [order_row(order, drop, now) for order in selectors.orders.list_of_sale(drop.sale_id, limit=limit)]
 
 
-def pseudonymous_rows(drop: Drop, now: dt.datetime, *, limit: int = NEWEST_ORDERS) -> list[OrderRow]:
-    """The drop's newest orders, each fan by the name that this sale's proof gives them."""
-    newest = selectors.list_orders_of_drop(drop.sale_id)[:limit]
-    return [order_row(order, drop, now, fan=pseudonym(drop.sale_id, order.fan_id)) for order in newest]
-
-
-class DropPresenter(BasePresenter):
-    room_template = "drops/room.html"
-    card_template = "drops/_card.html"
-    totals_template = "drops/_totals.html"
-    orders_template = "drops/_newest_orders.html"
-    new_template = "drops/new.html"
-    draft_template = "drops/draft.html"
-    console_template = "drops/console.html"
-
+class DropPresenter(BasePresenter, folder="drops"):
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
-        drop = selectors.get_drop(sale.id)
-        limit = min(drop.limit_per_fan or QUANTITY_MAX, QUANTITY_MAX, drop.units_total)
-        context = {"drop": drop, "price": Money(drop.price_minor, sale.currency), "quantities": range(1, limit + 1)}
+        drop = with_terms(Drop, sale)
+        context = {
+            "drop": drop,
+            "price": Money(drop.price_minor, sale.currency),
+            "quantities": quantities(drop.limit_per_fan, drop.units_total),
+        }
         if request.user.is_authenticated:
-            context |= self._own(drop, user_id(request), now)
+            mine = selectors.list_orders_of_fan_in_drop(user_id(request), sale.id)
+            context["orders"] = [order_row(order, drop, now) for order in mine]
         return context
 
-    def _own(self, drop: Drop, fan_id: UUID, now: dt.datetime) -> dict[str, Any]:
-        """What only the fan who is logged in sees."""
-        own: dict[str, Any] = {
-            "orders": order_rows(selectors.list_orders_of_fan_in_drop(fan_id, drop.sale_id), drop, now),
-            "is_verified": accounts.is_verified(fan_id),
-        }
-        if own["is_verified"] and drop.sale.state in UNENDED_STATES:
-            # The key is for the form without scripts; a script makes its own, one per purchase.
-            own |= {"key": uuid7(), **issue_buy_token(user_id=fan_id, sale_id=drop.sale_id)}
-        return own
-
     def proof(self, sale: Sale) -> dict[str, Any]:
-        drop = selectors.get_drop(sale.id)
+        drop = with_terms(Drop, sale)
         sums = self.sums([sale])[sale.id]
-        settled = selectors.settled_totals(sale.id)
+        settled = settled_totals(Settlement.objects.filter(drop_id=sale.id))
         return {
             "drop": drop,
             "sums": sums,
             "paid_out": Money(settled["gross_minor"] - settled["fee_minor"], sale.currency),
             "fee": Money(settled["fee_minor"], sale.currency),
-            "rows": pseudonymous_rows(drop, sale.closes_at),
+            "rows": newest_rows(drop, sale.closes_at),
         }
 
     def happened(self, sale: Sale) -> list[str]:
@@ -133,18 +112,17 @@ class DropPresenter(BasePresenter):
 
     def console(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         drop = with_terms(Drop, sale)
-        rows = pseudonymous_rows(drop, now, limit=CONSOLE_ORDERS)
-        return {"drop": drop, "price": Money(drop.price_minor, sale.currency), "rows": rows}
+        price, rows = Money(drop.price_minor, sale.currency), newest_rows(drop, now, limit=CONSOLE_ORDERS)
+        return {"drop": drop, "price": price, "rows": rows}
 
     def close_means(self, sale: Sale) -> str:
         return "Nobody can buy any more, and what was paid is passed on to you. It cannot be opened again."
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]:
-        totals = selectors.totals_of_drops([sale.id for sale in sales])
-        units_total = selectors.units_of_drops([sale.id for sale in sales])
-        nothing = {"units": 0, "gross_minor": 0}
-        return {
-            sale.id: Sums(total["units"], units_total[sale.id], Money(total["gross_minor"], sale.currency))
-            for sale in sales
-            for total in [totals.get(sale.id, nothing)]
-        }
+        drops = with_terms_each(Drop, sales)
+        sold = selectors.sums_of_drops(drops)
+        sums = {}
+        for sale in sales:
+            units, gross_minor = sold.get(sale.id, (0, 0))
+            sums[sale.id] = Sums(units, drops[sale.id].units_total, Money(gross_minor, sale.currency))
+        return sums

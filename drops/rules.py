@@ -16,16 +16,13 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from core.errors import Refusal
-from core.money import share_bps
 from drops.errors import CannotCancel, HoldNotOffered, LimitReached, OrderNotFound, OrderNotHeld, SoldOut
 from ledger import rules as ledger_rules
-from ledger.errors import InsufficientFunds
-from ledger.rules import Balance, Transfer
-from sales.deciding import add, decide_each, move_money
+from ledger.rules import Transfer
+from sales.deciding import MoneyState, ThingsDecision, add, decide_each, move_money, wallet_of
 from sales.errors import IdempotencyConflict
 from sales.proceeds import refund_transfers
-from sales.standing import Standing, check_not_stopped, check_open
+from sales.standing import SaleTerms, Standing, check_not_stopped, check_open
 from sales.stock import Stock
 
 HELD = "held"
@@ -36,20 +33,12 @@ SETTLED = "settled"
 REFUNDED = "refunded"
 
 
-class DropTerms(Struct, frozen=True, gc=False):
-    """The sealed terms that the rules go by."""
-
+class DropTerms(SaleTerms, frozen=True, gc=False):
     drop_id: UUID
     price_minor: int
-    currency: str
     limit_per_fan: int | None
     hold_s: int
     cancel_s: int
-    sha256: str
-    fee_bps: int
-    escrow_account_id: UUID
-    proceeds_account_id: UUID
-    fees_account_id: UUID
 
 
 class OrderValue(Struct, frozen=True, gc=False):
@@ -122,32 +111,22 @@ Command = PlaceOrder | ConfirmOrder | CancelOrder | ExpireHold | RefundOrder
 
 
 @dataclass(slots=True)
-class State:
+class State(MoneyState):
     """What one transaction's snapshot shows of the drop, as far as its batch needs it. `decide` changes it as it goes."""
 
     terms: DropTerms
     standing: Standing
     stock: Stock
-    wallets: dict[UUID, UUID] = field(default_factory=dict)  # fan → wallet account
-    balances: dict[UUID, Balance] = field(default_factory=dict)  # wallet account → balance
     units_by_fan: dict[UUID, int] = field(default_factory=dict)  # only kept when the terms set a limit
     orders: dict[UUID, OrderValue] = field(default_factory=dict)
     orders_by_key: dict[tuple[UUID, UUID], OrderValue] = field(default_factory=dict)
-    payments: dict[UUID, Transfer] = field(default_factory=dict)  # of the orders above
     run_out: list[UUID] = field(default_factory=list)  # held orders past their end that nobody has given back yet
 
 
 @dataclass(slots=True)
-class Decision:
-    """One outcome per command, in order, and what must be written for all of them together."""
-
-    outcomes: list[OrderValue | Refusal] = field(default_factory=list)
-    placed: dict[UUID, OrderValue] = field(default_factory=dict)  # orders to insert
-    changed: dict[UUID, OrderValue] = field(default_factory=dict)  # orders to update
-    was: dict[UUID, OrderValue] = field(default_factory=dict)  # what a changed order must still be
+class Decision(ThingsDecision[OrderValue]):
     bucket_changes: dict[int, int] = field(default_factory=dict)  # number → change of its units
     limit_changes: dict[UUID, int] = field(default_factory=dict)  # fan → change of units
-    transfers: list[Transfer] = field(default_factory=list)
 
 
 def decide(state: State, commands: Sequence[Command]) -> Decision:
@@ -189,9 +168,7 @@ def _place(state: State, decision: Decision, command: PlaceOrder) -> OrderValue:
         raise LimitReached(limit_per_fan=terms.limit_per_fan, units=has)
 
     order = _new_order(state, command)
-    wallet_id = state.wallets.get(command.fan_id)
-    if wallet_id is None:
-        raise InsufficientFunds(available_minor=0, needed_minor=order.total_minor, currency=terms.currency)
+    wallet_id = wallet_of(state, order.fan_id, needed_minor=order.total_minor, currency=terms.currency)
     # Money last: it is the only step that both refuses and changes the state.
     move_money(state, decision.transfers, _payment(terms, order, wallet_id))
     state.stock.take(command.quantity)
@@ -199,7 +176,7 @@ def _place(state: State, decision: Decision, command: PlaceOrder) -> OrderValue:
         state.units_by_fan[command.fan_id] = has + command.quantity
         add(decision.limit_changes, command.fan_id, command.quantity)
     state.orders[order.id] = state.orders_by_key[(order.fan_id, order.idempotency_key)] = order
-    decision.placed[order.id] = order
+    decision.set(order.id, None, order)
     return order
 
 
@@ -360,11 +337,8 @@ def _money_back(state: State, order: OrderValue, to: str, at: dt.datetime) -> li
     if order.state == HELD:
         return [ledger_rules.void(payment, code="release", at=at)]
     if order.state == SETTLED:
-        return refund_transfers(
-            payment_id=payment.id, proceeds=terms.proceeds_account_id, fees=terms.fees_account_id,
-            wallet=payment.debit_account_id, paid_minor=total_minor, fee_minor=share_bps(total_minor, terms.fee_bps),
-            currency=terms.currency, subject_id=order.id, at=at,
-        )  # fmt: skip
+        wallet_id = payment.debit_account_id
+        return refund_transfers(terms, payment.id, wallet=wallet_id, paid_minor=total_minor, subject_id=order.id, at=at)
     moved = payment if payment.amount_minor else ledger_rules.post(
         payment, amount_minor=total_minor, code="capture", at=order.changed_at
     )  # fmt: skip
@@ -374,9 +348,5 @@ def _money_back(state: State, order: OrderValue, to: str, at: dt.datetime) -> li
 def _change(state: State, decision: Decision, order: OrderValue, to: str, at: dt.datetime) -> OrderValue:
     changed = replace(order, state=to, changed_at=at)
     state.orders[order.id] = state.orders_by_key[(order.fan_id, order.idempotency_key)] = changed
-    if order.id in decision.placed:
-        decision.placed[order.id] = changed
-    else:
-        decision.was.setdefault(order.id, order)
-        decision.changed[order.id] = changed
+    decision.set(order.id, order, changed)
     return changed

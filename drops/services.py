@@ -12,14 +12,14 @@ from core.lanes import Lanes
 from core.money import Money
 from core.transactions import joins_transaction, retried_transaction
 from drops import loading, rules
-from drops.models import CANCEL_S_MAX, HOLD_S_MAX, LIMIT_MAX, UNITS_MAX, Drop
+from drops.models import CANCEL_S_MAX, HOLD_S_MAX, UNITS_MAX, Drop
 from drops.rules import OrderValue
 from drops.writing import write_decision
 from sales import gates
 from sales import services as sales
 from sales.drafting import SaleDraft, check_worth, draft_once
 from sales.lanes import SaleLane
-from sales.models import Sale
+from sales.rows import LIMIT_MAX
 from sales.telling import tell_fan
 
 
@@ -90,48 +90,29 @@ def run_commands(drop_id: UUID, commands: Sequence[rules.Command]) -> None:
 # The seller's side.
 
 
-@retried_transaction(replayable=True)
-def draft_drop(draft: SaleDraft, **terms: Any) -> Drop:
-    """A new draft of a drop, see `make_draft`. A repeat returns it."""
-    return make_draft(draft, **terms)
-
-
-@retried_transaction(replayable=True)
-def open_drop(draft: SaleDraft, **terms: Any) -> Drop:
-    """Draft a drop and publish it in one transaction. Takes what `make_draft` takes."""
-    drop = make_draft(draft, **terms)
-    drop.sale = sales.publish(seller_id=draft.seller_id, sale_id=draft.sale_id, now=draft.now)
-    return drop
-
-
 @joins_transaction
-def make_draft(
-    draft: SaleDraft, *, price_minor: int, units_total: int, limit_per_fan: int | None = None, hold_s: int = 0,
-    cancel_s: int = 0,
-) -> Drop:  # fmt: skip
-    """A draft of a drop, `price_minor` in minor units of its currency. A repeat returns it. Raises Invalid, or IdTaken."""
-    _check_numbers(price_minor, units_total, limit_per_fan, hold_s, cancel_s)
-
-    def make(sale: Sale) -> Drop:
-        return Drop(
-            sale=sale, price_minor=price_minor, units_total=units_total, limit_per_fan=limit_per_fan, hold_s=hold_s,
-            cancel_s=cancel_s, fee_bps=sale.seller.fee_bps,
-        )  # fmt: skip
-
-    return draft_once(Drop, draft, format="drop", make=make)
+def make_draft(draft: SaleDraft, **terms: Any) -> Drop:
+    """A draft of a drop, `terms` by the names of its columns. A repeat returns it. Raises Invalid, or IdTaken."""
+    drop = Drop(**terms)
+    _check_numbers(drop)
+    return draft_once(drop, draft, format="drop")
 
 
-def _check_numbers(price_minor: int, units_total: int, limit_per_fan: int | None, hold_s: int, cancel_s: int) -> None:
-    if not 0 < units_total <= UNITS_MAX:
+draft_drop = retried_transaction(replayable=True, name="draft_drop")(make_draft)
+open_drop = sales.opens(make_draft, name="open_drop")
+
+
+def _check_numbers(drop: Drop) -> None:
+    if not 0 < drop.units_total <= UNITS_MAX:
         raise Invalid(f"A drop has 1 to {UNITS_MAX:,} units.", field="units_total")
-    if price_minor <= 0:
+    if drop.price_minor <= 0:
         raise Invalid("The price must be above zero.", field="price_minor")
-    if limit_per_fan is not None and not 0 < limit_per_fan <= LIMIT_MAX:
+    if drop.limit_per_fan is not None and not 0 < drop.limit_per_fan <= LIMIT_MAX:
         raise Invalid(f"The limit per fan is 1 to {LIMIT_MAX:,} units, or none.", field="limit_per_fan")
     # Without a limit an order still asks for no more than LIMIT_MAX.
-    units_an_order = min(units_total, limit_per_fan or LIMIT_MAX)
-    check_worth(price_minor, units_an_order=units_an_order, units=units_total, field="price_minor")
-    if not 0 <= hold_s <= HOLD_S_MAX:
+    units_an_order = min(drop.units_total, drop.limit_per_fan or LIMIT_MAX)
+    check_worth(drop.price_minor, units_an_order=units_an_order, units=drop.units_total, field="price_minor")
+    if not 0 <= drop.hold_s <= HOLD_S_MAX:
         raise Invalid("Units can be held for up to an hour.", field="hold_s")
-    if not 0 <= cancel_s <= CANCEL_S_MAX:
+    if not 0 <= drop.cancel_s <= CANCEL_S_MAX:
         raise Invalid("A purchase can be given back for up to a day.", field="cancel_s")

@@ -17,9 +17,9 @@ from ledger import services as ledger
 from sales import frames
 from sales.formats import BaseRules
 from sales.models import RUNNING_STATES, Sale, SaleState
-from sales.proceeds import proceeds_transfers, sellers_lines
+from sales.proceeds import settlement_transfers
 from sales.stock import bucket_count, split_units
-from sales.terms import TermValue
+from sales.terms import TermValue, sealed
 
 # A settled order is one written row; fewer than there could be leave room and keep a step short.
 SETTLE_CHUNK_ORDERS = 1_000
@@ -41,15 +41,7 @@ class DropRules(BaseRules):
     """
 
     def terms(self, sale: Sale) -> Mapping[str, TermValue]:
-        drop = sale.drop
-        return {
-            "price_minor": drop.price_minor,
-            "units_total": drop.units_total,
-            "limit_per_fan": drop.limit_per_fan,
-            "hold_s": drop.hold_s,
-            "cancel_s": drop.cancel_s,
-            "fee_bps": drop.fee_bps,
-        }
+        return sealed(sale.drop, "price_minor", "units_total", "limit_per_fan", "hold_s", "cancel_s", "fee_bps")
 
     def publish(self, sale: Sale, now: dt.datetime) -> None:
         units_total = sale.drop.units_total
@@ -83,7 +75,7 @@ class DropRules(BaseRules):
         return now if due else None
 
     def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
-        return selectors.fans_of_drop(sale.id, after=after, limit=limit)
+        return selectors.orders.fans(sale.id, after=after, limit=limit)
 
 
 @joins_transaction
@@ -106,11 +98,7 @@ def settle_chunk(sale: Sale, now: dt.datetime, *, limit: int) -> int:
     )
     if settled != len(chunk):
         raise Conflict40001("orders moved since they were read")
-    settlement.save(force_insert=True)
-    passed_on = proceeds_transfers(
-        sale, sellers_lines(sale, gross_minor=gross, fee_minor=fee), id=settlement.id, at=now
-    )
-    ledger.write_transfers(passed_on)
+    ledger.write_transfers(settlement_transfers(settlement, sale))
     return len(chunk)
 
 

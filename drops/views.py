@@ -5,75 +5,61 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_safe
 
 from core import clock
 from core.http import user_id
 from drops import presenters, selectors, services
 from drops.forms import BuyForm
-from drops.hot import PLACE_ORDER, PlaceOrderIn
+from drops.hot import PlaceOrderIn, order_command
 from drops.models import Order, OrderState
 from sales.buying import place_from_page
 from sales.formats import get_format
-from sales.views import with_way_back
+from sales.views import button, reads_own, render_receipt
 
 
-@with_way_back
-@login_required
+@button("sales:room")
 def buy(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     """Buy, or hold, without scripts; then the receipt."""
-    if request.method == "GET":
-        return redirect("sales:room", sale_id)
     order = place_from_page(
-        request, sale_id, PLACE_ORDER, BuyForm(request.POST),
+        request, sale_id, BuyForm(request.POST),
         body=lambda cleaned: PlaceOrderIn(quantity=cleaned["quantity"], hold=cleaned["hold"]),
+        place=lambda asked: services.place_order(sale_id, order_command(asked)),
         again="You have already ordered from this page. If you want more, order again now.",
     )  # fmt: skip
     return order if isinstance(order, HttpResponse) else redirect("drops:order", order.id)
 
 
-@require_safe
-@login_required
+@reads_own
 def orders(request: HttpRequest) -> HttpResponse:
     now = clock.now()
-    mine = selectors.list_orders_of_fan(user_id(request))
-    rows = [presenters.order_row(order, order.drop, now) for order in mine]
+    rows = [presenters.order_row(order, order.drop, now) for order in selectors.orders.list_of_fan(user_id(request))]
     return render(request, "drops/orders.html", {"format": get_format("drop"), "rows": rows})
 
 
-@require_safe
-@login_required
+@reads_own
 def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """The receipt."""
-    order = selectors.get_order_of_fan(user_id(request), order_id)
-    row, sale = presenters.order_row(order, order.drop, clock.now()), order.drop.sale
-    context = {"format": get_format(sale.format), "record": order, "row": row, "sale": sale}
-    return render(request, "drops/order.html", context)
+    order = selectors.orders.of_fan(user_id(request), order_id)
+    row = presenters.order_row(order, order.drop, clock.now())
+    return render_receipt(request, "drops/order.html", order.drop.sale, record=order, row=row)
 
 
-@with_way_back
-@login_required
+@button("drops:order")
 def confirm(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """Pay for the held units."""
-    if request.method == "GET":
-        return redirect("drops:order", order_id)
-    order = selectors.get_order_of_fan(user_id(request), order_id)
-    services.confirm_order(drop_id=order.drop_id, order_id=order.id, fan_id=user_id(request), now=clock.now())
+    order = selectors.orders.of_fan(user_id(request), order_id)
+    services.confirm_order(drop_id=order.drop_id, order_id=order.id, fan_id=order.fan_id, now=clock.now())
     messages.success(request, "Paid. It is yours.")
     return _back(request, order)
 
 
-@with_way_back
-@login_required
+@button("drops:order")
 def give_back(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """End a hold, or return what was bought while the terms allow."""
-    if request.method == "GET":
-        return redirect("drops:order", order_id)
-    order = selectors.get_order_of_fan(user_id(request), order_id)
-    done = services.cancel_order(drop_id=order.drop_id, order_id=order.id, fan_id=user_id(request), now=clock.now())
+    order = selectors.orders.of_fan(user_id(request), order_id)
+    done = services.cancel_order(drop_id=order.drop_id, order_id=order.id, fan_id=order.fan_id, now=clock.now())
     words = "The hold is ended" if done.state == OrderState.CANCELLED else "The order is given back"
     messages.success(request, f"{words}, and your money is in your wallet.")
     return _back(request, order)

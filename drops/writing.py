@@ -20,7 +20,7 @@ def write_decision(state: rules.State, decision: rules.Decision, *, gate: int) -
     statements = [
         *_change_buckets(drop_id, decision.bucket_changes),
         *_change_limits(state.terms, {fan: change for fan, change in decision.limit_changes.items() if change}),
-        *ORDERS.insert(list(decision.placed.values())),
+        *ORDERS.insert(list(decision.made.values())),
         *ORDERS.update(
             list(decision.changed.values()),
             [decision.was[order_id] for order_id in decision.changed],

@@ -9,8 +9,6 @@ from msgspec.structs import replace
 
 from core.ids import named_id
 from core.money import share_bps
-from ledger import rules as ledger_rules
-from ledger.errors import InsufficientFunds
 from ledger.rules import Transfer
 from rallies.errors import AlreadyJoined, CannotRefund, Full, InviteNeeded, NoLateJoins, Removed, TooManyUnits
 from rallies.values import (
@@ -28,7 +26,7 @@ from rallies.values import (
     known_join,
     set_join,
 )
-from sales.deciding import move_money
+from sales.deciding import Move, journal, move_money, wallet_of
 from sales.proceeds import refund_transfers
 from sales.standing import check_not_stopped
 
@@ -39,11 +37,9 @@ def refund(state: State, decision: Decision, command: RefundJoin) -> JoinValue:
         return mine  # a repeat
     if mine.state != PAID or state.outcome is None:
         raise CannotRefund(state=mine.state)
-    terms, paid_minor = state.terms, state.outcome.price_minor * mine.quantity
     for transfer in refund_transfers(
-        payment_id=mine.transfer_id, proceeds=terms.proceeds_account_id, fees=terms.fees_account_id,
-        wallet=state.wallets[mine.fan_id], paid_minor=paid_minor, fee_minor=share_bps(paid_minor, terms.fee_bps),
-        currency=terms.currency, subject_id=mine.id, at=command.received_at,
+        state.terms, mine.transfer_id, wallet=state.wallets[mine.fan_id], paid_minor=state.outcome.price_minor * mine.quantity,
+        subject_id=mine.id, at=command.received_at,
     ):  # fmt: skip
         move_money(state, decision.transfers, transfer)
     refunded = replace(mine, state=REFUNDED, changed_at=command.received_at)
@@ -68,9 +64,7 @@ def join_late(state: State, decision: Decision, command: JoinLate) -> LateJoinVa
         command.transfer_id, terms.sha256, command.received_at,
     )  # fmt: skip
     price_minor = outcome.price_minor * late.quantity
-    wallet_id = state.wallets.get(late.fan_id)
-    if wallet_id is None:
-        raise InsufficientFunds(available_minor=0, needed_minor=price_minor, currency=terms.currency)
+    wallet_id = wallet_of(state, late.fan_id, needed_minor=price_minor, currency=terms.currency)
     for transfer in _late_transfers(terms, late, wallet_id, price_minor):
         move_money(state, decision.transfers, transfer)
     state.stock.take(late.quantity)
@@ -80,21 +74,12 @@ def join_late(state: State, decision: Decision, command: JoinLate) -> LateJoinVa
 
 
 def _late_transfers(terms: RallyTerms, late: LateJoinValue, wallet_id: UUID, price_minor: int) -> list[Transfer]:
-    made = [
-        ledger_rules.pay(
-            id=late.transfer_id, debit=wallet_id, credit=terms.proceeds_account_id, amount_minor=price_minor,
-            currency=terms.currency, code="late_join", subject_id=late.id, at=late.joined_at,
-        )
-    ]  # fmt: skip
-    if fee_minor := share_bps(price_minor, terms.fee_bps):
-        made.append(
-            ledger_rules.pay(
-                id=named_id("late_fee", late.transfer_id), journal_id=late.transfer_id,
-                debit=terms.proceeds_account_id, credit=terms.fees_account_id, amount_minor=fee_minor,
-                currency=terms.currency, code="late_fee", subject_id=late.id, at=late.joined_at,
-            )
-        )  # fmt: skip
-    return made
+    fee_id, fee_minor = named_id("late_fee", late.transfer_id), share_bps(price_minor, terms.fee_bps)
+    moves = [
+        Move("late_join", late.transfer_id, wallet_id, terms.proceeds_account_id, price_minor),
+        Move("late_fee", fee_id, terms.proceeds_account_id, terms.fees_account_id, fee_minor),
+    ]
+    return journal(moves, currency=terms.currency, subject_id=late.id, at=late.joined_at)
 
 
 def _check_late(state: State, command: JoinLate) -> None:

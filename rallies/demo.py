@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from uuid import UUID
 
 from core import clock
@@ -14,62 +13,49 @@ from rallies.hot import JoinIn, join_command
 from rallies.pricing import PriceTier
 from sales import showing
 from sales.placing import Asked
-from sellers.models import Seller
+from sales.showing import Shops, Shown
 
-
-@dataclass(frozen=True, slots=True)
-class DemoRally:
-    """A rally with some fans in it. Every tenth joins only for a tier's price further down."""
-
-    shop: str
-    title: str
-    story: str
-    tiers: tuple[PriceTier, ...]
-    minimum: int
-    open_for: dt.timedelta
-    fans: int
-    limit: int = 1
-    cap: int | None = None
-    late_joins: bool = False
-
-
-RUNNING = DemoRally(
+HOUR = dt.timedelta(hours=1)
+RUNNING, RUNNING_FANS = Shown(
     "kiln-nine", "Storm lantern, group kiln",
     "The kiln costs the same whether it is full or not. The more of you there are, the less each lantern costs.",
-    tiers=(
-        PriceTier(1, 10_000), PriceTier(25, 8_800), PriceTier(50, 7_600), PriceTier(100, 6_400), PriceTier(200, 5_200),
-    ),
-    minimum=10, limit=3, open_for=dt.timedelta(hours=8), fans=43,
-)  # fmt: skip
-PAST = DemoRally(
+    8 * HOUR,
+    {
+        "tiers": (
+            PriceTier(1, 10_000), PriceTier(25, 8_800), PriceTier(50, 7_600), PriceTier(100, 6_400), PriceTier(200, 5_200),
+        ),
+        "minimum": 10, "limit_per_fan": 3,
+    },
+), 43  # fmt: skip
+PAST, PAST_FANS = Shown(
     "northlight", "Field notebook, bulk binding",
     "Bound when enough of you had come together, at the price that the crowd had earned.",
-    tiers=(PriceTier(1, 2_400), PriceTier(20, 1_900), PriceTier(60, 1_400)),
-    minimum=20, limit=2, open_for=dt.timedelta(hours=1), fans=72, cap=120, late_joins=True,
-)  # fmt: skip
+    HOUR,
+    {
+        "tiers": (PriceTier(1, 2_400), PriceTier(20, 1_900), PriceTier(60, 1_400)),
+        "minimum": 20, "limit_per_fan": 2, "cap_units": 120, "late_joins": True,
+    },
+), 72  # fmt: skip
 
 
-def load(shops: Mapping[str, Seller]) -> Iterator[str]:
+def load(shops: Shops) -> Iterator[str]:
     """Bring the demo's rallies up to date; yields a line for each thing done."""
-    if not showing.is_running(shops[RUNNING.shop], RUNNING.title):
-        _open(shops[RUNNING.shop], RUNNING)
-        yield f"opened {RUNNING.title}, with {RUNNING.fans} fans in it"
-    if not showing.sales_of(shops[PAST.shop], PAST.title).exists():
-        showing.end(shops[PAST.shop], _open(shops[PAST.shop], PAST))
-        yield f"settled {PAST.title} for {PAST.fans} fans"
+    if not RUNNING.is_running(shops):
+        _open(shops, RUNNING, RUNNING_FANS)
+        yield f"opened {RUNNING.title}, with {RUNNING_FANS} fans in it"
+    if not PAST.has_been(shops):
+        showing.end(_open(shops, PAST, PAST_FANS))
+        yield f"settled {PAST.title} for {PAST_FANS} fans"
 
 
-def _open(shop: Seller, rally: DemoRally) -> UUID:
-    draft = showing.draft_of(shop, rally.title, rally.story, open_for=rally.open_for)
-    services.open_rally(
-        draft, tiers=rally.tiers, minimum=rally.minimum, cap_units=rally.cap, limit_per_fan=rally.limit,
-        late_joins=rally.late_joins,
-    )  # fmt: skip
-    invite = ""
-    for number, fan_id in enumerate(showing.fans_with(rally.tiers[0].price_minor * rally.limit, count=rally.fans)):
-        only = rally.tiers[-2].price_minor if number % 10 == 9 else None
-        asked = Asked(fan_id, uuid7(), clock.now(), JoinIn(1 + number % rally.limit, only, invite))
-        joined = services.join_rally(draft.sale_id, join_command(asked))
+def _open(shops: Shops, rally: Shown, fans: int) -> UUID:
+    """With some fans in it. Every tenth joins only for a tier's price further down."""
+    sale_id = rally.open(shops, services.open_rally)
+    tiers, limit, invite = rally.terms["tiers"], rally.terms["limit_per_fan"], ""
+    for number, fan_id in enumerate(showing.fans_with(tiers[0].price_minor * limit, count=fans)):
+        only = tiers[-2].price_minor if number % 10 == 9 else None
+        asked = Asked(fan_id, uuid7(), clock.now(), JoinIn(1 + number % limit, only, invite))
+        joined = services.join_rally(sale_id, join_command(asked))
         # Every eighth fan brings the next ones.
         invite = joined.invite_code if number % 8 == 0 else invite
-    return draft.sale_id
+    return sale_id

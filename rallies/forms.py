@@ -15,16 +15,15 @@ from rallies.models import (
     CAP_MAX,
     INVITE_LENGTH_MAX,
     INVITE_PATTERN,
-    LIMIT_MAX,
     REPEAT_DAYS_MAX,
     REPEATS_MAX,
     Audience,
     Basis,
 )
 from rallies.pricing import TIERS_MAX, PriceTier, check_tiers
-from sales.forms import SaleForm, WholeNumberField
-
-TIER_ROWS = 4  # on a fresh form
+from sales.forms import PurchaseForm, WholeNumberField
+from sales.rows import LIMIT_MAX
+from sales.wizard import WizardForm
 
 
 def read_invite(request: HttpRequest) -> str:
@@ -34,11 +33,7 @@ def read_invite(request: HttpRequest) -> str:
     return code if is_one else ""
 
 
-class JoinForm(forms.Form):
-    """Joining from a browser without scripts."""
-
-    key = forms.UUIDField()
-    quantity = WholeNumberField(min_value=1, max_value=LIMIT_MAX)
+class JoinForm(PurchaseForm):
     # Minor units: one of the tiers' prices, which the page offers. Empty: any price.
     only_at_or_below = forms.RegexField(r"^[1-9][0-9]{0,12}$", required=False)
 
@@ -47,16 +42,13 @@ class JoinForm(forms.Form):
         return min(int(text), MINOR_MAX) if text else None
 
 
-class LateJoinForm(forms.Form):
-    key = forms.UUIDField()
-    quantity = WholeNumberField(min_value=1, max_value=LIMIT_MAX)
+class RallyForm(WizardForm):
+    """Each line is a tier, "from so many, so much"."""
 
-
-class RallyForm(SaleForm):
-    """The wizard. It has `rows` lines for tiers, "from so many, so much"; empty lines are no tiers."""
+    line = "tier"
+    lines_max = TIERS_MAX
 
     currency = forms.ChoiceField(choices=CURRENCIES, initial="EUR")
-    rows = forms.IntegerField(widget=forms.HiddenInput, min_value=1, max_value=TIERS_MAX, required=False)
     basis = forms.ChoiceField(
         label="The price falls with",
         choices=[(Basis.JOINERS, "the number of people"), (Basis.UNITS, "the number of units they want")],
@@ -85,19 +77,17 @@ class RallyForm(SaleForm):
     # The browser says it: the same time of the day is what the clocks there show.
     repeats_zone = forms.CharField(widget=forms.HiddenInput(attrs={"data-zone": ""}), max_length=40, required=False)
 
-    def __init__(self, data: dict[str, Any] | None = None, *, initial: dict[str, Any], rows: int = 0) -> None:
-        super().__init__(data, initial=initial)
-        self.row_count = rows or row_count(data or initial)
-        self.initial["rows"] = self.row_count
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.tier_mistake = ""
         self.tiers: list[PriceTier] = []
-        for row in range(self.row_count):
-            # Optional for the browser: a line may stay empty. The first tier always starts with the first one who comes.
-            if row:
-                self.fields[f"tier_count_{row}"] = WholeNumberField(
-                    label=f"Tier {row + 1}, from", required=False, min_value=1, max_value=CAP_MAX
-                )
-            self.fields[f"tier_price_{row}"] = AmountField(label=f"Tier {row + 1}, price of a unit", required=False)
+
+    def line_fields(self, row: int) -> dict[str, forms.Field]:
+        price = AmountField(label=f"Tier {row + 1}, price of a unit", required=False)
+        if not row:
+            return {"price": price}  # the first tier always starts with the first one who comes
+        count = WholeNumberField(label=f"Tier {row + 1}, from", required=False, min_value=1, max_value=CAP_MAX)
+        return {"count": count, "price": price}
 
     @property
     def tier_rows(self) -> list[tuple[int, Any, Any]]:
@@ -107,24 +97,13 @@ class RallyForm(SaleForm):
             for row in range(self.row_count)
         ]
 
-    @property
-    def may_add_tier(self) -> bool:
-        return self.row_count < TIERS_MAX
-
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         for row in range(self.row_count):
             self._clean_row(row, cleaned)
-        if (
-            cleaned.get("repeats_left")
-            and not cleaned.get("repeats_every_days")
-            and "repeats_every_days" not in self.errors
-        ):
-            self.add_error("repeats_every_days", "Say after how many days.")
-        if not any(name.startswith("tier_") for name in self.errors):
-            self.tier_mistake = check_tiers(self.tiers) or ""
-            if self.tier_mistake:
-                self.add_error(None, self.tier_mistake)
+        days = "repeats_every_days"
+        if cleaned.get("repeats_left") and not cleaned.get(days) and days not in self.errors:
+            self.add_error(days, "Say after how many days.")
         return cleaned
 
     def _clean_row(self, row: int, cleaned: Mapping[str, Any]) -> None:
@@ -144,7 +123,6 @@ class RallyForm(SaleForm):
                 self.add_error(f"tier_price_{row}", str(error))
 
     def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
-        """The arguments of `services.draft_rally`. Only after `is_valid`."""
         cleaned = self.cleaned_data
         same = ("basis", "minimum", "cap_units", "limit_per_fan", "audience", "late_joins", "repeats_left")
         return {
@@ -161,45 +139,22 @@ class RallyForm(SaleForm):
             self.tier_mistake = message
         super().add_refusal(field, message)
 
-
-def row_count(values: Mapping[str, Any]) -> int:
-    """How many lines for tiers a form that was sent has."""
-    text = str(values.get("rows") or "")
-    return min(int(text), TIERS_MAX) if re.fullmatch(r"[1-9][0-9]?", text, re.ASCII) else TIER_ROWS
-
-
-def with_one_row_more(values: dict[str, Any]) -> RallyForm:
-    """The form as it was sent, unchecked, with another line."""
-    return RallyForm(initial=values, rows=min(row_count(values) + 1, TIERS_MAX))
-
-
-def without_row(values: dict[str, Any], row: int) -> RallyForm:
-    """The form as it was sent, unchecked, without one of its lines. The first stays: every rally starts somewhere."""
-    count = row_count(values)
-    if not 0 < row < count:
-        return RallyForm(initial=values)
-    kept = dict(values)
-    for at in range(row, count):
-        for name in ("tier_count", "tier_price"):
-            kept[f"{name}_{at}"] = values.get(f"{name}_{at + 1}", "")
-    return RallyForm(initial=kept, rows=max(count - 1, 1))
-
-
-def tiers_so_far(values: Mapping[str, Any]) -> tuple[list[PriceTier], str]:
-    """The tiers that a form says while it is being filled in, and its currency: up to the first that does not fit."""
-    currency = str(values.get("currency") or "")
-    currency = currency if currency in dict(CURRENCIES) else "EUR"
-    tiers: list[PriceTier] = []
-    for row in range(row_count(values)):
-        count = "1" if not row else str(values.get(f"tier_count_{row}") or "").strip()
-        text = str(values.get(f"tier_price_{row}") or "").strip()
-        if not (re.fullmatch(r"[1-9][0-9]{0,7}", count, re.ASCII) and text):
-            continue
-        try:
-            more = [*tiers, PriceTier(int(count), parse_money(text, currency).minor)]
-        except MoneyError:
-            break
-        if check_tiers(more):
-            break
-        tiers = more
-    return tiers, currency
+    def tiers_so_far(self) -> tuple[list[PriceTier], str]:
+        """The tiers that the form says while it is being filled in, and its currency: up to the first that does not fit."""
+        values = self.data or self.initial
+        currency = str(values.get("currency") or "")
+        currency = currency if currency in dict(CURRENCIES) else "EUR"
+        tiers: list[PriceTier] = []
+        for row in range(self.row_count):
+            count = "1" if not row else str(values.get(f"tier_count_{row}") or "").strip()
+            text = str(values.get(f"tier_price_{row}") or "").strip()
+            if not (re.fullmatch(r"[1-9][0-9]{0,7}", count, re.ASCII) and text):
+                continue
+            try:
+                more = [*tiers, PriceTier(int(count), parse_money(text, currency).minor)]
+            except MoneyError:
+                break
+            if check_tiers(more):
+                break
+            tiers = more
+        return tiers, currency

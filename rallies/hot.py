@@ -9,31 +9,27 @@ from uuid import UUID
 import msgspec
 
 from core.ids import uuid7
-from core.money import MINOR_MAX, Money
+from core.money import MINOR_MAX
 from rallies import services
-from rallies.models import INVITE_LENGTH_MAX, INVITE_PATTERN, LIMIT_MAX
+from rallies.models import INVITE_LENGTH_MAX, INVITE_PATTERN
 from rallies.sums import sums_of
-from rallies.values import JoinRally, JoinValue
-from sales.placing import Asked, MoneyOut, Place
+from rallies.values import JoinLate, JoinRally, JoinValue
+from sales.placing import Asked, MoneyOut, Place, Quantity
 
 _Minor = Annotated[int, msgspec.Meta(ge=1, le=MINOR_MAX)]
+_LIMIT = "Join only if the price of a unit falls to this, in minor units. Such a join counts only toward the prices it accepts."
+_Invite = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=INVITE_LENGTH_MAX, pattern=INVITE_PATTERN, description="The code of whoever brought the fan."
+    ),
+]
 
 
 class JoinIn(msgspec.Struct, forbid_unknown_fields=True):
-    quantity: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX, description="How many units.")] = 1
-    only_at_or_below: Annotated[
-        _Minor | None,
-        msgspec.Meta(
-            description="Join only if the price of a unit falls to this, in minor units. Such a join counts only toward "
-            "the prices it accepts."
-        ),
-    ] = None
-    invite: Annotated[
-        str,
-        msgspec.Meta(
-            max_length=INVITE_LENGTH_MAX, pattern=INVITE_PATTERN, description="The code of whoever brought the fan."
-        ),
-    ] = ""
+    quantity: Quantity = 1
+    only_at_or_below: Annotated[_Minor | None, msgspec.Meta(description=_LIMIT)] = None
+    invite: _Invite = ""
 
 
 class JoinOut(msgspec.Struct, gc=False):
@@ -62,6 +58,14 @@ def join_command(asked: Asked) -> JoinRally:
     )  # fmt: skip
 
 
+def late_command(asked: Asked) -> JoinLate:
+    body: JoinIn = asked.body
+    return JoinLate(
+        join_id=uuid7(), transfer_id=uuid7(), fan_id=asked.fan_id, idempotency_key=asked.key, quantity=body.quantity,
+        invite=body.invite, received_at=asked.now,
+    )  # fmt: skip
+
+
 def join_answer(lane: services.RallyLane, command: JoinRally, join: JoinValue) -> tuple[bool, JoinOut]:
     # Whoever left and joined again has the old id and a new hold.
     return join.transfer_id == command.transfer_id, join_out(join, lane)
@@ -78,21 +82,17 @@ def join_out(join: JoinValue, lane: services.RallyLane) -> JoinOut:
         sale_id=join.rally_id,
         quantity=join.quantity,
         state=join.state,
-        ceiling=_money(sums.ceiling),
-        held=_money(sums.held),
+        ceiling=MoneyOut.of(sums.ceiling),
+        held=MoneyOut.of(sums.held),
         only_at_or_below=join.only_at_or_below_minor,
         price_now=MoneyOut(crowd.price_minor, terms.currency),
-        you_would_pay_now=_money(sums.pays_now) if sums.pays_now else None,
+        you_would_pay_now=MoneyOut.of(sums.pays_now) if sums.pays_now else None,
         joiners=crowd.joiners,
         waiting=crowd.waiting,
         invite_code=join.invite_code,
         joined_at=join.joined_at,
         terms_sha256=join.terms_sha256,
     )
-
-
-def _money(money: Money) -> MoneyOut:
-    return MoneyOut(money.minor, money.currency)
 
 
 JOIN = Place(

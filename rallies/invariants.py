@@ -198,9 +198,11 @@ OUTCOME_WORKED_OUT = Check(
                     OR did_run <> (CASE WHEN basis = 'units' THEN crowd.units ELSE crowd.joiners END >= minimum)
                     OR fixed_at <> (SELECT coalesce(min(created_at), fixed_at) FROM rallies_settlement
                                      WHERE rally_id = %(sale_id)s)))
-         + CASE WHEN state NOT IN ('closed', 'cancelled')
-                     AND EXISTS (SELECT 1 FROM rallies_outcome WHERE rally_id = %(sale_id)s)
-                      <> (state IN ('settling', 'settled')) THEN 1 ELSE 0 END AS found
+         + CASE WHEN state = 'closed' OR state = 'cancelled' AND EXISTS (SELECT 1 FROM sales_staffaction AS done
+                                                                          WHERE done.sale_id = %(sale_id)s AND kind = 'void')
+                THEN 0
+                WHEN EXISTS (SELECT 1 FROM rallies_outcome WHERE rally_id = %(sale_id)s) <> (state IN ('settling', 'settled'))
+                THEN 1 ELSE 0 END AS found
       FROM sales_sale WHERE id = %(sale_id)s
     """,  # noqa: S608  # a constant
 )

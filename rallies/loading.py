@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from core.errors import NotFound
 from core.sql import Statement, array, execute_all
 from core.tables import HotTable
 from ledger import selectors as ledger_selectors
-from ledger.models import HOUSE
 from ledger.rules import Transfer
 from rallies.pricing import PriceTier
 from rallies.values import (
@@ -39,25 +37,14 @@ LATE_JOINS = HotTable("rallies_latejoin", LateJoinValue, same=("rally_id", "term
 
 def load_terms(rally_id: UUID) -> RallyTerms:
     """The sealed terms. Raises NotFound for a rally that was not published."""
-    sql = """
-        SELECT (SELECT json_agg(json_build_array(from_count, price_minor) ORDER BY level)
-                  FROM rallies_tier WHERE rally_id = rally.sale_id),
-               basis = 'units', minimum, cap_units, limit_per_fan, audience = 'invited', late_until, firm_s, seller_invite,
-               rally.fee_bps, sale.currency, terms_sha256, escrow.id, proceeds.id, fees.id
-          FROM rallies_rally AS rally
-          JOIN sales_sale AS sale ON sale.id = rally.sale_id
-          JOIN ledger_account AS escrow ON escrow.owner_id = sale.id AND escrow.kind = 'escrow'
-                                       AND escrow.currency = sale.currency
-          JOIN ledger_account AS proceeds ON proceeds.owner_id = sale.seller_id AND proceeds.kind = 'proceeds'
-                                         AND proceeds.currency = sale.currency
-          JOIN ledger_account AS fees ON fees.owner_id = %s AND fees.kind = 'fees' AND fees.currency = sale.currency
-         WHERE rally.sale_id = %s
+    columns = """
+        terms.sale_id, basis = 'units', minimum, cap_units, limit_per_fan, audience = 'invited', late_until, firm_s, seller_invite,
+        (SELECT json_agg(json_build_array(from_count, price_minor) ORDER BY level)
+           FROM rallies_tier WHERE rally_id = terms.sale_id)
     """
-    (rows,) = execute_all([Statement(sql, [HOUSE, rally_id])])
-    if not rows:
-        raise NotFound("This rally is not on sale.")
-    tiers, *others = rows[0]
-    return RallyTerms(rally_id, tuple(PriceTier(*tier) for tier in tiers), *others)
+    *row, tiers = gates.read_terms("rallies_rally", columns, rally_id, noun="rally")
+    row.append(tuple(PriceTier(*tier) for tier in tiers))
+    return RallyTerms(*row)
 
 
 def load_state(terms: RallyTerms, commands: Sequence[Command], slot: int) -> State:
@@ -159,11 +146,8 @@ def _with_counts(
     terms: RallyTerms, standing: Standing, buckets: Sequence[tuple[Any, ...]], limited: Sequence[tuple[Any, ...]], slot: int
 ) -> State:  # fmt: skip
     home = home_bucket(slot, len(buckets))
-    counts = Counts([0] * len(terms.tiers), [0] * len(terms.tiers))
-    counts.add(0, sum(row[1] for row in buckets), sum(row[2] for row in buckets))
-    for level, joiners, units in limited:
-        counts.add(level, joiners, units)
-        counts.add(0, -joiners, -units)  # a bucket's count has them too
+    # A bucket's count has those with a limit too.
+    counts = Counts.of(terms.tiers, sum(row[1] for row in buckets), sum(row[2] for row in buckets), limited)
     stock = None
     if terms.cap_units is not None:
         stock = Stock({row[0]: row[3] for row in buckets}, home=home)

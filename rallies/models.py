@@ -5,10 +5,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from sales.settling import SettlementRow
+from sales.rows import LIMIT_MAX, PurchaseRow, SettlementRow, TermsRow
 
 CAP_MAX = 10_000_000
-LIMIT_MAX = 1_000
 BUCKETS = 128
 REPEATS_MAX = 52
 REPEAT_DAYS_MAX = 366
@@ -29,13 +28,11 @@ class Audience(models.TextChoices):
     INVITED = "invited", _("Only fans with an invite link")
 
 
-class Rally(models.Model):
+class Rally(TermsRow):
     """One product for a crowd: the price of a unit falls as people join, and all pay the price it ends at."""
 
-    # What drafting makes by itself: no part of what was asked for.
-    MADE_HERE = ("seller_invite", "fee_bps", "next_id")
+    MADE_HERE = ("late_until", "firm_s", "seller_invite", "next_id")
 
-    sale = models.OneToOneField("sales.Sale", models.PROTECT, primary_key=True, related_name="rally")
     basis = models.CharField(max_length=7, choices=Basis.choices, default=Basis.JOINERS)
     minimum = models.IntegerField(default=1)  # of joiners or units, as the basis says; with fewer nobody pays
     cap_units = models.IntegerField(null=True, blank=True)
@@ -51,11 +48,11 @@ class Rally(models.Model):
     repeats_left = models.IntegerField(default=0)
     repeats_zone = models.CharField(max_length=40, default="UTC")  # whose clocks say what the same time of the day is
     next_id = models.UUIDField(null=True, editable=False)  # the sale that repeats this one
-    fee_bps = models.IntegerField()
 
-    class Meta:
+    class Meta(TermsRow.Meta):
         verbose_name_plural = "rallies"
         constraints = [
+            *TermsRow.Meta.constraints,
             models.CheckConstraint(condition=Q(minimum__gt=0), name="rally_minimum_above_zero"),
             models.CheckConstraint(
                 condition=Q(cap_units__isnull=True) | Q(cap_units__gt=0, cap_units__lte=CAP_MAX),
@@ -72,11 +69,7 @@ class Rally(models.Model):
                 | Q(repeats_every_days__gt=0, repeats_left__gte=0),
                 name="rally_repeats_after_days",
             ),
-            models.CheckConstraint(condition=Q(fee_bps__gte=0, fee_bps__lte=10_000), name="rally_fee_is_a_share"),
         ]
-
-    def __str__(self) -> str:
-        return str(self.sale_id)
 
 
 class Tier(models.Model):
@@ -157,26 +150,22 @@ class JoinState(models.TextChoices):
 NOT_COUNTED = [JoinState.LEFT, JoinState.REMOVED]
 
 
-class Join(models.Model):
+class Join(PurchaseRow):
     """A fan's place in a rally: once per fan by the primary key, however often the button is pressed."""
 
     pk = models.CompositePrimaryKey("rally_id", "fan_id")
     rally = models.ForeignKey(Rally, models.PROTECT, related_name="joins", db_index=False)
     fan = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="joins", db_index=False)
     id = models.UUIDField(unique=True)  # for receipts and the ledger
-    idempotency_key = models.UUIDField()
-    quantity = models.IntegerField()
     only_at_or_below_minor = models.BigIntegerField(null=True)  # the fan's limit on the price of a unit
     level = models.IntegerField()  # the first tier it accepts
     bucket = models.IntegerField()  # the one that counts it
     state = models.CharField(max_length=8, choices=JoinState.choices)
-    transfer_id = models.UUIDField()  # the hold
     invite_code = models.CharField(max_length=16)
     invited_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False
     )
     stays_counted = models.BooleanField(default=False)  # left or removed so near the end that the count keeps it
-    terms_sha256 = models.CharField(max_length=64)
     joined_at = models.DateTimeField()
     changed_at = models.DateTimeField()
 
@@ -189,9 +178,6 @@ class Join(models.Model):
             models.Index(fields=["fan", "joined_at"], name="rally_join_by_fan"),
             models.Index(fields=["rally", "invited_by"], name="rally_join_by_inviter"),
         ]
-
-    def __str__(self) -> str:
-        return f"{self.fan_id} in {self.rally_id}"
 
 
 class Outcome(models.Model):
@@ -227,21 +213,14 @@ class Settlement(SettlementRow):
         return f"{self.rally_id} #{self.number}"
 
 
-class LateJoin(models.Model):
+class LateJoin(PurchaseRow):
     """A purchase after the end at the final price, from what the cap left over. Once per fan."""
 
     pk = models.CompositePrimaryKey("rally_id", "fan_id")
     rally = models.ForeignKey(Rally, models.PROTECT, related_name="late_joins_made", db_index=False)
     fan = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="late_joins", db_index=False)
     id = models.UUIDField(unique=True)
-    idempotency_key = models.UUIDField()
-    quantity = models.IntegerField()
-    transfer_id = models.UUIDField()
-    terms_sha256 = models.CharField(max_length=64)
     joined_at = models.DateTimeField()
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(quantity__gt=0), name="rally_late_quantity_above_zero")]
-
-    def __str__(self) -> str:
-        return f"{self.fan_id} in {self.rally_id}, late"

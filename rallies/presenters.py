@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -12,118 +12,26 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.urls import reverse
 
-from accounts import selectors as accounts
 from core.http import user_id
-from core.ids import uuid7
 from core.money import Money, share_bps
-from rallies import selectors, stairs
-from rallies.forms import read_invite
-from rallies.models import Join, JoinState, LateJoin, Outcome, Rally
+from rallies import selectors, shown, stairs
+from rallies.forms import RallyForm, read_invite
+from rallies.models import Join, JoinState, Outcome, Rally
 from rallies.pricing import PriceTier
 from rallies.settlement import outcome_if_closed_now
-from rallies.sums import JoinSums, sums_of
 from sales import frames
 from sales import presenters as sale_presenters
 from sales.formats import BasePresenter, Sums
-from sales.models import UNENDED_STATES, Sale, SaleState
+from sales.forms import SaleForm
+from sales.models import UNENDED_STATES, Sale
 from sales.phases import ends_at
+from sales.presenters import quantities
 from sales.proof import pseudonym
-from sales.selectors import with_terms
-from sales.services import issue_buy_token
+from sales.selectors import with_terms, with_terms_each
+from sellers.models import Seller
 
-# More than this at once is joined with through the API.
-QUANTITY_MAX = 10
-NEWEST_JOINS = 50
 CONSOLE_JOINS = 100
 HISTORY_SLOTS = 96
-
-
-@dataclass(frozen=True, slots=True)
-class JoinRow:
-    """A join with what it comes to, and what its seller may do about it."""
-
-    join: Join
-    sale: Sale
-    sums: JoinSums
-    end: str = ""  # why nothing was taken
-    fan: str = ""  # a pseudonym, for other eyes than the owner's
-    may_remove: bool = False
-    may_refund: bool = False
-
-    @property
-    def limit(self) -> Money | None:
-        limit = self.join.only_at_or_below_minor
-        return None if limit is None else Money(limit, self.sale.currency)
-
-
-@dataclass(frozen=True, slots=True)
-class LateRow:
-    """A purchase at the final price after the end."""
-
-    join: LateJoin
-    sale: Sale
-    price: Money
-
-    @property
-    def total(self) -> Money:
-        return self.price * self.join.quantity
-
-
-@dataclass(frozen=True, slots=True)
-class Brought:
-    """Somebody who came through a fan's invite link, by the name that the fan may see."""
-
-    name: str
-    quantity: int
-
-
-def join_row(join: Join, sale: Sale, tiers: Sequence[PriceTier], frame: Mapping[str, Any], *, fan: str = "") -> JoinRow:
-    """`frame` says where the rally stands, as `standings` does. Buttons offer what `rules.decide` would allow."""
-    sums = sums_of(
-        tiers,
-        sale.currency,
-        quantity=join.quantity,
-        level=join.level,
-        state=join.state,
-        crowd_level=frame["level"],
-    )
-    return JoinRow(
-        join, sale, sums, _why_nothing_was_taken(join, sale, frame), fan,
-        may_remove=join.state == JoinState.JOINED and sale.state in UNENDED_STATES, may_refund=join.state == JoinState.PAID,
-    )  # fmt: skip
-
-
-def _why_nothing_was_taken(join: Join, sale: Sale, frame: Mapping[str, Any]) -> str:
-    if join.state == JoinState.LEFT:
-        return "You left before the end, so nothing was taken."
-    if join.state == JoinState.REMOVED:
-        return "The seller took you out of this rally, so nothing was taken."
-    if join.state != JoinState.RELEASED:
-        return ""
-    if sale.state == SaleState.CANCELLED:
-        return "The seller called the rally off, so nobody pays."
-    if frame["did_run"] is None:
-        return ""  # the newest frame is still on its way
-    if not frame["did_run"]:
-        return "Fewer came together than it needed, so nobody pays."
-    limit = Money(join.only_at_or_below_minor or 0, sale.currency)
-    return f"It ended at {Money(frame['price_minor'], sale.currency)}, above your limit of {limit}, so you do not pay."
-
-
-def join_rows(joins: Sequence[Join]) -> list[JoinRow]:
-    """Rows of one fan's joins in many rallies; each join was read with its sale."""
-    rally_ids = {join.rally_id for join in joins}
-    tiers, standing = selectors.tiers_by_rally(rally_ids), standings(rally_ids)
-    return [join_row(join, join.rally.sale, tiers[join.rally_id], standing[join.rally_id]) for join in joins]
-
-
-def standings(rally_ids: Collection[UUID]) -> dict[UUID, Mapping[str, Any]]:
-    """Each rally's "level", "price_minor" and "did_run": as it ended, from the row that fixed it, or as viewers see it now."""
-    ended = {
-        rally_id: {"level": outcome.level, "price_minor": outcome.price_minor, "did_run": outcome.did_run}
-        for rally_id, outcome in selectors.outcomes_of(rally_ids).items()
-    }
-    return {**sale_presenters.newest_frames(rally_id for rally_id in rally_ids if rally_id not in ended), **ended}
 
 
 def current_frame(sale: Sale) -> dict[str, Any]:
@@ -131,35 +39,6 @@ def current_frame(sale: Sale) -> dict[str, Any]:
     if sale.state in UNENDED_STATES:
         return sale_presenters.newest_frames([sale.id])[sale.id]
     return frames.read_frame(sale.id)
-
-
-def late_rows(late: Sequence[LateJoin]) -> list[LateRow]:
-    outcomes = selectors.outcomes_of([join.rally_id for join in late])
-    return [
-        LateRow(join, sale, Money(outcomes[join.rally_id].price_minor, sale.currency))
-        for join in late
-        for sale in [join.rally.sale]
-    ]
-
-
-def pseudonymous_rows(sale: Sale, frame: Mapping[str, Any], *, limit: int = NEWEST_JOINS) -> list[JoinRow]:
-    """The rally's newest joins, each fan by the name that this sale's proof gives them."""
-    tiers = selectors.tiers_of(sale.id)
-    newest = selectors.list_joins_of_rally(sale.id, limit=limit)
-    return [join_row(join, sale, tiers, frame, fan=pseudonym(sale.id, join.fan_id)) for join in newest]
-
-
-def names_between_friends(sale_id: UUID, fan_ids: Iterable[UUID]) -> dict[UUID, str]:
-    """The first of the names that fans gave themselves: who invited somebody, or was invited, knows whom. Else a pseudonym."""
-    fan_ids = list(fan_ids)
-    chosen = selectors.display_names(fan_ids)
-    return {fan_id: (chosen.get(fan_id, "").split() or [pseudonym(sale_id, fan_id)])[0] for fan_id in fan_ids}
-
-
-def brought_by(sale_id: UUID, fan_id: UUID) -> list[Brought]:
-    joins = selectors.invited_by(sale_id, fan_id)
-    names = names_between_friends(sale_id, [join.fan_id for join in joins])
-    return [Brought(names[join.fan_id], join.quantity) for join in joins]
 
 
 def room_url(sale_id: UUID, code: str) -> str:
@@ -172,16 +51,9 @@ def invite_url(request: HttpRequest, sale_id: UUID, code: str) -> str:
     return request.build_absolute_uri(room_url(sale_id, code))
 
 
-class RallyPresenter(BasePresenter):
-    room_template = "rallies/room.html"
-    card_template = "rallies/_card.html"
-    totals_template = "rallies/_totals.html"
-    orders_template = "rallies/_newest_orders.html"
-    draft_template = "rallies/draft.html"
-    console_template = "rallies/console.html"
-
+class RallyPresenter(BasePresenter, folder="rallies"):
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
-        rally = selectors.get_rally(sale.id)
+        rally = with_terms(Rally, sale)
         tiers = selectors.tiers_of(sale.id)
         frame = current_frame(sale)
         first, price = (Money(minor, sale.currency) for minor in (tiers[0].price_minor, frame["price_minor"]))
@@ -197,7 +69,7 @@ class RallyPresenter(BasePresenter):
             "more": frame["next_missing"],
             "invite": invite,
             "room_url": room_url(sale.id, invite),
-            "quantities": range(1, min(rally.limit_per_fan, QUANTITY_MAX, rally.cap_units or QUANTITY_MAX) + 1),
+            "quantities": quantities(rally.limit_per_fan, rally.cap_units),
         }
         if request.user.is_authenticated:
             context |= self._own(request, rally, tiers, frame)
@@ -208,19 +80,14 @@ class RallyPresenter(BasePresenter):
     ) -> dict[str, Any]:
         """What only the fan who is logged in sees."""
         sale, fan_id = rally.sale, user_id(request)
-        own: dict[str, Any] = {"is_verified": accounts.is_verified(fan_id)}
+        own: dict[str, Any] = {}
         join = selectors.find_join(fan_id, sale.id)
         if join is not None:
-            own["mine"] = join_row(join, sale, tiers, frame)
-            own["brought"] = brought_by(sale.id, fan_id)
+            own["mine"] = shown.join_row(join, sale, tiers, frame)
+            own["brought"] = shown.brought_by(sale.id, fan_id)
             own["invite_url"] = invite_url(request, sale.id, join.invite_code)
             if join.invited_by_id:
-                own["inviter"] = names_between_friends(sale.id, [join.invited_by_id])[join.invited_by_id]
-        if own["is_verified"]:
-            # The key is for forms without scripts; a script makes its own, one per purchase.
-            own["key"] = uuid7()
-            if sale.state in UNENDED_STATES:
-                own |= issue_buy_token(user_id=fan_id, sale_id=sale.id)
+                own["inviter"] = shown.names_between_friends(sale.id, [join.invited_by_id])[join.invited_by_id]
         if frame["did_run"] is not None:
             own |= self._after_the_end(fan_id, rally, frame, join)
         return own
@@ -230,7 +97,7 @@ class RallyPresenter(BasePresenter):
         late = selectors.find_late_join(fan_id, rally.sale_id)
         after: dict[str, Any] = {"late_quantities": late_quantities(rally, outcome, frame["units_left"], join)}
         if late is not None and outcome is not None:
-            after["late"] = LateRow(late, rally.sale, Money(outcome.price_minor, rally.sale.currency))
+            after["late"] = shown.LateRow(late, rally.sale, Money(outcome.price_minor, rally.sale.currency))
         return after
 
     def happened(self, sale: Sale) -> list[str]:
@@ -244,19 +111,25 @@ class RallyPresenter(BasePresenter):
         ]
 
     def proof(self, sale: Sale) -> dict[str, Any]:
-        rally = selectors.get_rally(sale.id)
+        rally = with_terms(Rally, sale)
         frame = current_frame(sale)
         return {
             "rally": rally,
             "frame": frame,
             "price": Money(frame["price_minor"], sale.currency),
             "settled": selectors.settlement_totals(sale.id),
-            "totals": ended_totals([rally], {sale.id: frame["price_minor"]})[sale.id],
-            "rows": pseudonymous_rows(sale, frame),
+            "totals": ended_totals({sale.id: rally}, {sale.id: frame["price_minor"]})[sale.id],
+            "rows": shown.newest_rows(sale, frame),
         }
 
+    def new(self, form: SaleForm, shop: Seller) -> dict[str, Any]:
+        """The staircase that the form says so far: its buttons, and the script, ask for it anew."""
+        assert isinstance(form, RallyForm), form
+        tiers, currency = form.tiers_so_far()
+        return drawn(tiers, currency, shop.fee_bps) if tiers else {}
+
     def draft(self, sale: Sale) -> dict[str, Any]:
-        return self._drawn(sale.rally, None)
+        return {"rally": sale.rally, **drawn(selectors.tiers_of(sale.id), sale.currency, sale.rally.fee_bps)}
 
     def console(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         rally, frame = with_terms(Rally, sale), current_frame(sale)
@@ -266,22 +139,14 @@ class RallyPresenter(BasePresenter):
             "frame": frame,
             "price": Money(frame["price_minor"], sale.currency),
             "next_price": None if next_minor is None else Money(next_minor, sale.currency),
-            "rows": pseudonymous_rows(sale, frame, limit=CONSOLE_JOINS),
-            "inviters": top_inviters(sale.id),
+            "rows": shown.newest_rows(sale, frame, limit=CONSOLE_JOINS),
+            "inviters": [{"fan": pseudonym(sale.id, fan), "brought": n} for fan, n in selectors.top_inviters(sale.id)],
             "history": history_of(rally, tiers, now),
             "history_until": min(now, sale.closed_at or ends_at(sale)),
             "invite_url": invite_url(request, sale.id, rally.seller_invite),
-            **self._drawn(rally, frame),
-            **_after_the_end(rally),
-        }
-
-    def _drawn(self, rally: Rally, frame: Mapping[str, Any] | None) -> dict[str, Any]:
-        drawn = stairs.draw(selectors.tiers_of(rally.sale_id), rally.sale.currency, frame)
-        return {
             "rally": rally,
-            "stairs": drawn,
-            "tier_sums": stairs.tier_sums(drawn, fee_bps=rally.fee_bps),
-            "fee_percent": f"{rally.fee_bps / 100:g}",
+            **drawn(tiers, sale.currency, rally.fee_bps, frame),
+            **_after_the_end(rally),
         }
 
     def close_means(self, sale: Sale) -> str:
@@ -297,22 +162,19 @@ class RallyPresenter(BasePresenter):
         )
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]:
-        rallies = selectors.rallies_of(sales)
-        outcomes = selectors.outcomes_of([rally.sale_id for rally in rallies])
-        prices = {rally_id: outcome.price_minor for rally_id, outcome in outcomes.items()}
-        ended = ended_totals([rally for rally in rallies if rally.sale_id in outcomes], prices)
-        running = sale_presenters.newest_frames(
-            rally.sale_id for rally in rallies if rally.sale.state in UNENDED_STATES
-        )
+        rallies = with_terms_each(Rally, sales)
+        outcomes = selectors.outcomes_of(rallies)
+        ended = ended_totals(rallies, {rally_id: outcome.price_minor for rally_id, outcome in outcomes.items()})
+        running = sale_presenters.newest_frames(sale.id for sale in sales if sale.state in UNENDED_STATES)
         sums = {}
-        for rally in rallies:
-            units, gross = 0, Money(0, rally.sale.currency)
-            if total := ended.get(rally.sale_id):
+        for sale in sales:
+            units, gross = 0, Money(0, sale.currency)
+            if total := ended.get(sale.id):
                 units, gross = total.units, total.gross
-            elif frame := running.get(rally.sale_id):
+            elif frame := running.get(sale.id):
                 units = frame["units"]
-                gross = Money(frame["price_minor"] * units, rally.sale.currency)
-            sums[rally.sale_id] = Sums(units, rally.cap_units, gross)
+                gross = Money(frame["price_minor"] * units, sale.currency)
+            sums[sale.id] = Sums(units, rallies[sale.id].cap_units, gross)
         return sums
 
 
@@ -330,11 +192,12 @@ class EndedTotals:
         return self.gross - self.fee
 
 
-def ended_totals(rallies: Sequence[Rally], prices: Mapping[UUID, int]) -> dict[UUID, EndedTotals]:
-    counted: dict[UUID, list[tuple[str, int, int]]] = {rally.sale_id: [] for rally in rallies}
-    for rally_id, state, quantity, count in selectors.paid_quantities(list(counted)):
+def ended_totals(rallies: Mapping[UUID, Rally], prices: Mapping[UUID, int]) -> dict[UUID, EndedTotals]:
+    """Of the rallies whose final `prices` are given."""
+    counted: dict[UUID, list[tuple[str, int, int]]] = {rally_id: [] for rally_id in prices}
+    for rally_id, state, quantity, count in selectors.paid_quantities(list(prices)):
         counted[rally_id].append((state, quantity, count))
-    return {rally.sale_id: _ended_totals(rally, prices[rally.sale_id], counted[rally.sale_id]) for rally in rallies}
+    return {rally_id: _ended_totals(rallies[rally_id], prices[rally_id], counted[rally_id]) for rally_id in prices}
 
 
 def _ended_totals(rally: Rally, price_minor: int, counted: Sequence[tuple[str, int, int]]) -> EndedTotals:
@@ -356,10 +219,19 @@ def late_quantities(rally: Rally, outcome: Outcome | None, units_left: int | Non
     if join is not None and join.state == JoinState.REMOVED:
         return range(0)
     has = join.quantity if join is not None and join.state in (JoinState.JOINED, JoinState.PAID) else 0
-    return range(1, min(rally.limit_per_fan - has, units_left or 0, QUANTITY_MAX) + 1)
+    return quantities(rally.limit_per_fan - has, units_left or 0)
 
 
 # The seller's pages
+
+
+def drawn(
+    tiers: Sequence[PriceTier], currency: str, fee_bps: int, frame: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The staircase, and what a rally would come to on each step."""
+    steps = stairs.draw(tiers, currency, frame)
+    sums = stairs.tier_sums(steps, fee_bps=fee_bps)
+    return {"stairs": steps, "tier_sums": sums, "fee_percent": f"{fee_bps / 100:g}"}
 
 
 def _after_the_end(rally: Rally) -> dict[str, Any]:
@@ -368,19 +240,9 @@ def _after_the_end(rally: Rally) -> dict[str, Any]:
         return {}
     return {
         "outcome": outcome,
-        "totals": ended_totals([rally], {rally.sale_id: outcome.price_minor})[rally.sale_id],
-        "late_rows": selectors.list_late_joins_of_rally(rally.sale_id, limit=CONSOLE_JOINS),
+        "totals": ended_totals({rally.sale_id: rally}, {rally.sale_id: outcome.price_minor})[rally.sale_id],
+        "late_rows": selectors.late_joins.list_of_sale(rally.sale_id, limit=CONSOLE_JOINS),
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Inviter:
-    fan: str
-    brought: int
-
-
-def top_inviters(sale_id: UUID) -> list[Inviter]:
-    return [Inviter(pseudonym(sale_id, fan_id), brought) for fan_id, brought in selectors.top_inviters(sale_id)]
 
 
 def history_of(rally: Rally, tiers: Sequence[PriceTier], now: dt.datetime) -> stairs.History | None:

@@ -14,7 +14,6 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from ledger import rules as ledger_rules
-from ledger.errors import InsufficientFunds
 from ledger.rules import Transfer
 from rallies.afterwards import check_invited, inviter_of, join_late, refund
 from rallies.errors import AlreadyJoined, CannotLeave, Full, LeftForGood, PriceNeverReached, Removed, TooManyUnits
@@ -40,7 +39,7 @@ from rallies.values import (
     known_join,
     set_join,
 )
-from sales.deciding import decide_each, move_money
+from sales.deciding import decide_each, move_money, wallet_of
 from sales.errors import IdempotencyConflict
 from sales.standing import RUNNING, Standing, check_not_stopped, check_open
 
@@ -157,9 +156,7 @@ def _hold(state: State, join: JoinValue) -> Transfer:
     """The most that this join can cost is set aside."""
     terms = state.terms
     amount_minor = ceiling_minor(terms.tiers, join) * join.quantity
-    wallet_id = state.wallets.get(join.fan_id)
-    if wallet_id is None:
-        raise InsufficientFunds(available_minor=0, needed_minor=amount_minor, currency=terms.currency)
+    wallet_id = wallet_of(state, join.fan_id, needed_minor=amount_minor, currency=terms.currency)
     return ledger_rules.hold(
         id=join.transfer_id, debit=wallet_id, credit=terms.escrow_account_id, amount_minor=amount_minor,
         currency=terms.currency, code="hold", subject_id=join.id, at=join.joined_at,

@@ -13,19 +13,14 @@ from rallies.models import (
     CAP_MAX,
     INVITE_LENGTH_MAX,
     INVITE_PATTERN,
-    LIMIT_MAX,
     REPEAT_DAYS_MAX,
     REPEATS_MAX,
-    Join,
-    LateJoin,
-    Outcome,
     Rally,
 )
 from rallies.pricing import TIERS_MAX, PriceTier
-from rallies.sums import sums_of
-from sales.models import Sale
-from sales.proof import pseudonym
-from sales.schemas import SaleIn
+from rallies.selectors import outcomes_of, tiers_of
+from sales.rows import LIMIT_MAX
+from sales.schemas import SaleIn, SellersSaleOut
 
 Count = Annotated[int, Field(strict=True, ge=1, le=CAP_MAX)]
 Units = Annotated[int, Field(strict=True, ge=1, le=LIMIT_MAX)]
@@ -71,10 +66,7 @@ class OutcomeOut(Schema):
     did_run: bool
 
 
-class RallyOut(Schema):
-    sale_id: UUID
-    state: str
-    title: str
+class RallyOut(SellersSaleOut):
     tiers: list[TierOut]
     basis: str
     minimum: int
@@ -88,59 +80,48 @@ class RallyOut(Schema):
     repeats_every_days: int | None
     repeats_left: int
     repeats_zone: str
-    fee_bps: int
-    opens_at: dt.datetime
-    closes_at: dt.datetime
-    terms_sha256: str
     outcome: OutcomeOut | None
 
-    @classmethod
-    def of(cls, rally: Rally, tiers: list[PriceTier], outcome: Outcome | None) -> RallyOut:
-        sale = rally.sale
-        return cls(
-            sale_id=sale.id, state=sale.state, title=sale.title, basis=rally.basis, minimum=rally.minimum,
-            tiers=[TierOut(from_count=t.from_count, price=_money(t.price_minor, sale)) for t in tiers],
-            cap_units=rally.cap_units, limit_per_fan=rally.limit_per_fan, audience=rally.audience,
-            late_joins=rally.late_joins, late_until=rally.late_until, firm_s=rally.firm_s,
-            seller_invite=rally.seller_invite, fee_bps=rally.fee_bps, repeats_every_days=rally.repeats_every_days,
-            repeats_left=rally.repeats_left, repeats_zone=rally.repeats_zone,
-            opens_at=sale.opens_at, closes_at=sale.closes_at, terms_sha256=sale.terms_sha256,
-            outcome=_outcome(outcome, sale) if outcome else None,
-        )  # fmt: skip
+    @staticmethod
+    def resolve_tiers(rally: Rally) -> list[dict[str, Any]]:
+        return [
+            {"from_count": tier.from_count, "price": Money(tier.price_minor, rally.sale.currency)}
+            for tier in tiers_of(rally.sale_id)
+        ]
+
+    @staticmethod
+    def resolve_outcome(rally: Rally) -> OutcomeOut | None:
+        outcome = outcomes_of([rally.sale_id]).get(rally.sale_id)
+        if outcome is None:
+            return None
+        price = MoneyOut(minor=outcome.price_minor, currency=rally.sale.currency)
+        return OutcomeOut(joiners=outcome.joiners, units=outcome.units, price=price, did_run=outcome.did_run)
 
 
 class JoinFacts(Schema):
-    """What a fan and a seller see of a join. Totals; null where there is nothing to say yet, or any more."""
+    """What a fan and a seller see of a join, a `shown.JoinRow`. Totals; null where there is nothing to say (any more)."""
 
-    id: UUID
-    sale_id: UUID
-    quantity: int
-    state: str
-    ceiling: MoneyOut  # of one unit
-    held: MoneyOut
-    paid: MoneyOut | None
-    released: MoneyOut | None
-    saved: MoneyOut | None
-    only_at_or_below: int | None
-    joined_at: dt.datetime
-    changed_at: dt.datetime
-    terms_sha256: str
+    id: UUID = Field(alias="join.id")
+    sale_id: UUID = Field(alias="sale.id")
+    quantity: int = Field(alias="join.quantity")
+    state: str = Field(alias="join.state")
+    ceiling: MoneyOut = Field(alias="sums.ceiling")  # of one unit
+    held: MoneyOut = Field(alias="sums.held")
+    paid: MoneyOut | None = Field(alias="sums.paid")
+    released: MoneyOut | None = Field(alias="sums.released")
+    saved: MoneyOut | None = Field(alias="sums.saved")
+    only_at_or_below: int | None = Field(alias="join.only_at_or_below_minor")
+    joined_at: dt.datetime = Field(alias="join.joined_at")
+    changed_at: dt.datetime = Field(alias="join.changed_at")
+    terms_sha256: str = Field(alias="join.terms_sha256")
 
 
 class MyJoinOut(JoinFacts):
-    invite_code: str
-
-    @classmethod
-    def of(cls, join: Join, tiers: list[PriceTier], level: int) -> MyJoinOut:
-        return cls(**_facts(join, join.rally.sale, tiers, level), invite_code=join.invite_code)
+    invite_code: str = Field(alias="join.invite_code")
 
 
 class SellersJoinOut(JoinFacts):
     fan: str  # the name that this sale's proof gives them
-
-    @classmethod
-    def of(cls, join: Join, sale: Sale, tiers: list[PriceTier], level: int) -> SellersJoinOut:
-        return cls(**_facts(join, sale, tiers, level), fan=pseudonym(sale.id, join.fan_id))
 
 
 class LateJoinIn(In):
@@ -151,20 +132,13 @@ class LateJoinIn(In):
     invite: Annotated[str, Field(max_length=INVITE_LENGTH_MAX, pattern=INVITE_PATTERN)] = ""
 
 
-class LateJoinOut(Schema):
-    id: UUID
-    sale_id: UUID
-    quantity: int
-    paid: MoneyOut
-    joined_at: dt.datetime
-    terms_sha256: str
-
-    @classmethod
-    def of(cls, late: LateJoin, price_minor: int, currency: str) -> LateJoinOut:
-        return cls(
-            id=late.id, sale_id=late.rally_id, quantity=late.quantity, joined_at=late.joined_at,
-            paid=MoneyOut(minor=price_minor * late.quantity, currency=currency), terms_sha256=late.terms_sha256,
-        )  # fmt: skip
+class LateJoinOut(Schema):  # from a `shown.LateRow`
+    id: UUID = Field(alias="join.id")
+    sale_id: UUID = Field(alias="sale.id")
+    quantity: int = Field(alias="join.quantity")
+    paid: MoneyOut = Field(alias="total")
+    joined_at: dt.datetime = Field(alias="join.joined_at")
+    terms_sha256: str = Field(alias="join.terms_sha256")
 
 
 class BroughtOut(Schema):
@@ -172,30 +146,3 @@ class BroughtOut(Schema):
 
     name: str
     quantity: int
-
-
-def _facts(join: Join, sale: Sale, tiers: list[PriceTier], level: int) -> dict[str, Any]:
-    sums = sums_of(tiers, sale.currency, quantity=join.quantity, level=join.level, state=join.state, crowd_level=level)
-    money = {
-        "ceiling": sums.ceiling,
-        "held": sums.held,
-        "paid": sums.paid,
-        "released": sums.released,
-        "saved": sums.saved,
-    }
-    return {
-        "id": join.id, "sale_id": join.rally_id, "quantity": join.quantity, "state": join.state,
-        "only_at_or_below": join.only_at_or_below_minor, "joined_at": join.joined_at, "changed_at": join.changed_at,
-        "terms_sha256": join.terms_sha256,
-        **{name: None if amount is None else MoneyOut.of(amount) for name, amount in money.items()},
-    }  # fmt: skip
-
-
-def _outcome(outcome: Outcome, sale: Sale) -> OutcomeOut:
-    return OutcomeOut(
-        joiners=outcome.joiners, units=outcome.units, price=_money(outcome.price_minor, sale), did_run=outcome.did_run
-    )
-
-
-def _money(minor: int, sale: Sale) -> MoneyOut:
-    return MoneyOut.of(Money(minor, sale.currency))

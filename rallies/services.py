@@ -13,7 +13,7 @@ from core.errors import Invalid
 from core.lanes import Lanes
 from core.transactions import joins_transaction, retried_transaction
 from rallies import loading, rules, telling, values
-from rallies.models import CAP_MAX, LIMIT_MAX, REPEAT_DAYS_MAX, REPEATS_MAX, Audience, Basis, Rally, Tier
+from rallies.models import CAP_MAX, REPEAT_DAYS_MAX, REPEATS_MAX, Audience, Basis, Rally, Tier
 from rallies.pricing import PriceTier, check_tiers
 from rallies.values import Crowd, JoinValue, LateJoinValue, RallyTerms, State
 from rallies.writing import write_decision
@@ -22,7 +22,7 @@ from sales import services as sales
 from sales.drafting import SaleDraft, check_worth, draft_once
 from sales.errors import IdTaken
 from sales.lanes import SaleLane
-from sales.models import Sale
+from sales.rows import LIMIT_MAX
 from sales.telling import tell_fan
 
 LATE_FOR = dt.timedelta(days=7)
@@ -116,40 +116,16 @@ def _call(rally_id: UUID, command: values.Command) -> JoinValue:
 # The seller's side.
 
 
-@retried_transaction(replayable=True)
-def draft_rally(draft: SaleDraft, **terms: Any) -> Rally:
-    """A new draft of a rally, see `make_draft`. A repeat returns it."""
-    return make_draft(draft, **terms)
-
-
-@retried_transaction(replayable=True)
-def open_rally(draft: SaleDraft, **terms: Any) -> Rally:
-    """Draft a rally and publish it in one transaction. Takes what `make_draft` takes."""
-    rally = make_draft(draft, **terms)
-    rally.sale = sales.publish(seller_id=draft.seller_id, sale_id=draft.sale_id, now=draft.now)
-    return rally
-
-
 @joins_transaction
-def make_draft(
-    draft: SaleDraft, *, tiers: Sequence[PriceTier], basis: str = Basis.JOINERS, minimum: int = 1,
-    cap_units: int | None = None, limit_per_fan: int = 1, audience: str = Audience.EVERYONE, late_joins: bool = False,
-    repeats_every_days: int | None = None, repeats_left: int = 0, repeats_zone: str = "UTC",
-) -> Rally:  # fmt: skip
-    """A draft of a rally. Prices are minor units of its currency for one unit. A repeat returns it. Raises Invalid, or IdTaken."""
-    _check_numbers(tiers, basis, minimum, cap_units, limit_per_fan, audience, late_joins)
-    _check_repeats(repeats_every_days, repeats_left, repeats_zone, draft)
+def make_draft(draft: SaleDraft, *, tiers: Sequence[PriceTier], **terms: Any) -> Rally:
+    """A draft of a rally, `terms` by the names of its columns. Prices are minor units of its currency for one unit.
 
-    def make(sale: Sale) -> Rally:
-        return Rally(
-            sale=sale, basis=basis, minimum=minimum, cap_units=cap_units, limit_per_fan=limit_per_fan, audience=audience,
-            late_joins=late_joins, late_until=sale.closes_at + LATE_FOR if late_joins else None,
-            firm_s=firm_seconds(sale.closes_at - sale.opens_at), seller_invite=new_invite_code(),
-            repeats_every_days=repeats_every_days, repeats_left=repeats_left, repeats_zone=repeats_zone,
-            fee_bps=sale.seller.fee_bps,
-        )  # fmt: skip
-
-    rally = draft_once(Rally, draft, format="rally", make=make)
+    A repeat returns it. Raises Invalid, or IdTaken.
+    """
+    rally = Rally(**terms)
+    _check_numbers(rally, tiers)
+    _check_repeats(rally, draft)
+    rally = draft_once(rally, draft, format="rally", complete=_complete)
     there = list(Tier.objects.filter(rally_id=draft.sale_id).values_list("from_count", "price_minor"))
     if not there:
         Tier.objects.bulk_create(
@@ -161,29 +137,37 @@ def make_draft(
     return rally
 
 
+draft_rally = retried_transaction(replayable=True, name="draft_rally")(make_draft)
+open_rally = sales.opens(make_draft, name="open_rally")
+
+
+def _complete(rally: Rally) -> None:
+    rally.seller_invite = new_invite_code()
+    rally.firm_s = firm_seconds(rally.sale.closes_at - rally.sale.opens_at)
+    if rally.late_joins:
+        rally.late_until = rally.sale.closes_at + LATE_FOR
+
+
 def firm_seconds(running: dt.timedelta) -> int:
     """How long before the end whoever is counted stays counted: a twentieth of the running time, and at least ten seconds."""
     return max(int(running.total_seconds()) // FIRM_SHARE, FIRM_S_MIN)
 
 
-def _check_numbers(
-    tiers: Sequence[PriceTier], basis: str, minimum: int, cap_units: int | None, limit_per_fan: int, audience: str,
-    late_joins: bool,
-) -> None:  # fmt: skip
+def _check_numbers(rally: Rally, tiers: Sequence[PriceTier]) -> None:
     if mistake := check_tiers(tiers):
         raise Invalid(mistake, field="tiers")
-    if basis not in Basis.values:
+    if rally.basis not in Basis.values:
         raise Invalid("Tiers count joiners or units.", field="basis")
-    if audience not in Audience.values:
+    if rally.audience not in Audience.values:
         raise Invalid("A rally is for everyone or for invited fans.", field="audience")
-    if not 0 < limit_per_fan <= LIMIT_MAX:
+    if not 0 < rally.limit_per_fan <= LIMIT_MAX:
         raise Invalid(f"The limit per fan is 1 to {LIMIT_MAX:,} units.", field="limit_per_fan")
-    check_worth(tiers[0].price_minor, units_an_order=limit_per_fan, units=cap_units, field="tiers")
-    if cap_units is not None:
-        _check_cap(tiers, basis, cap_units, limit_per_fan)
-    if minimum < 1 or (cap_units is not None and minimum > cap_units):
+    check_worth(tiers[0].price_minor, units_an_order=rally.limit_per_fan, units=rally.cap_units, field="tiers")
+    if rally.cap_units is not None:
+        _check_cap(tiers, rally.basis, rally.cap_units, rally.limit_per_fan)
+    if rally.minimum < 1 or (rally.cap_units is not None and rally.minimum > rally.cap_units):
         raise Invalid("The minimum is at least 1, and no more than the cap lets join.", field="minimum")
-    if late_joins and cap_units is None:
+    if rally.late_joins and rally.cap_units is None:
         raise Invalid("Late joins sell what the cap leaves over, so they need a cap.", field="late_joins")
 
 
@@ -201,17 +185,18 @@ def _check_cap(tiers: Sequence[PriceTier], basis: str, cap_units: int, limit_per
         )
 
 
-def _check_repeats(every_days: int | None, left: int, zone: str, draft: SaleDraft) -> None:
-    if zone not in available_timezones():
+def _check_repeats(rally: Rally, draft: SaleDraft) -> None:
+    every_days = rally.repeats_every_days
+    if rally.repeats_zone not in available_timezones():
         raise Invalid("This time zone is not known.", field="repeats_zone")
-    if every_days is None and left == 0:
+    if every_days is None and rally.repeats_left == 0:
         return
-    if every_days is None or not 1 <= every_days <= REPEAT_DAYS_MAX or not 0 <= left <= REPEATS_MAX:
+    if every_days is None or not 1 <= every_days <= REPEAT_DAYS_MAX or not 0 <= rally.repeats_left <= REPEATS_MAX:
         raise Invalid(
             f"A rally can be repeated up to {REPEATS_MAX} times, each 1 to {REPEAT_DAYS_MAX} days later.",
             field="repeats_every_days",
         )
-    if days_later(draft.opens_at or draft.now, every_days, zone) < draft.closes_at:
+    if days_later(draft.opens_at or draft.now, every_days, rally.repeats_zone) < draft.closes_at:
         raise Invalid("The next rally would open before this one closes.", field="repeats_every_days")
 
 

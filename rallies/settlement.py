@@ -11,22 +11,22 @@ from accounts.services import Message
 from core import due_work
 from core.ids import uuid7
 from core.lanes import process_slot
-from core.sql import Statement, array, execute_all
+from core.sql import Statement, execute_all
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
 from ledger import services as ledger
 from rallies import loading, selectors, services, settling, telling
 from rallies.models import BUCKETS, Bucket, JoinState, Outcome, Rally, Settlement
 from rallies.pricing import PriceTier
-from rallies.values import JoinValue, OutcomeValue, RallyTerms, RefundJoin, ReleaseJoin
+from rallies.values import OutcomeValue, RallyTerms, RefundJoin, ReleaseJoin
 from sales import gates, stuck
 from sales import services as sales
-from sales.drafting import SaleDraft
+from sales.drafting import SaleDraft, asked_terms
 from sales.formats import BaseRules
 from sales.models import Sale, SaleState
-from sales.proceeds import proceeds_transfers, sellers_lines
+from sales.proceeds import settlement_transfers
 from sales.stock import split_units
 from sales.telling import tell_later
-from sales.terms import TermValue
+from sales.terms import TermValue, sealed
 
 REPEAT = "rallies.repeat"
 
@@ -61,20 +61,14 @@ class RallyRules(BaseRules):
         }
         return {
             **tiers,
+            **sealed(rally, "minimum", "cap_units", "limit_per_fan", "audience", "fee_bps"),
+            **sealed(rally, "repeats_every_days", "repeats_left", "repeats_zone"),
             "tiers_count": rally.basis,
-            "minimum": rally.minimum,
-            "cap_units": rally.cap_units,
-            "limit_per_fan": rally.limit_per_fan,
-            "audience": rally.audience,
             "late_joins": "yes" if rally.late_joins else "no",
             "late_joins_until": rally.late_until,
             "joins_with_a_limit": "count only toward the prices they accept",
             "counted_for_good_s": rally.firm_s,
             "closed_early": "at the next price",
-            "repeats_every_days": rally.repeats_every_days,
-            "repeats_left": rally.repeats_left,
-            "repeats_zone": rally.repeats_zone,
-            "fee_bps": rally.fee_bps,
         }
 
     def publish(self, sale: Sale, now: dt.datetime) -> None:
@@ -117,7 +111,7 @@ class RallyRules(BaseRules):
         Outcome.objects.filter(rally_id=sale.id).update(settled_up_to=None)
 
     def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
-        return selectors.fans_of_rally(sale.id, after=after, limit=limit)
+        return selectors.joins.fans(sale.id, after=after, limit=limit)
 
     def messages(self, sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
         return telling.messages(sale, event, after=after, limit=limit)
@@ -149,13 +143,13 @@ def settle_chunk(sale: Sale, now: dt.datetime, *, limit: int) -> int:
         charged=settled.charged, released=len(chunk) - settled.charged, gross_minor=settled.gross_minor,
         fee_minor=settled.fee_minor, created_at=now,
     )  # fmt: skip
-    settlement.save(force_insert=True)
-    lines = sellers_lines(sale, gross_minor=settled.gross_minor, fee_minor=settled.fee_minor)
-    passed_on = proceeds_transfers(sale, lines, id=settlement.id, at=now)
+    passed_on = settlement_transfers(settlement, sale)
     execute_all(
         [
             _advance(sale.id, row.settled_up_to, settled.joins[-1].fan_id),
-            *_end_joins(sale.id, settled.joins),
+            *loading.JOINS.update(
+                settled.joins, [join for join, _ in chunk], changed=("state", "changed_at"), guard=("state",)
+            ),
             *_free_units(terms, settled.released_units),
             *ledger.transfer_statements([*settled.transfers, *passed_on]),
         ]
@@ -189,16 +183,6 @@ def _advance(rally_id: UUID, was: UUID | None, to: UUID) -> Statement:
     return Statement(sql, [to, rally_id, was], rows=1)
 
 
-def _end_joins(rally_id: UUID, joins: Sequence[JoinValue]) -> list[Statement]:
-    sql = """
-        UPDATE rallies_join AS joined SET state = new.state, changed_at = new.at
-          FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) AS new (fan_id, state, at)
-         WHERE joined.rally_id = %s AND joined.fan_id = new.fan_id AND joined.state = 'joined'
-    """
-    columns = zip(*[(j.fan_id, j.state, j.changed_at) for j in joins], strict=True)
-    return [Statement(sql, [*[array(column) for column in columns], rally_id], rows=len(joins))]
-
-
 def _free_units(terms: RallyTerms, units: int) -> list[Statement]:
     """What joins that were not charged had taken under the cap is left for late joins.
 
@@ -228,12 +212,8 @@ def repeat_rally(*, rally_id: UUID, now: dt.datetime) -> Rally | None:
         opens_at=services.days_later(sale.opens_at, days, rally.repeats_zone),
         closes_at=services.days_later(sale.closes_at, days, rally.repeats_zone), now=now,
     )  # fmt: skip
-    following = services.make_draft(
-        draft, tiers=selectors.tiers_of(rally_id), basis=rally.basis, minimum=rally.minimum, cap_units=rally.cap_units,
-        limit_per_fan=rally.limit_per_fan, audience=rally.audience, late_joins=rally.late_joins,
-        repeats_every_days=rally.repeats_every_days, repeats_left=rally.repeats_left - 1,
-        repeats_zone=rally.repeats_zone,
-    )  # fmt: skip
+    asked = asked_terms(rally) | {"repeats_left": rally.repeats_left - 1}
+    following = services.make_draft(draft, tiers=selectors.tiers_of(rally_id), **asked)
     following.sale = sales.publish(seller_id=sale.seller_id, sale_id=following.sale_id, now=now)
     return following
 

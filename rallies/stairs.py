@@ -130,7 +130,7 @@ def history(
     """From (slot, level, joiners, units); None while nobody has come."""
     if not changes:
         return None
-    counts = Counts([0] * len(tiers), [0] * len(tiers))
+    counts = Counts.of(tiers, 0, 0)
     crowds = [crowd_at(tiers, counts, counts_units=counts_units)]
     by_slot: dict[int, list[tuple[int, int, int]]] = {}
     for slot, level, joiners, units in changes:

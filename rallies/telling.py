@@ -20,28 +20,18 @@ from sales.telling import tell_later
 
 CLOSING = "closing"
 SETTLED = "settled"
-_TIER = "tier-"
-_ROSE = "rose-"
 WATCH = "rallies.watch"
 # "Closes soon" is said this long before, or for a short rally in its last fifth.
 CLOSING_SOON = dt.timedelta(minutes=15)
-
-
-def tier_event(level: int) -> str:
-    return f"{_TIER}{level}"
-
-
-def rose_event(level: int) -> str:
-    return f"{_ROSE}{level}"
 
 
 @retried_transaction(replayable=True)
 def price_moved(rally_id: UUID, level: int, was: int, *, now: dt.datetime) -> None:
     """Have fans told that the price has come down to a tier, or has risen again to one. Each is said once in a rally."""
     for reached in range(1, level + 1):
-        tell_later(rally_id, tier_event(reached), now=now)
+        tell_later(rally_id, f"tier-{reached}", now=now)
     if level < was:
-        tell_later(rally_id, rose_event(level), now=now)
+        tell_later(rally_id, f"rose-{level}", now=now)
 
 
 @retried_transaction(replayable=True)
@@ -54,7 +44,7 @@ def watch(*, rally_id: UUID, now: dt.datetime) -> dt.datetime | None:
     if now < soon_at:
         return soon_at
     for reached in range(1, load_counts(load_terms(rally_id)).crowd.level + 1):
-        tell_later(rally_id, tier_event(reached), now=now)
+        tell_later(rally_id, f"tier-{reached}", now=now)
     tell_later(rally_id, CLOSING, now=now)
     return None
 
@@ -65,11 +55,8 @@ def closing_soon_at(sale: Sale) -> dt.datetime:
 
 def messages(sale: Sale, event: str, *, after: UUID | None, limit: int) -> Sequence[Message]:
     """The next fans' messages, in the order of fans."""
-    joins = Join.objects.filter(rally_id=sale.id)
-    if after is not None:
-        joins = joins.filter(fan_id__gt=after)
     wanted = [JoinState.PAID, JoinState.RELEASED] if event == SETTLED else [JoinState.JOINED]
-    found = list(joins.filter(state__in=wanted).order_by("fan_id")[:limit])
+    found = list(selectors.joins.of_sale(sale.id, after=after).filter(state__in=wanted).order_by("fan_id")[:limit])
     path = reverse("sales:room", args=[sale.id])
     tiers = selectors.tiers_of(sale.id)
     if event == SETTLED:
@@ -81,29 +68,18 @@ def messages(sale: Sale, event: str, *, after: UUID | None, limit: int) -> Seque
 
 def _words(sale: Sale, tiers: Sequence[PriceTier], event: str) -> tuple[str, str]:
     if event == CLOSING:
-        return _closing_words(sale)
+        return f"{sale.title} closes soon", "Bring somebody with your invite link: the price falls for all."
     kind, level = event.split("-")
-    return _tier_words(sale, tiers, int(level)) if f"{kind}-" == _TIER else _rose_words(sale, tiers, int(level))
-
-
-def _rose_words(sale: Sale, tiers: Sequence[PriceTier], level: int) -> tuple[str, str]:
-    price = Money(tiers[level].price_minor, sale.currency)
+    tier = tiers[int(level)]
+    price = Money(tier.price_minor, sale.currency)
+    if kind == "tier":
+        crowd = f"The crowd reached {tier.from_count:,}. Everybody pays what it ends at."
+        return f"{sale.title} is down to {price}", crowd
+    assert kind == "rose", event
     return (
         f"{sale.title} is at {price} again",
         "Some have left. Bring others with your invite link, or leave while you can.",
     )
-
-
-def _tier_words(sale: Sale, tiers: Sequence[PriceTier], level: int) -> tuple[str, str]:
-    price = Money(tiers[level].price_minor, sale.currency)
-    return (
-        f"{sale.title} is down to {price}",
-        f"The crowd reached {tiers[level].from_count:,}. Everybody pays what it ends at.",
-    )
-
-
-def _closing_words(sale: Sale) -> tuple[str, str]:
-    return f"{sale.title} closes soon", "Bring somebody with your invite link: the price falls for all."
 
 
 def _settled_words(sale: Sale, tiers: Sequence[PriceTier], join: Join, outcome: Outcome) -> tuple[str, str]:

@@ -10,7 +10,6 @@ urlpatterns = [
     path("rallies/", views.joins, name="joins"),
     path("rallies/joins/<uuid:join_id>/", views.receipt, name="receipt"),
     path("rallies/late-joins/<uuid:join_id>/", views.late_receipt, name="late_receipt"),
-    path("sell/<slug:handle>/rallies/new/", console_views.new, name="new"),
     path("sell/<slug:handle>/joins/<uuid:join_id>/remove/", console_views.remove, name="remove"),
     path("sell/<slug:handle>/joins/<uuid:join_id>/refund/", console_views.refund, name="refund"),
 ]

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from msgspec import Struct
 
-from core.errors import Refusal
-from ledger.rules import Balance, Transfer
 from rallies.errors import JoinNotFound
 from rallies.pricing import PriceTier, crowds, reached
-from sales.standing import Standing
+from sales.deciding import MoneyState, ThingsDecision
+from sales.standing import SaleTerms, Standing
 from sales.stock import Stock
 
 JOINED = "joined"
@@ -24,11 +23,8 @@ RELEASED = "released"
 REFUNDED = "refunded"
 
 
-class RallyTerms(Struct, frozen=True, gc=False):
-    """The sealed terms that the rules go by."""
-
+class RallyTerms(SaleTerms, frozen=True, gc=False):
     rally_id: UUID
-    tiers: tuple[PriceTier, ...]
     counts_units: bool
     minimum: int
     cap_units: int | None
@@ -37,12 +33,7 @@ class RallyTerms(Struct, frozen=True, gc=False):
     late_until: dt.datetime | None  # None: no joins after the end
     firm_s: int
     seller_invite: str
-    fee_bps: int
-    currency: str
-    sha256: str
-    escrow_account_id: UUID
-    proceeds_account_id: UUID
-    fees_account_id: UUID
+    tiers: tuple[PriceTier, ...]
 
 
 class JoinValue(Struct, frozen=True, gc=False):
@@ -103,32 +94,27 @@ class JoinRally(Struct, frozen=True, gc=False):
     received_at: dt.datetime
 
 
-class LeaveRally(Struct, frozen=True, gc=False):
+class OfFan(Struct, frozen=True, gc=False):
+    """A command about the place that a fan has."""
+
+    fan_id: UUID
+    received_at: dt.datetime
+
+
+class LeaveRally(OfFan, frozen=True, gc=False):
     """The fan leaves before the close: the hold ends, and the crowd is one smaller unless the end is near."""
 
-    fan_id: UUID
-    received_at: dt.datetime
 
-
-class RemoveFan(Struct, frozen=True, gc=False):
+class RemoveFan(OfFan, frozen=True, gc=False):
     """The seller turns a fan out before the close."""
 
-    fan_id: UUID
-    received_at: dt.datetime
 
-
-class RefundJoin(Struct, frozen=True, gc=False):
+class RefundJoin(OfFan, frozen=True, gc=False):
     """The seller gives a fan who paid everything back, the house its fee."""
 
-    fan_id: UUID
-    received_at: dt.datetime
 
-
-class ReleaseJoin(Struct, frozen=True, gc=False):
+class ReleaseJoin(OfFan, frozen=True, gc=False):
     """The rally was called off: the hold ends."""
-
-    fan_id: UUID
-    received_at: dt.datetime
 
 
 class JoinLate(Struct, frozen=True, gc=False):
@@ -163,13 +149,22 @@ class Counts:
     joiners: list[int]
     units: list[int]
 
+    @classmethod
+    def of(cls, tiers: Sequence[PriceTier], joiners: int, units: int, limited: Iterable[Sequence[int]] = ()) -> Counts:
+        """From how many joined in all, and of them those with a limit: (level, joiners, units)."""
+        counts = cls([joiners, *[0] * (len(tiers) - 1)], [units, *[0] * (len(tiers) - 1)])
+        for level, limited_joiners, limited_units in limited:
+            counts.add(level, limited_joiners, limited_units)
+            counts.add(0, -limited_joiners, -limited_units)
+        return counts
+
     def add(self, level: int, joiners: int, units: int) -> None:
         self.joiners[level] += joiners
         self.units[level] += units
 
 
 @dataclass(slots=True)
-class State:
+class State(MoneyState):
     """What one transaction's snapshot shows of the rally, as far as its batch needs it. `decide` changes it as it goes."""
 
     terms: RallyTerms
@@ -181,9 +176,6 @@ class State:
     joins: dict[UUID, JoinValue] = field(default_factory=dict)  # of the batch's fans
     late: dict[UUID, LateJoinValue] = field(default_factory=dict)
     inviters: dict[str, UUID] = field(default_factory=dict)  # invite code → its fan; not of those who were removed
-    wallets: dict[UUID, UUID] = field(default_factory=dict)  # fan → wallet account
-    balances: dict[UUID, Balance] = field(default_factory=dict)  # wallet account → balance
-    payments: dict[UUID, Transfer] = field(default_factory=dict)  # the holds of the joins above
 
     @property
     def crowd(self) -> Crowd:
@@ -191,19 +183,13 @@ class State:
 
 
 @dataclass(slots=True)
-class Decision:
-    """One outcome per command, in order, and what must be written for all of them together."""
+class Decision(ThingsDecision[JoinValue]):
+    """Joins by their fans."""
 
-    outcomes: list[JoinValue | LateJoinValue | Refusal] = field(default_factory=list)
-    joined: dict[UUID, JoinValue] = field(default_factory=dict)  # fan → join to insert
-    changed: dict[UUID, JoinValue] = field(default_factory=dict)  # fan → join to update
-    was: dict[UUID, JoinValue] = field(default_factory=dict)  # what a changed join must still be
     late: list[LateJoinValue] = field(default_factory=list)
-    count_changes: dict[tuple[int, int], tuple[int, int]] = field(
-        default_factory=dict
-    )  # (bucket, level) → joiners, units
+    # (bucket, level) → joiners, units
+    count_changes: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     stock_changes: dict[int, int] = field(default_factory=dict)  # bucket → units
-    transfers: list[Transfer] = field(default_factory=list)
 
 
 def crowd(terms: RallyTerms, counts: Counts) -> Crowd:
@@ -239,11 +225,7 @@ def set_join(state: State, decision: Decision, join: JoinValue) -> None:
         state.inviters.pop(join.invite_code, None)  # a link admits nobody once its owner was turned out
     else:
         state.inviters[join.invite_code] = join.fan_id
-    if before is None or join.fan_id in decision.joined:
-        decision.joined[join.fan_id] = join
-    else:
-        decision.was.setdefault(join.fan_id, before)
-        decision.changed[join.fan_id] = join
+    decision.set(join.fan_id, before, join)
 
 
 def count_join(state: State, decision: Decision, join: JoinValue, sign: int) -> None:

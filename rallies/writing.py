@@ -25,7 +25,7 @@ def write_decision(state: State, decision: Decision, *, gate: int) -> None:
     statements = [
         *_change_buckets(state, decision),
         *_change_limited(rally_id, decision.count_changes),
-        *JOINS.insert(list(decision.joined.values())),
+        *JOINS.insert(list(decision.made.values())),
         # The guard is the state and the hold that were read: a fan who left and joined again has another hold.
         *JOINS.update(
             list(decision.changed.values()),

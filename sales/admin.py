@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -9,6 +12,29 @@ from core.admin_reasons import asks_reason
 from ledger.admin import ReadOnlyAdmin
 from sales import levers, stuck
 from sales.models import ProofRun, Sale, SealedTerms, StaffAction, StuckRow
+
+
+class TermsAdmin(ReadOnlyAdmin):
+    """For the rows of a format's terms."""
+
+    list_select_related = ("sale",)
+    search_fields = ("sale__id", "sale__title", "sale__seller__handle")
+    ordering = ("-sale_id",)
+
+
+class OfSaleAdmin(ReadOnlyAdmin):
+    """For rows of a format that belong to its terms by the foreign key `terms`: known by their sale's title."""
+
+    terms: ClassVar[str]
+    also_related: ClassVar[Sequence[str]] = ()
+    ordering = ("-id",)
+
+    def __init_subclass__(cls) -> None:
+        terms = cls.terms
+        title = admin.display(description=terms)(lambda self, row: getattr(row, terms).sale.title)
+        setattr(cls, "sale_title", title)  # noqa: B010  # a column for `list_display`
+        cls.list_select_related = (f"{terms}__sale", *cls.also_related)
+        cls.search_fields = (f"{terms}__sale__id", f"{terms}__sale__title", *cls.search_fields)
 
 
 @admin.register(Sale)

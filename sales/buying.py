@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from msgspec import Struct, ValidationError, convert
@@ -20,22 +19,20 @@ from core.http import user_id
 from sales import selectors
 from sales.errors import IdempotencyConflict, NotVerified
 from sales.placing import Asked, Place
-from sales.views import render_room, with_way_back
+from sales.views import button, render_room
 
 
 class KeyForm(forms.Form):
     key = forms.UUIDField()
 
 
-@with_way_back
-@login_required
+@button("sales:room")
 def place_page(request: HttpRequest, sale_id: UUID, place: Place) -> HttpResponse:
     """The page of a place that says how it is called (`Place.page`); then the room again."""
-    if request.method == "GET":
-        return redirect("sales:room", sale_id)
     said = {name: request.POST[name] for name in place.body.__struct_fields__ if name in request.POST}
     made = place_from_page(
-        request, sale_id, place, KeyForm(request.POST), body=lambda cleaned: _body(place, said),
+        request, sale_id, KeyForm(request.POST), body=lambda cleaned: _body(place, said),
+        place=lambda asked: place.lane(sale_id).call(place.command(asked)),
         again="This page was sent before, with something else in it. If you want more, begin again now.",
     )  # fmt: skip
     if isinstance(made, HttpResponse):
@@ -52,13 +49,13 @@ def _body(place: Place, said: dict[str, str]) -> Struct:
 
 
 def place_from_page(
-    request: HttpRequest, sale_id: UUID, place: Place, form: forms.Form, *, body: Callable[[dict[str, Any]], Struct],
-    again: str, shown: Callable[[dict[str, Any]], dict[str, Any]] = lambda cleaned: {},
+    request: HttpRequest, sale_id: UUID, form: forms.Form, *, body: Callable[[dict[str, Any]], Struct],
+    place: Callable[[Asked], Any], again: str = "", shown: Callable[[dict[str, Any]], dict[str, Any]] = lambda cleaned: {},
 ) -> Any | HttpResponse:  # fmt: skip
-    """The outcome, or the room with what was refused.
+    """What `place` gives, or the room with what was refused.
 
-    `form` has a field `key`; `body` makes the place's body of what it says, and `shown` what the room fills in again. `again` is
-    what to say when the page was sent a second time for something else.
+    `form` is a `PurchaseForm`; `body` makes the hot route's body of what it says, and `shown` what the room fills in again. `again`
+    is what to say when the page was sent a second time for something else.
     """
     sale = selectors.get_public_sale(sale_id)
     if not form.is_valid():
@@ -68,7 +65,7 @@ def place_from_page(
         if not accounts.is_verified(user_id(request)):
             raise NotVerified
         asked = Asked(user_id(request), cleaned["key"], clock.now(), body(cleaned))
-        return place.lane(sale_id).call(place.command(asked))
+        return place(asked)
     except IdempotencyConflict:
         return render_room(request, sale, refusal=Invalid(again))
     except Busy as refusal:

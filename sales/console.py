@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -22,6 +21,7 @@ from sales import presenters, selectors
 from sales import services as sales
 from sales.buying import place_page
 from sales.formats import Format, get_format
+from sales.forms import SaleForm
 from sales.models import Sale, SaleState
 from sales.phases import standing
 from sales.views import with_way_back
@@ -29,18 +29,6 @@ from sellers import selectors as sellers
 from sellers.models import MAY_EDIT_SALES, Member
 
 asks_first = require_http_methods(["GET", "HEAD", "POST"])  # a question by GET, the act by POST
-
-
-class SaleForm(Protocol):
-    """What a format's form of a new sale can do (`sales.forms.SaleForm` is the base of them)."""
-
-    @property
-    def errors(self) -> Any: ...
-    def is_valid(self) -> bool: ...
-    def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
-        """The arguments of the format's drafting service."""
-
-    def add_refusal(self, field: str, message: str) -> None: ...
 
 
 def urls_of(format: Format) -> tuple[list[URLPattern], str]:
@@ -78,14 +66,16 @@ def new(request: HttpRequest, handle: str, format_name: str) -> HttpResponse:
     """A form that drafts a sale. Sending it twice drafts one."""
     format = get_format(format_name)
     member = sellers.get_editor(user_id(request), handle)
-    form = format.form(request.POST if request.method == "POST" else None, initial={"sale_id": uuid7()})
-    if form.is_valid() and (sale_id := draft_from(form, member, format.draft)):
+    again = format.form.asked_again(request.POST.dict())
+    form = again or format.form(request.POST if request.method == "POST" else None, initial={"sale_id": uuid7()})
+    if form.is_valid() and (sale_id := _draft_from(form, member, format.draft)):
         return redirect(format.url("console", handle, sale_id))
     context = {"shop": member.seller, "format": format, "form": form, "now": clock.now()}
+    context |= format.presenter.new(form, member.seller)
     return render(request, format.presenter.new_template, context, status=422 if form.errors else 200)
 
 
-def draft_from(form: SaleForm, member: Member, draft: Callable[..., Any]) -> UUID | None:
+def _draft_from(form: SaleForm, member: Member, draft: Callable[..., Any]) -> UUID | None:
     """Draft what the form says; the sale's id, or None when the form shows now why it was refused."""
     try:
         row = draft(**form.as_draft(member.seller_id, clock.now()))
@@ -142,13 +132,10 @@ def close(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) ->
     member = sellers.get_editor(user_id(request), handle)
     sale, format = _sale(member, sale_id, format_name)
     words = format.words
-    if request.method == "POST":
-        sales.close_sale_early(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
-        messages.success(request, f"The {words.noun} is closed; its {words.things} are being settled.")
-        return redirect(format.url("console", handle, sale_id))
-    return question(
-        request, f"Close {sale.title} now?", format.presenter.close_means(sale), f"Close the {words.noun}",
-        format.url("console", handle, sale_id),
+    return ask_first(
+        request, sale, f"Close {sale.title} now?", lambda: format.presenter.close_means(sale), f"Close the {words.noun}",
+        act=lambda: sales.close_sale_early(seller_id=member.seller_id, sale_id=sale_id, now=clock.now()),
+        done=f"The {words.noun} is closed; its {words.things} are being settled.",
     )  # fmt: skip
 
 
@@ -159,17 +146,26 @@ def cancel(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -
     member = sellers.get_editor(user_id(request), handle)
     sale, format = _sale(member, sale_id, format_name)
     words = format.words
+    return ask_first(
+        request, sale, f"Call {sale.title} off?",
+        lambda: "Nobody has seen it yet." if sale.state == SaleState.DRAFT else words.calling_off, "Call it off",
+        act=lambda: sales.cancel_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now()),
+        done=f"The {words.noun} is called off. {words.called_off}",
+    )  # fmt: skip
+
+
+def ask_first(
+    request: HttpRequest, sale: Sale, heading: str, means: Callable[[], str], action: str, *, act: Callable[[], Any],
+    done: str,
+) -> HttpResponse:  # fmt: skip
+    """Before something that cannot be undone: a page that asks, whose button posts to the same address. Then back to the
+    sale's page, which says that it is `done`. `means` is a sentence of what it will do, worked out only to be read."""
+    back = get_format(sale.format).url("console", sale.seller.handle, sale.id)
     if request.method == "POST":
-        sales.cancel_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
-        messages.success(request, f"The {words.noun} is called off. {words.called_off}")
-        return redirect(format.url("console", handle, sale_id))
-    means = "Nobody has seen it yet." if sale.state == SaleState.DRAFT else words.calling_off
-    return question(request, f"Call {sale.title} off?", means, "Call it off", format.url("console", handle, sale_id))
-
-
-def question(request: HttpRequest, heading: str, sentence: str, action: str, back: str) -> HttpResponse:
-    """A page that asks before something that cannot be undone; its button posts to the same address."""
-    context = {"heading": heading, "sentence": sentence, "action": action, "back": back}
+        act()
+        messages.success(request, done)
+        return redirect(back)
+    context = {"heading": heading, "sentence": means(), "action": action, "back": back}
     return render(request, "confirm.html", context)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db.models import Model
 from django.utils.text import slugify
 from msgspec import Struct
 
@@ -17,8 +16,9 @@ from core.money import MINOR_MAX, WORTH_MAX, sold_in
 from core.transactions import joins_transaction, retried_transaction
 from sales.errors import IdTaken
 from sales.models import Sale
+from sales.rows import TermsRow
 
-M = TypeVar("M", bound=Model)
+M = TypeVar("M", bound=TermsRow)
 
 SALE_LONGEST = dt.timedelta(days=92)
 # Also keeps times inside what Python can hold: a year 9999 with an offset is stored as the year 10000, which no one can load.
@@ -39,14 +39,16 @@ class SaleDraft(Struct, frozen=True):
 
 
 @joins_transaction
-def draft_once(model: type[M], draft: SaleDraft, *, format: str, make: Callable[[Sale], M]) -> M:
-    """The draft with its terms: `make` gives the format's row for the sale, not saved yet. A repeat returns what is there.
+def draft_once(row: M, draft: SaleDraft, *, format: str, complete: Callable[[M], None] = lambda row: None) -> M:
+    """The draft with its terms: `row` is the format's, not saved yet. A repeat returns what is there.
+
+    `complete` sets what the format makes by itself (`MADE_HERE`), once the row has its sale.
 
     Raises Invalid, and IdTaken when the id is another sale's or was used for a draft that says something else.
     """
     existing = Sale.objects.select_related("seller").filter(id=draft.sale_id, seller_id=draft.seller_id).first()
     if existing is not None:
-        return _repeated(model, existing, draft, format, make)
+        return _repeated(row, existing, draft, format)
     sold_in(draft.currency)
     opens_at = draft.opens_at or draft.now
     check_times(opens_at, draft.closes_at, draft.now)
@@ -58,7 +60,8 @@ def draft_once(model: type[M], draft: SaleDraft, *, format: str, make: Callable[
         created_at=draft.now,
     )  # fmt: skip
     sale.save(force_insert=True)
-    row = make(sale)
+    row.sale, row.fee_bps = sale, sale.seller.fee_bps
+    complete(row)
     row.save(force_insert=True)
     return row
 
@@ -68,24 +71,24 @@ def drafts(model: type[M], *, format: str) -> Callable[..., M]:
 
     @retried_transaction(replayable=True)
     def draft(draft: SaleDraft, **terms: Any) -> M:
-        return draft_once(model, draft, format=format, make=lambda sale: model(sale=sale, **terms))
+        return draft_once(model(**terms), draft, format=format)
 
     return draft
 
 
-def _repeated(model: type[M], sale: Sale, draft: SaleDraft, format: str, make: Callable[[Sale], M]) -> M:
-    row = model._default_manager.filter(pk=sale.id).first()
-    if row is None or sale.format != format or not _says(sale, draft):
+def _repeated(wanted: M, sale: Sale, draft: SaleDraft, format: str) -> M:
+    row = type(wanted)._default_manager.filter(pk=sale.id).first()
+    if row is None or sale.format != format or not _says(sale, draft) or asked_terms(row) != asked_terms(wanted):
         raise IdTaken
-    wanted = make(sale)
-    for field in model._meta.concrete_fields:
-        # What the service made by itself (a random code) is no part of what was asked for.
-        if field.attname not in getattr(model, "MADE_HERE", ()) and (
-            getattr(row, field.attname) != getattr(wanted, field.attname)
-        ):
-            raise IdTaken
-    row.sale = sale  # type: ignore[attr-defined]
+    row.sale = sale
     return row
+
+
+def asked_terms(row: TermsRow) -> dict[str, Any]:
+    """The terms that somebody asked for when this was drafted, to ask for them again."""
+    made_here = ("sale_id", "fee_bps", *row.MADE_HERE)
+    names = [field.attname for field in row._meta.concrete_fields]
+    return {name: getattr(row, name) for name in names if name not in made_here}
 
 
 def _says(sale: Sale, draft: SaleDraft) -> bool:

@@ -22,6 +22,7 @@ from sales.models import Sale
 from sales.placing import Place
 from sales.proceeds import paid_in
 from sales.terms import TermValue
+from sellers.models import Seller
 
 if TYPE_CHECKING:
     from sales.console import SaleForm
@@ -113,16 +114,24 @@ class Sums:
     gross: Money
 
 
+Template = str | Sequence[str]  # of several the first that there is
+
+
 class Presenter(Protocol):
     """What a format shows on the spine's pages."""
 
-    room_template: str
-    card_template: str
-    totals_template: str
-    orders_template: str
-    new_template: str
-    draft_template: str
-    console_template: str
+    # The templates of the spine's pages, or of their parts.
+    room_template: Template
+    card_template: Template
+    totals_template: Template
+    newest_template: Template
+    new_template: Template
+    draft_template: Template
+    console_template: Template
+    terms_template: Template
+    clock_template: Template
+    dock_template: Template
+    refusal_template: Template
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         """What the room's template needs beside the sale, its frame and its phase, which every room has."""
@@ -135,6 +144,9 @@ class Presenter(Protocol):
     def happened(self, sale: Sale) -> list[str]:
         """Sentences for the proof: what the seller did to single fans, such as removals and refunds. No names."""
 
+    def new(self, form: SaleForm, shop: Seller) -> dict[str, Any]:
+        """What the page of a new sale needs beside its form."""
+
     def draft(self, sale: Sale) -> dict[str, Any]:
         """What the seller's page of a draft needs beside the sale and the text that will be sealed."""
 
@@ -145,16 +157,28 @@ class Presenter(Protocol):
         """What closing the running sale now would do, for the seller who is about to."""
 
 
-class BasePresenter:
-    """Defaults of `Presenter`: the spine's own templates, and nothing beside the sale."""
+_PAGES = ("room", "_card", "_totals", "_newest", "new", "draft", "console", "_terms", "_clock", "_dock", "_refusal")
 
-    room_template = "sales/room.html"
-    card_template = "sales/_card.html"
-    totals_template = "sales/_totals.html"
-    orders_template = "sales/_newest.html"
-    new_template = "sales/new.html"
-    draft_template = "sales/draft.html"
-    console_template = "sales/console_frame.html"
+
+class BasePresenter:
+    """Defaults of `Presenter`: the templates in the format's `folder`, else the spine's own, and nothing beside the sale."""
+
+    room_template: Template = ["sales/room.html"]
+    card_template: Template = ["sales/_card.html"]
+    totals_template: Template = ["sales/_totals.html"]
+    newest_template: Template = ["sales/_newest.html"]
+    new_template: Template = ["sales/new.html"]
+    draft_template: Template = ["sales/draft.html"]
+    console_template: Template = ["sales/console_frame.html"]
+    terms_template: Template = ["sales/_terms.html"]
+    clock_template: Template = ["sales/_clock.html"]
+    dock_template: Template = ["sales/_dock.html"]
+    refusal_template: Template = ["sales/_refusal.html"]
+
+    def __init_subclass__(cls, folder: str = "") -> None:
+        for page in _PAGES if folder else ():
+            name = f"{page.removeprefix('_')}_template"
+            setattr(cls, name, [f"{folder}/{page}.html", *getattr(cls, name)])
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         return {}
@@ -170,6 +194,9 @@ class BasePresenter:
 
     def happened(self, sale: Sale) -> list[str]:
         return []
+
+    def new(self, form: SaleForm, shop: Seller) -> dict[str, Any]:
+        return {}
 
     def draft(self, sale: Sale) -> dict[str, Any]:
         return {}
@@ -219,7 +246,7 @@ class Format:
     presenter: Presenter
     # The form of a new sale, and the service that drafts what it says. Its page is the spine's, unless the format's urls have
     # one called "new".
-    form: Callable[..., SaleForm]
+    form: type[SaleForm]
     draft: Callable[..., Any]
     places: Sequence[Place] = ()  # its hot routes
     mine: str = ""  # the URL name of a fan's list of what they have in these sales

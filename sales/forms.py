@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 
 from core.money import Money
 from sales.drafting import SaleDraft
+from sales.rows import LIMIT_MAX
 
 NOW, LATER = "now", "at"
 
@@ -26,6 +27,13 @@ class WholeNumberField(forms.IntegerField):
         if isinstance(value, str) and value.strip() and not self._DIGITS.fullmatch(value.strip()):
             raise ValidationError(self.error_messages["invalid"], code="invalid")
         return super().to_python(value)
+
+
+class PurchaseForm(forms.Form):
+    """A purchase from a browser without scripts."""
+
+    key = forms.UUIDField()
+    quantity = WholeNumberField(min_value=1, max_value=LIMIT_MAX)
 
 
 class UtcField(forms.DateTimeField):
@@ -87,6 +95,11 @@ class SaleForm(forms.Form):
             currency=currency, opens_at=None if cleaned["opens"] == NOW else cleaned["opens_at"],
             closes_at=cleaned["closes_at"], now=now,
         )  # fmt: skip
+
+    @classmethod
+    def asked_again(cls, values: Mapping[str, Any]) -> SaleForm | None:
+        """The form as it was sent, unchecked, when it was sent only to be shown again; else None."""
+        return None
 
     def add_refusal(self, field: str, message: str) -> None:
         """Show what the service refused beside the field it is about."""

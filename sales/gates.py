@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
+from core.errors import NotFound
 from core.sql import Statement, execute_all
 from core.transactions import joins_transaction
+from ledger.models import HOUSE
 from sales.models import Gate
 from sales.standing import STANDING_SQL
 from sales.stock import home_bucket
@@ -32,6 +36,25 @@ def home_gate(slot: int) -> int:
 def standing_statement(sale_id: UUID) -> Statement:
     """Where the sale stands: the first thing that a batch reads."""
     return Statement(STANDING_SQL, [sale_id])
+
+
+def read_terms(table: str, columns: str, sale_id: UUID, *, noun: str) -> Sequence[Any]:
+    """The columns of `SaleTerms`, and then these of the format's row of `terms`. Raises NotFound for one that was not published."""
+    sql = f"""
+        SELECT sale.currency, sale.terms_sha256, terms.fee_bps, escrow.id, proceeds.id, fees.id, {columns}
+          FROM {table} AS terms
+          JOIN sales_sale AS sale ON sale.id = terms.sale_id
+          JOIN ledger_account AS escrow ON escrow.owner_id = sale.id AND escrow.kind = 'escrow'
+                                       AND escrow.currency = sale.currency
+          JOIN ledger_account AS proceeds ON proceeds.owner_id = sale.seller_id AND proceeds.kind = 'proceeds'
+                                         AND proceeds.currency = sale.currency
+          JOIN ledger_account AS fees ON fees.owner_id = %s AND fees.kind = 'fees' AND fees.currency = sale.currency
+         WHERE terms.sale_id = %s
+    """  # noqa: S608  # a format's own names
+    (rows,) = execute_all([Statement(sql, [HOUSE, sale_id])])
+    if not rows:
+        raise NotFound(f"This {noun} is not on sale.")
+    return rows[0]
 
 
 def passing_statement(sale_id: UUID, gate: int) -> Statement:

@@ -1,4 +1,4 @@
-"""The API of a seller's sales that is the same for every format: reading one, publishing, closing, calling off."""
+"""The API of a seller's sales that is the same for every format: drafting, reading one, publishing, closing, calling off."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 
 from core import clock
 from core.errors import Invalid, NotFound
@@ -16,22 +16,38 @@ from core.schemas import RefusalOut
 from sales import selectors
 from sales import services as sales
 from sales.models import Sale
+from sales.rows import TermsRow
+from sales.schemas import SaleIn
 from sellers import selectors as sellers
 
 REFUSALS = {401: RefusalOut, 403: RefusalOut, 404: RefusalOut, 409: RefusalOut, 422: RefusalOut, 503: RefusalOut}
 
 
 def lifecycle_routes(
-    router: Router, *, format: str, plural: str, out: type[Schema], show: Callable[[Sale], Any]
-) -> None:
-    """`GET /sellers/{handle}/{plural}/{sale_id}`, and `POST …/publish`, `…/close`, `…/cancel`; each answers `show(sale)`."""
-    place = f"/sellers/{{slug:handle}}/{plural}/{{uuid:sale_id}}"
+    router: Router, *, format: str, plural: str, said: type[SaleIn], out: type[Schema], draft: Callable[..., TermsRow],
+    model: type[TermsRow],
+) -> None:  # fmt: skip
+    """`POST /sellers/{handle}/{plural}` drafts what the body says; then `GET …/{sale_id}`, and `POST …/{sale_id}/publish`,
+    `…/close` and `…/cancel`. Each answers with the format's row of terms."""
+    shop = f"/sellers/{{slug:handle}}/{plural}"
+    place = f"{shop}/{{uuid:sale_id}}"
     given: dict[str, Any] = {"response": {200: out} | REFUSALS, "tags": ["seller"]}
+
+    def create(request: HttpRequest, handle: str, body: SaleIn) -> Status[TermsRow]:
+        member = sellers.get_editor(user_id(request), handle)
+        _check_zones(body)
+        return Status(201, draft(**body.as_draft(member.seller_id, clock.now())))
+
+    create.__annotations__["body"] = said
+    router.post(
+        shop, response={201: out} | REFUSALS, tags=["seller"], operation_id=f"{plural}_api_create_{format}",
+        summary=f"Create {format.capitalize()}", description=f"Draft a {format}. A repeat with the same sale_id returns it.",
+    )(create)  # fmt: skip
 
     @router.get(place, operation_id=f"{plural}_get", summary=f"One of the shop's {plural}", **given)
     def get(request: HttpRequest, handle: str, sale_id: UUID) -> Any:
         member = sellers.get_membership(user_id(request), handle)
-        return show(_of_format(selectors.get_sale_for_seller(member.seller_id, sale_id), format))
+        return selectors.with_terms(model, _of_format(selectors.get_sale_for_seller(member.seller_id, sale_id), format))
 
     def act(name: str, summary: str, service: Callable[..., Sale]) -> None:
         @router.post(f"{place}/{name}", operation_id=f"{plural}_{name}", summary=summary, **given)
@@ -39,14 +55,14 @@ def lifecycle_routes(
             seller_id = sellers.get_editor(user_id(request), handle).seller_id
             _of_format(selectors.get_sale_for_seller(seller_id, sale_id), format)
             service(seller_id=seller_id, sale_id=sale_id, now=clock.now())
-            return show(selectors.get_sale_for_seller(seller_id, sale_id))
+            return selectors.with_terms(model, selectors.get_sale_for_seller(seller_id, sale_id))
 
     act("publish", f"Seal the {format}'s terms and put it on its schedule", sales.publish_sale)
     act("close", f"End a running {format} before its time; it is settled then", sales.close_sale_early)
     act("cancel", f"Call the {format} off; whatever was paid or held goes back", sales.cancel_sale)
 
 
-def check_zones(body: Any) -> None:
+def _check_zones(body: SaleIn) -> None:
     """Raises Invalid for a draft's times without their UTC offset."""
     if body.opens_at.tzinfo is None or body.closes_at.tzinfo is None:
         raise Invalid("Times need their UTC offset, as in 2026-01-31T18:00:00Z.", field="opens_at")

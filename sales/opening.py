@@ -1,10 +1,11 @@
-"""The base of the commands that publish a sale: `open_drop`, `open_rally`."""
+"""The bases of the commands that publish a sale (`open_drop`, `open_rally`) and that end one (`end_rally`)."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import Any
+from typing import Any, ClassVar
+from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -12,7 +13,9 @@ from core import clock
 from core.errors import Refusal
 from core.ids import uuid7
 from core.money import MoneyError
+from sales import services as sales
 from sales.drafting import SaleDraft
+from sales.models import Sale
 from sellers import selectors as sellers
 
 
@@ -44,3 +47,35 @@ class OpenSaleCommand(BaseCommand):
         except (Refusal, MoneyError) as refusal:
             raise CommandError(str(refusal)) from refusal
         self.stdout.write(json.dumps({"sale_id": str(draft.sale_id)}) if options["json"] else str(draft.sale_id))
+
+
+class EndSaleCommand(BaseCommand):
+    """Subclass with the `format` and what a sale of it `came_to`."""
+
+    format: ClassVar[str]
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--sale", required=True, type=UUID)
+        parser.add_argument(
+            "--json", action="store_true", help="one JSON object on standard output; prices in minor units"
+        )
+
+    def came_to(self, sale_id: UUID) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        sale = Sale.objects.filter(id=options["sale"], format=self.format).first()
+        if sale is None:
+            raise CommandError(f"There is no {self.format} {options['sale']}.")
+        clock.measure()
+        try:
+            sales.close_sale_early(seller_id=sale.seller_id, sale_id=sale.id, now=clock.now())
+            sales.settle_to_the_end(sale.id)
+        except Refusal as refusal:
+            raise CommandError(str(refusal)) from refusal
+        sale.refresh_from_db()
+        report = {"state": sale.state, **self.came_to(sale.id)}
+        if options["json"]:
+            self.stdout.write(json.dumps(report))
+        else:
+            self.stdout.write(", ".join(f"{name}: {value}" for name, value in report.items()))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -15,7 +15,9 @@ from accounts import bans
 from core import clock
 from core.lanes import Lane
 from core.lean import Answer, Headers, header, parse_json, uuid_header
+from core.money import Money
 from sales.errors import BadBuyToken, NotVerified
+from sales.rows import LIMIT_MAX
 from sales.tokens import read_buy_token
 
 _encode = msgspec.json.Encoder().encode
@@ -30,9 +32,16 @@ class Asked(NamedTuple):
     body: Any
 
 
+Quantity = Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX, description="How many units.")]
+
+
 class MoneyOut(msgspec.Struct, gc=False):
     minor: int
     currency: str
+
+    @classmethod
+    def of(cls, money: Money) -> MoneyOut:
+        return cls(money.minor, money.currency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +57,11 @@ class Place:
     answer: Callable[
         [Any, Any, Any], tuple[bool, msgspec.Struct]
     ]  # (lane, command, its outcome) → is it new, and how it is told
+    tag: str  # the format's plural
+    thing: str  # what a success makes
     # For the OpenAPI document.
     operation_id: str
     summary: str
-    tag: str
-    thing: str  # what a success makes
     refused: Mapping[str, str]  # status → the codes behind it
     # A verb: how the button, and the page behind it that needs no scripts, are called, which the spine makes then.
     page: str = ""

@@ -11,13 +11,17 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
+from accounts import selectors as accounts
+from core.ids import uuid7
 from live import store
 from sales import frames, prover, selectors, terms
 from sales.formats import Format, Sums, get_format
-from sales.models import ProofRun, Sale, SaleState
+from sales.models import UNENDED_STATES, ProofRun, Sale, SaleState
 from sales.phases import Phase, ends_at, opens_at, phase_of
 from sales.proof import Proof
-from sales.services import common_terms
+from sales.services import common_terms, issue_buy_token
+
+QUANTITY_MAX = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,20 @@ def newest_frames(sale_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
                 is_up = False  # do not wait for it once per sale
         found[sale_id] = msgspec.json.decode(stored) if stored else frames.read_frame(sale_id)
     return found
+
+
+def may_buy(sale: Sale, fan_id: UUID) -> dict[str, Any]:
+    """What the form of a room needs of the fan who is logged in."""
+    if not accounts.is_verified(fan_id):
+        return {"is_verified": False}
+    # The key is for forms without scripts; a script makes its own, one per purchase.
+    own = {"is_verified": True, "key": uuid7()}
+    return own | issue_buy_token(user_id=fan_id, sale_id=sale.id) if sale.state in UNENDED_STATES else own
+
+
+def quantities(*limits: int | None) -> range:
+    """How many a form offers: more than QUANTITY_MAX at once is bought through the API."""
+    return range(1, min([limit for limit in limits if limit is not None], default=QUANTITY_MAX) + 1)[:QUANTITY_MAX]
 
 
 def terms_preview(sale: Sale) -> str:

@@ -10,13 +10,16 @@ from uuid import UUID
 from django.db import connection
 
 from core.ids import named_id, uuid7
+from core.money import share_bps
 from core.sql import array
 from core.transactions import joins_transaction
-from ledger import rules as ledger_rules
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
 from ledger.rules import Transfer
+from sales.deciding import Move, journal
 from sales.models import Sale
+from sales.rows import SettlementRow
+from sales.standing import SaleTerms
 
 
 class Line(NamedTuple):
@@ -40,6 +43,14 @@ def sellers_lines(sale: Sale, *, gross_minor: int, fee_minor: int) -> list[Line]
 
 
 @joins_transaction
+def settlement_transfers(settlement: SettlementRow, sale: Sale) -> list[Transfer]:
+    """Save a chunk's row of settlement; the transfers that pass its money on to the seller, less the fee."""
+    settlement.save(force_insert=True)
+    lines = sellers_lines(sale, gross_minor=settlement.gross_minor, fee_minor=settlement.fee_minor)
+    return proceeds_transfers(sale, lines, id=settlement.id, at=settlement.created_at)
+
+
+@joins_transaction
 def proceeds_transfers(sale: Sale, lines: Sequence[Line], *, id: UUID, at: dt.datetime) -> list[Transfer]:
     """One chunk's transfers, in the journal `id`. Who is paid, and in which lines, is the format's to say."""
     lines = [line for line in lines if line.amount_minor]
@@ -47,14 +58,12 @@ def proceeds_transfers(sale: Sale, lines: Sequence[Line], *, id: UUID, at: dt.da
         return []
     keys = [key for line in lines for key in (line.source, line.target)]
     accounts = ledger.open_accounts(keys, now=at)
-    return [
-        ledger_rules.pay(
-            id=named_id(f"{line.code} {number}", id) if number else id, journal_id=id, debit=accounts[line.source],
-            credit=accounts[line.target], amount_minor=line.amount_minor, currency=sale.currency, code=line.code,
-            subject_id=sale.id, at=at,
-        )
+    moves = [
+        Move(line.code, named_id(f"{line.code} {number}", id) if number else id, accounts[line.source],
+             accounts[line.target], line.amount_minor)
         for number, line in enumerate(lines)
     ]  # fmt: skip
+    return journal(moves, currency=sale.currency, subject_id=sale.id, at=at)
 
 
 @joins_transaction
@@ -79,23 +88,15 @@ def paid_in(sale_ids: Collection[UUID]) -> dict[UUID, int]:
 
 
 def refund_transfers(
-    *, payment_id: UUID, proceeds: UUID, fees: UUID, wallet: UUID, paid_minor: int, fee_minor: int, currency: str,
-    subject_id: UUID, at: dt.datetime,
-) -> list[Transfer]:  # fmt: skip
+    terms: SaleTerms, payment_id: UUID, *, wallet: UUID, paid_minor: int, subject_id: UUID, at: dt.datetime
+) -> list[Transfer]:
     """All that a buyer paid, after it was passed on: from the seller, to whom the house gives its fee back.
 
     The ids follow from the payment's, so each can happen once. Pure; minor units.
     """
-    journal_id = named_id("refund", payment_id)
-    lines = [
-        (journal_id, proceeds, wallet, paid_minor, "refund"),
-        (named_id("fee_back", payment_id), fees, proceeds, fee_minor, "fee_back"),
+    proceeds, fee_minor = terms.proceeds_account_id, share_bps(paid_minor, terms.fee_bps)
+    moves = [
+        Move("refund", named_id("refund", payment_id), proceeds, wallet, paid_minor),
+        Move("fee_back", named_id("fee_back", payment_id), terms.fees_account_id, proceeds, fee_minor),
     ]
-    return [
-        ledger_rules.pay(
-            id=id, journal_id=journal_id, debit=debit, credit=credit, amount_minor=amount_minor, currency=currency,
-            code=code, subject_id=subject_id, at=at,
-        )
-        for id, debit, credit, amount_minor, code in lines
-        if amount_minor
-    ]  # fmt: skip
+    return journal(moves, currency=terms.currency, subject_id=subject_id, at=at)

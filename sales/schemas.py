@@ -47,6 +47,18 @@ class SaleOut(Schema):
         return sale.seller.handle
 
 
+class SellersSaleOut(Schema):
+    """What a seller is told of a sale of every format, from the format's row of terms. A format adds its own."""
+
+    sale_id: UUID
+    state: str = Field(alias="sale.state")
+    title: str = Field(alias="sale.title")
+    fee_bps: int
+    opens_at: dt.datetime = Field(alias="sale.opens_at")
+    closes_at: dt.datetime = Field(alias="sale.closes_at")
+    terms_sha256: str = Field(alias="sale.terms_sha256")
+
+
 class TermsOut(Schema):
     version: int
     text: str

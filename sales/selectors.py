@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TypeVar
 from uuid import UUID
 
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet, Sum
 
 from core.errors import NotFound
 from sales.models import UNENDED_STATES, Sale, SaleState, SealedTerms, StaffAction
+from sales.rows import SettlementRow, TermsRow
 
-M = TypeVar("M", bound=Model)
+M = TypeVar("M", bound=TermsRow)
+S = TypeVar("S", bound=SettlementRow)
 
 
 def published_sales() -> QuerySet[Sale]:
@@ -75,5 +78,20 @@ def with_terms(model: type[M], sale: Sale) -> M:
     row = model._default_manager.filter(pk=sale.id).first()
     if row is None:
         raise NotFound(f"This {model._meta.verbose_name} does not exist.")
-    row.sale = sale  # type: ignore[attr-defined]
+    row.sale = sale
     return row
+
+
+def with_terms_each(model: type[M], sales: Collection[Sale]) -> dict[UUID, M]:
+    """The format's own rows of these sales, by their ids, each with its sale."""
+    rows = model._default_manager.in_bulk([sale.id for sale in sales])
+    for sale in sales:
+        rows[sale.id].sale = sale
+    return rows
+
+
+def settled_totals(chunks: QuerySet[S], *counts: str) -> dict[str, int]:
+    """ "gross_minor", "fee_minor" and the format's own `counts`, summed up over a sale's chunks settled so far."""
+    names = ("gross_minor", "fee_minor", *counts)
+    sums = chunks.aggregate(**{f"sum_{name}": Sum(name) for name in names})
+    return {name: sums[f"sum_{name}"] or 0 for name in names}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import transaction
@@ -16,20 +17,35 @@ from core.transactions import DEADLINE_S, Conflict40001, joins_transaction, retr
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
 from sales import frames, gates, prover, selectors, stuck, telling, terms, tokens
-from sales.drafting import check_times
+from sales.drafting import SaleDraft, check_times
 from sales.errors import Frozen, NotEditable, WrongState
 from sales.formats import get_format
 from sales.models import RUNNING_STATES, Sale, SaleState, SealedTerms
+from sales.rows import TermsRow
 from sellers.models import Seller
 
 # A purchase received in time may take this long to commit, so closing waits for it. Nobody can *place* one meanwhile: that is
 # decided by the time it was received.
 CLOSE_GRACE = dt.timedelta(seconds=DEADLINE_S)
 
+M = TypeVar("M", bound=TermsRow)
+
 ANNOUNCE = "sales.announce"
 CLOSE = "sales.close"
 SETTLE = "sales.settle"
 UNWIND = "sales.unwind"
+
+
+def opens(make_draft: Callable[..., M], *, name: str) -> Callable[..., M]:
+    """Drafting and publishing in one transaction."""
+
+    @retried_transaction(replayable=True, name=name)
+    def open_sale(draft: SaleDraft, **terms: Any) -> M:
+        row = make_draft(draft, **terms)
+        row.sale = publish(seller_id=draft.seller_id, sale_id=draft.sale_id, now=draft.now)
+        return row
+
+    return open_sale
 
 
 @retried_transaction(replayable=True)

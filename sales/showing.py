@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -15,26 +17,42 @@ from sales import minting, prover
 from sales import services as sales
 from sales.drafting import SaleDraft
 from sales.models import UNENDED_STATES, Sale, SaleState
+from sales.rows import TermsRow
 from sellers.models import Seller
 
-
-def sales_of(shop: Seller, title: str) -> QuerySet[Sale]:
-    return Sale.objects.filter(seller=shop, title=title)
+Shops = Mapping[str, Seller]  # by handle
 
 
-def is_running(shop: Seller, title: str) -> bool:
-    return sales_of(shop, title).filter(state__in=UNENDED_STATES).exists()
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A sale of the demo, with the terms of its format. Times count from now; euro."""
 
+    shop: str
+    title: str
+    story: str
+    open_for: dt.timedelta
+    terms: Mapping[str, Any]
+    opens_in: dt.timedelta = dt.timedelta(0)
 
-def draft_of(
-    shop: Seller, title: str, story: str, *, open_for: dt.timedelta, opens_in: dt.timedelta = dt.timedelta(0)
-) -> SaleDraft:
-    """A draft in euro whose times count from now."""
-    now = clock.now()
-    return SaleDraft(
-        sale_id=uuid7(), seller_id=shop.id, title=title, story=story, currency="EUR", opens_at=now + opens_in,
-        closes_at=now + opens_in + open_for, now=now,
-    )  # fmt: skip
+    def is_running(self, shops: Shops) -> bool:
+        return self._sales(shops).filter(state__in=UNENDED_STATES).exists()
+
+    def has_been(self, shops: Shops) -> bool:
+        return self._sales(shops).exists()
+
+    def open(self, shops: Shops, open_sale: Callable[..., TermsRow]) -> UUID:
+        """By the format's service."""
+        now = clock.now()
+        opens_at = now + self.opens_in
+        draft = SaleDraft(
+            sale_id=uuid7(), seller_id=shops[self.shop].id, title=self.title, story=self.story, currency="EUR",
+            opens_at=opens_at, closes_at=opens_at + self.open_for, now=now,
+        )  # fmt: skip
+        open_sale(draft, **self.terms)
+        return draft.sale_id
+
+    def _sales(self, shops: Shops) -> QuerySet[Sale]:
+        return Sale.objects.filter(seller=shops[self.shop], title=self.title)
 
 
 def fans_with(funds_minor: int, *, count: int) -> Iterator[UUID]:
@@ -42,10 +60,11 @@ def fans_with(funds_minor: int, *, count: int) -> Iterator[UUID]:
         yield from chunk
 
 
-def end(shop: Seller, sale_id: UUID) -> None:
+def end(sale_id: UUID) -> None:
     """Close the sale before its time, settle it and prove it."""
-    sales.close_sale_early(seller_id=shop.id, sale_id=sale_id, now=clock.now())
-    sales.settle_to_the_end(sale_id)
     sale = Sale.objects.get(id=sale_id)
+    sales.close_sale_early(seller_id=sale.seller_id, sale_id=sale_id, now=clock.now())
+    sales.settle_to_the_end(sale_id)
+    sale.refresh_from_db()
     assert sale.state == SaleState.SETTLED, sale
     prover.prove_now(sale)

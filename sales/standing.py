@@ -1,8 +1,9 @@
-"""Where a sale stands for the batch that is being decided, pure: what every format's rules ask before they sell anything."""
+"""Where a sale stands for the batch that is being decided, and its terms, pure: what every format's rules go by."""
 
 from __future__ import annotations
 
 import datetime as dt
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -20,6 +21,17 @@ class Standing(Struct, frozen=True, gc=False):
     frozen_ms: int
     terms_sha256: str
     now: dt.datetime
+
+
+class SaleTerms(Struct, frozen=True, gc=False):
+    """The part of the sealed terms that the rules of every format go by, and the sale's accounts. A format adds its own."""
+
+    currency: str
+    sha256: str
+    fee_bps: int
+    escrow_account_id: UUID
+    proceeds_account_id: UUID
+    fees_account_id: UUID
 
 
 # The columns of `Standing`, in its order.

@@ -10,6 +10,8 @@ import datetime as dt
 import hashlib
 from collections.abc import Mapping
 
+from sales.rows import TermsRow
+
 TermValue = str | int | dt.datetime | None
 
 
@@ -31,3 +33,8 @@ def _written(value: TermValue) -> str:
         return str(value)
     # A line break inside a value could pretend to be another term.
     return " ".join(value.split())
+
+
+def sealed(row: TermsRow, *columns: str) -> dict[str, TermValue]:
+    """Columns of a format's terms to be sealed as they are, under their own names."""
+    return {name: getattr(row, name) for name in columns}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 from uuid import UUID
 
@@ -9,22 +11,56 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import selectors as accounts
 from core import clock, rate_limit
 from core.errors import NotFound, Refusal
 from core.http import user_id
-from core.ids import uuid7
 from core.money import EXPONENTS
 from sales import presenters, prover, selectors, telling
 from sales.formats import get_format, list_formats
 from sales.models import Sale
 from sales.phases import Phase, standing
 from sales.readings import shared_readings
+from sales.rows import PurchaseRow
 from sellers import selectors as sellers
 from sellers.models import MAY_EDIT_SALES, Seller
 
+View = Callable[..., HttpResponse]
+
 # For a view behind a login: what a button sends may be met by the login page first, from which the browser comes back by GET.
 with_way_back = require_http_methods(["GET", "POST"])
+
+
+def button(back: str) -> Callable[[View], View]:
+    """A view behind a login that a button posts to; a browser that the login page sent here by GET goes on to `back`.
+
+    `back` is a URL's name, with the same arguments in its path.
+    """
+
+    def decorate(view: View) -> View:
+        @with_way_back
+        @login_required
+        @wraps(view)
+        def pressed(request: HttpRequest, **arguments: Any) -> HttpResponse:
+            if request.method == "GET":
+                captured = request.resolver_match.captured_kwargs  # type: ignore[union-attr]  # unknown to its stubs
+                return redirect(back, **captured)
+            return view(request, **arguments)
+
+        return pressed
+
+    return decorate
+
+
+def reads_own(view: View) -> View:
+    """A page of what the fan who is logged in has."""
+    return require_safe(login_required(view))
+
+
+def render_receipt(request: HttpRequest, template: str, sale: Sale, *, record: PurchaseRow, row: Any) -> HttpResponse:
+    """Of what was bought, with the format's `row` of it."""
+    context = {"format": get_format(sale.format), "sale": sale, "record": record, "row": row}
+    return render(request, template, context)
+
 
 # What stands on the first shelf.
 ON_SALE = (Phase.OPEN, Phase.SOLD_OUT, Phase.FROZEN)
@@ -72,39 +108,40 @@ def render_room(request: HttpRequest, sale: Sale, *, refusal: Refusal | None = N
         "exponent": EXPONENTS[sale.currency],
         "room_url": reverse("sales:room", args=[sale.id]),
         "refusal": refusal,
-        "is_reminded": request.user.is_authenticated and telling.is_reminded(sale.id, user_id(request)),
-        **_dock(request, sale),
+        **_own(request, sale),
+        **_dock(sale),
         **presenter.room(request, sale, now),
         **more,
     }
     return render(request, presenter.room_template, context, status=refusal.status if refusal else 200)
 
 
-def _dock(request: HttpRequest, sale: Sale) -> dict[str, Any]:
-    """What the dock of a format without one of its own needs: the page of its place, and the key of what is asked for there."""
+def _own(request: HttpRequest, sale: Sale) -> dict[str, Any]:
+    """What only the fan who is logged in sees."""
+    if not request.user.is_authenticated:
+        return {"is_reminded": False, "is_verified": False}
+    fan_id = user_id(request)
+    return {"is_reminded": telling.is_reminded(sale.id, fan_id), **presenters.may_buy(sale, fan_id)}
+
+
+def _dock(sale: Sale) -> dict[str, Any]:
+    """What the dock of a format without one of its own needs: the page of its place."""
     format = get_format(sale.format)
     page = next((place.page for place in format.places if place.page), None)
-    if page is None:
-        return {}
-    is_verified = request.user.is_authenticated and accounts.is_verified(user_id(request))
-    return {"verb": page, "page_url": format.url(page, sale.id), "key": uuid7(), "is_verified": is_verified}
+    return {"verb": page, "page_url": format.url(page, sale.id)} if page else {}
 
 
-@with_way_back
-@login_required
+@button("sales:room")
 def remind(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     """Ask to be told when the sale opens."""
-    if request.method == "POST":
-        telling.remind(sale_id=sale_id, fan_id=user_id(request), now=clock.now())
+    telling.remind(sale_id=sale_id, fan_id=user_id(request), now=clock.now())
     return redirect("sales:room", sale_id)
 
 
-@with_way_back
-@login_required
+@button("sales:room")
 def forget_reminder(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     """Take that wish back."""
-    if request.method == "POST":
-        telling.forget_reminder(sale_id=sale_id, fan_id=user_id(request))
+    telling.forget_reminder(sale_id=sale_id, fan_id=user_id(request))
     return redirect("sales:room", sale_id)
 
 

@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
                     models.OneToOneField(
                         on_delete=django.db.models.deletion.PROTECT,
                         primary_key=True,
-                        related_name="drop",
+                        related_name="%(class)s",
                         serialize=False,
                         to="sales.sale",
                     ),

@@ -54,7 +54,7 @@ class Books:
             assert self.units[number] >= 0
         for fan, change in decision.limit_changes.items():
             self.limits[fan] = self.limits.get(fan, 0) + change
-        for order in decision.placed.values():
+        for order in decision.made.values():
             assert order.id not in self.orders
             self.orders[order.id] = order
         for order in decision.changed.values():

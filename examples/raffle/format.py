@@ -3,12 +3,13 @@ from hashlib import sha256
 from django.db import connection
 
 from core.invariants import Check
+from core.money import share_bps
 from examples.raffle.models import Entry, Raffle
 from ledger.forms import AmountField, MoneyForm
 from sales.drafting import drafts
 from sales.formats import BasePresenter, Count, Format, Words
 from sales.forms import SaleForm, WholeNumberField
-from sales.invariants import TERMS_HASH_HOLDS
+from sales.invariants import COMMON, terms_rule
 from sales.plain import PlainLane, PlainRules, charge, plain_place
 from sales.proceeds import paid_in, pass_on, sellers_lines
 
@@ -18,8 +19,8 @@ DRAW = f"""UPDATE raffle_entry SET state = 'won' WHERE sale_id = %(sale_id)s
    AND fan_id IN (SELECT fan_id FROM ({DRAWN}) AS drawn WHERE place <= prizes)"""
 BY_THE_SEED = f"""SELECT 0 AS expected, count(*) AS found FROM ({DRAWN}) AS drawn JOIN sales_sale ON sales_sale.id = sale_id
  WHERE (drawn.state = 'won') <> (sales_sale.state = 'settled' AND place <= prizes)"""
-SEED_IS_SEALED = """SELECT 1 AS expected, count(*) AS found FROM raffle_raffle JOIN sales_sealedterms USING (sale_id)
- WHERE sale_id = %(sale_id)s AND text LIKE '%%seed_sha256: ' || encode(sha256(convert_to(seed::text, 'UTF8')), 'hex') || '%%'"""
+SEALED = ("price_minor", "prizes", "fee_bps")  # as they are; the seed by its hash
+SEED_SHA256 = {"seed_sha256": "encode(sha256(convert_to(seed::text, 'UTF8')), 'hex')"}
 PAID_FOR = """SELECT price_minor * (SELECT count(*) FROM raffle_entry WHERE sale_id = raffle_raffle.sale_id) AS expected,
        coalesce((SELECT sum(amount_minor) FROM ledger_transfer JOIN ledger_account ON ledger_account.id = credit_account_id
                   WHERE owner_id = sale_id AND ledger_account.kind = 'escrow'), 0) AS found
@@ -46,20 +47,19 @@ class RaffleRules(PlainRules):
                      FROM raffle_raffle WHERE sale_id = %(sale_id)s"""
 
     def terms(self, sale):
-        seed_sha256 = sha256(str(sale.raffle.seed).encode()).hexdigest()
-        return {"price_minor": sale.raffle.price_minor, "prizes": sale.raffle.prizes, "seed_sha256": seed_sha256}
+        raffle, seed_sha256 = sale.raffle, sha256(str(sale.raffle.seed).encode()).hexdigest()
+        return {name: getattr(raffle, name) for name in SEALED} | {"seed_sha256": seed_sha256}
 
     def publish(self, sale, now): ...
 
     def settle_step(self, sale, now, *, limit):
         connection.cursor().execute(DRAW, {"sale_id": sale.id})
-        gross_minor = paid_in([sale.id]).get(sale.id, 0)
-        pass_on(sale, sellers_lines(sale, gross_minor=gross_minor, fee_minor=0), at=now)
+        gross = paid_in([sale.id]).get(sale.id, 0)
+        lines = sellers_lines(sale, gross_minor=gross, fee_minor=share_bps(gross, sale.raffle.fee_bps))
+        pass_on(sale, lines, at=now)
 
 
-class RafflePresenter(BasePresenter):
-    room_template = "raffle/room.html"
-
+class RafflePresenter(BasePresenter, folder="raffle"):
     def room(self, request, sale, now):
         return {"mine": Entry.objects.filter(sale=sale, fan_id=request.user.pk).first()}
 
@@ -71,9 +71,9 @@ RAFFLE = Format(
     rules=RaffleRules(), presenter=RafflePresenter(), form=RaffleForm, draft=drafts(Raffle, format="raffle"),
     places=[plain_place(EntryLane, "raffles", "entries", verb="enter", refused="insufficient_funds")],
     checks=[
-        TERMS_HASH_HOLDS,
+        *COMMON,
+        terms_rule("raffle_raffle", {name: f"raffle_raffle.{name}" for name in SEALED} | SEED_SHA256),
         Check("by_the_seed", "Those won whom the seed draws, and nobody else.", BY_THE_SEED),
-        Check("seed_is_sealed", "The seed is the one whose hash was sealed.", SEED_IS_SEALED),
         Check("each_entry_paid_for", "Every entry was paid for, and nothing else.", PAID_FOR),
     ],
 )  # fmt: skip

@@ -83,8 +83,9 @@ class Books:
         stock = None if self.left is None else Stock(dict(enumerate(self.left)), home=home)
         return State(
             self.terms, self.standing, counts, home, stock, self.outcome, dict(self.joins), dict(self.late),
-            {join.invite_code: fan for fan, join in self.joins.items() if join.state != REMOVED}, dict(WALLETS),
-            dict(self.balances), {join.transfer_id: self.transfers[join.transfer_id] for join in self.joins.values()},
+            {join.invite_code: fan for fan, join in self.joins.items() if join.state != REMOVED},
+            wallets=dict(WALLETS), balances=dict(self.balances),
+            payments={join.transfer_id: self.transfers[join.transfer_id] for join in self.joins.values()},
         )  # fmt: skip
 
     def write(self, decision: Decision) -> None:
@@ -101,7 +102,7 @@ class Books:
             assert self.left is not None
             self.left[bucket] += units
             assert self.left[bucket] >= 0
-        for fan, join in decision.joined.items():
+        for fan, join in decision.made.items():
             assert fan not in self.joins
             self.joins[fan] = join
         for fan, join in decision.changed.items():

@@ -16,6 +16,7 @@ from core import clock
 from core.ids import uuid7
 from core.invariants import Check
 from core.money import Money
+from drops.models import Drop
 from sales import formats, prover
 from sales.drafting import drafts
 from sales.formats import BasePresenter, BaseRules, Count, Format, Sums, Words
@@ -52,7 +53,7 @@ BARE = Format(
     checks=[Check("nothing", "Nothing is sold twice", "SELECT 0, 0 WHERE %(sale_id)s::uuid IS NOT NULL")],
     presenter=BasePresenter(),
     form=SaleForm,
-    draft=drafts(Sale, format="auction"),
+    draft=drafts(Drop, format="auction"),
 )
 
 

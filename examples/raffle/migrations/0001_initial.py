@@ -15,20 +15,6 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="Raffle",
-            fields=[
-                (
-                    "sale",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT, primary_key=True, serialize=False, to="sales.sale"
-                    ),
-                ),
-                ("price_minor", models.BigIntegerField()),
-                ("prizes", models.IntegerField()),
-                ("seed", models.UUIDField(default=uuid.uuid4)),
-            ],
-        ),
-        migrations.CreateModel(
             name="Entry",
             fields=[
                 (
@@ -57,6 +43,33 @@ class Migration(migrations.Migration):
             ],
             options={
                 "abstract": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="Raffle",
+            fields=[
+                (
+                    "sale",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="%(class)s",
+                        serialize=False,
+                        to="sales.sale",
+                    ),
+                ),
+                ("fee_bps", models.IntegerField()),
+                ("price_minor", models.BigIntegerField()),
+                ("prizes", models.IntegerField()),
+                ("seed", models.UUIDField(default=uuid.uuid4)),
+            ],
+            options={
+                "abstract": False,
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("fee_bps__gte", 0), ("fee_bps__lte", 10000)), name="raffle_fee_is_a_share"
+                    )
+                ],
             },
         ),
     ]

@@ -1,4 +1,4 @@
-"""The region drill: fans join a rally through two endpoints of the database, one is killed in the middle, and comes back.
+"""`manage.py region_drill`: fans join a rally through two endpoints of the database, one is killed in the middle, and comes back.
 
 Two relays before the one PostgreSQL stand in for the endpoints of two regions: two doors to one database, not two regions. Two web
 processes serve the fans, each with another relay as its nearest. A fan's client asks again, with the same key, until it is

@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from rallies import drill
-from rallies.drill import WINDOW_MAX_S, Report
+from bench import region_drill
+from bench.region_drill import WINDOW_MAX_S, Report
 
 
 class Command(BaseCommand):
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         if settings.PRODUCTION:
             raise CommandError("The drill makes fans and their money out of nothing, so it is refused in production.")
         say = self.stderr.write if options["json"] else self.stdout.write
-        report = drill.run(fans=options["fans"], seconds=options["seconds"], say=say)
+        report = region_drill.run(fans=options["fans"], seconds=options["seconds"], say=say)
         if options["json"]:
             self.stdout.write(json.dumps({"passed": report.passed, **dataclasses.asdict(report)}))
         else:
