@@ -141,13 +141,8 @@ IN_TIME = in_time(
                                          AND (SELECT coalesce(sum(ms), 0) FROM pause WHERE resumed_at <= placed_at + {CLOSING}) END
                     OR expires_at IS DISTINCT FROM CASE WHEN is_hold
                            THEN least(placed_at + hold_s * interval '1 second', closes_at + {_FROZEN_BEFORE}) END
-<<<<<<< HEAD
                     OR changed_at <> placed_at
                        AND (drops_order.state = 'held' OR drops_order.state = 'paid' AND NOT is_hold)))""",  # noqa: S608  # a constant
-=======
-                    OR (changed_at <> placed_at
-                        AND (drops_order.state = 'held' OR drops_order.state = 'paid' AND NOT is_hold))))""",  # noqa: S608  # a constant
->>>>>>> kit
 )
 
 SETTLEMENTS_ADD_UP = Check(

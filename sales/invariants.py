@@ -190,13 +190,8 @@ def ended_for_its_fan(things: str, table: str, sale: str, *, code: str, at: str,
     `expires_at` whether a hold ends when it should."""
     return Check(
         "ended_for_its_fan",
-<<<<<<< HEAD
         f"All that was held for the {things}, captured, released or given back was the money of the fan whose it was for, moved at "
         "the time that it says, and for the reason that it says.",
-=======
-        f"All that was held, captured, released or given back was the wallet's of the fan whose of the {things} it was for, came "
-        "at the time that it says, and for the reason that it stands for.",
->>>>>>> kit
         f"""
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT *, debit_account_id AS wallet_id FROM ledger_transfer

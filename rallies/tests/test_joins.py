@@ -21,7 +21,7 @@ from sales.gates import GATES
 from sales.models import Gate, Sale, SaleState
 from sales.stock import home_bucket
 from tests.tools.race import outcomes
-from tests.tools.shop import NOW, RallyProcess, join, join_request, make_rally, make_seller, wallet
+from tests.tools.shop import NOW, RallyProcess, join, join_request, make_rally, make_seller, pause, wallet
 from tests.tools.truth import broken_checks
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -206,7 +206,7 @@ def test_times_are_later_by_as_long_as_the_sale_was_frozen(make_fans):
     rally = make_rally()
     one, two = make_fans(2, funds=50_000)
     sealed_end = rally.sale.closes_at
-    Sale.objects.filter(id=rally.sale_id).update(frozen_ms=60_000)
+    pause(rally.sale_id, NOW, NOW + dt.timedelta(seconds=60))
     process = RallyProcess(rally)
 
     joined, late = process.do_batch(

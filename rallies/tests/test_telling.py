@@ -19,7 +19,7 @@ from sales import services as sales
 from sales import telling as sales_telling
 from sales.errors import WrongState
 from sales.models import Reminder, Sale, Telling
-from tests.tools.shop import HOUR, NOW, close_on_time, join, join_request, make_rally, make_seller, rally_terms
+from tests.tools.shop import HOUR, NOW, close_on_time, join, join_request, make_rally, make_seller, pause, rally_terms
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -134,7 +134,7 @@ def test_the_end_is_announced_when_it_is_near(make_fan):
 def test_the_end_of_a_rally_that_was_frozen_is_near_later():
     rally = make_rally()
     soon = telling.closing_soon_at(rally.sale)
-    Sale.objects.filter(id=rally.sale_id).update(frozen_ms=60_000)
+    pause(rally.sale_id, NOW, NOW + dt.timedelta(seconds=60))
 
     assert telling.watch(rally_id=rally.sale_id, now=soon) == soon + dt.timedelta(seconds=60)
 

@@ -21,7 +21,7 @@ from rallies import values
 from rallies.models import Rally
 from rallies.pricing import PriceTier
 from rallies.values import JoinValue, LateJoinValue
-from sales import minting
+from sales import levers, minting
 from sales import services as sales
 from sales.drafting import SaleDraft
 from sales.formats import get_format
@@ -201,6 +201,14 @@ def late_request(
 def join_late(rally: Rally, fan_id: UUID, quantity: int = 1, **request: Any) -> LateJoinValue:
     """Join late through this process' lane. Raises the refusals."""
     return rallies.join_late(rally.sale_id, late_request(fan_id, quantity, **request))
+
+
+def pause(sale_id: UUID, since: dt.datetime, until: dt.datetime | None = None) -> None:
+    """Have staff freeze a sale, and let it go on when `until` says when."""
+    staff_id = make_fan()
+    levers.freeze_sale(sale_id=sale_id, staff_id=staff_id, reason="A doubt", now=since)
+    if until is not None:
+        levers.resume_sale(sale_id=sale_id, staff_id=staff_id, reason="All is well", now=until)
 
 
 def close_on_time(sale_id: UUID) -> dt.datetime:
