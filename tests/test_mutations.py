@@ -143,7 +143,7 @@ def drops_world() -> None:
 
 def crowd(seller: Any, fans: list[UUID], **terms: Any) -> Rally:
     """A running rally that somebody has left, come back to, been turned out of, and left for good."""
-    rally = make_rally(seller=seller, cap_units=200, late_joins=True, **terms)
+    rally = make_rally(**{"seller": seller, "cap_units": 200, "late_joins": True} | terms)
     process = RallyProcess(rally)
     one, two, three, four, five, six, seven = fans
     code = process.do(join_request(one, 2)).invite_code
@@ -171,7 +171,7 @@ def rallies_world() -> None:
     void(crowd(seller, crowd_fans).sale)
     call_off(crowd(seller, crowd_fans).sale)
     set_one_aside(crowd(seller, crowd_fans).sale_id)
-    settle(crowd(seller, crowd_fans, minimum=20).sale_id)
+    settle(crowd(seller, crowd_fans, minimum=20, basis="units", cap_units=None, late_joins=False).sale_id)
 
 
 def books_world() -> None:
@@ -201,6 +201,8 @@ KINDS = {
     "drops_order": SALE_STATE.format("drop_id") + "row.state || ' ' || row.is_hold",
     "drops_fanlimit": SALE_STATE.format("drop_id") + "CASE row.units WHEN 0 THEN 'none' ELSE 'some' END",
     "rallies_join": SALE_STATE.format("rally_id") + "row.state || ' ' || (row.level > 0)",
+    "rallies_bucket": SALE_STATE.format("rally_id") + "(row.units_left IS NULL)",
+    "rallies_limitedcount": SALE_STATE.format("rally_id") + "(row.joiners > 0)",
     "ledger_account": "row.kind",
     "ledger_checkpoint": "CASE row.available_minor WHEN 0 THEN 'nothing' ELSE 'a sum' END",
     "ledger_transfer": """row.code || ' ' || row.kind || ' ' || coalesce((
