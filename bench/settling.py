@@ -28,7 +28,7 @@ from ledger import rules as ledger_rules
 from ledger.models import Account, Transfer
 from rallies import loading, services, settling
 from rallies.hot import JoinIn, join_command
-from rallies.models import Join, JoinState, Outcome, Rally
+from rallies.models import Join, JoinState, Outcome, Rally, Settlement
 from rallies.pricing import PriceTier
 from rallies.settlement import RallyRules
 from rallies.values import JoinRally, RallyTerms
@@ -114,11 +114,11 @@ def as_the_product(rally: Rally) -> None:
 def row_by_row(rally: Rally) -> None:
     """As one writes it first: each joiner a transaction, each row a statement of the ORM."""
     now = clock.now()
-    terms = loading.load_terms(rally.sale_id)
+    terms = in_transaction(partial(loading.load_terms, rally.sale_id), name="bench.terms")
     price_minor = in_transaction(partial(_fix_price, terms, now), name="bench.fix_price")
     joined = Join.objects.filter(rally_id=rally.sale_id, state=JoinState.JOINED).order_by("fan_id")
-    for fan_id in list(joined.values_list("fan_id", flat=True)):
-        in_transaction(partial(_settle_one, terms, price_minor, fan_id, now), name="bench.settle_one")
+    for number, fan_id in enumerate(list(joined.values_list("fan_id", flat=True))):
+        in_transaction(partial(_settle_one, terms, price_minor, fan_id, number, now), name="bench.settle_one")
     as_the_product(rally)  # finds nobody left and ends the sale
 
 
@@ -131,7 +131,7 @@ def _fix_price(terms: RallyTerms, now: dt.datetime) -> int:
     return outcome.price_minor
 
 
-def _settle_one(terms: RallyTerms, price_minor: int, fan_id: UUID, now: dt.datetime) -> None:
+def _settle_one(terms: RallyTerms, price_minor: int, fan_id: UUID, number: int, now: dt.datetime) -> None:
     join = Join.objects.get(rally_id=terms.rally_id, fan_id=fan_id)
     if join.state != JoinState.JOINED:
         return
@@ -139,7 +139,7 @@ def _settle_one(terms: RallyTerms, price_minor: int, fan_id: UUID, now: dt.datet
     wallet = Account.objects.get(id=hold.debit_account_id)
     paid_minor = price_minor * join.quantity
 
-    captured = Transfer.objects.create(
+    Transfer.objects.create(
         id=ledger_rules.resolution_id(hold.id), journal_id=hold.journal_id, kind=ledger_rules.POSTED,
         debit_account_id=wallet.id, credit_account_id=terms.escrow_account_id, amount_minor=paid_minor,
         held_minor=-hold.held_minor, currency=terms.currency, code="capture", subject_id=join.id, pending_id=hold.id,
@@ -151,14 +151,20 @@ def _settle_one(terms: RallyTerms, price_minor: int, fan_id: UUID, now: dt.datet
     join.state, join.changed_at = JoinState.PAID, now
     join.save(update_fields=["state", "changed_at"])
 
+    fee_minor = share_bps(paid_minor, terms.fee_bps)
+    settlement = Settlement.objects.create(
+        rally_id=terms.rally_id, number=number, charged=1, released=0, gross_minor=paid_minor, fee_minor=fee_minor,
+        created_at=now,
+    )  # fmt: skip
     same = {"kind": ledger_rules.PLAIN, "held_minor": 0, "currency": terms.currency, "subject_id": terms.rally_id}
     Transfer.objects.create(
-        journal_id=captured.id, debit_account_id=terms.escrow_account_id, credit_account_id=terms.proceeds_account_id,
+        id=settlement.id, journal_id=settlement.id, debit_account_id=terms.escrow_account_id,
+        credit_account_id=terms.proceeds_account_id,
         amount_minor=paid_minor, code="proceeds", at=now, recorded_at=now, **same,
     )  # fmt: skip
     Transfer.objects.create(
-        journal_id=captured.id, debit_account_id=terms.proceeds_account_id, credit_account_id=terms.fees_account_id,
-        amount_minor=share_bps(paid_minor, terms.fee_bps), code="fee", at=now, recorded_at=now, **same,
+        journal_id=settlement.id, debit_account_id=terms.proceeds_account_id, credit_account_id=terms.fees_account_id,
+        amount_minor=fee_minor, code="fee", at=now, recorded_at=now, **same,
     )  # fmt: skip
 
 
@@ -185,7 +191,7 @@ def floor_s(rally_id: UUID) -> float:
     """Seconds to insert the settled rows into empty tables made like ours: chunks of the same size, each one round trip and
     one commit, with everything worked out beforehand. Nothing is read, decided or updated.
     """
-    terms = loading.load_terms(rally_id)
+    terms = in_transaction(partial(loading.load_terms, rally_id), name="bench.terms")
     with database() as beside:
         copy_tables(beside, FLOOR_SCHEMA, list(FLOOR_ROWS))
         beside.execute("ANALYZE")

@@ -4,6 +4,7 @@ hot routes refuse in the same words. `tests/tools/contract.py` says what a new f
 from __future__ import annotations
 
 import datetime as dt
+import html
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -112,6 +113,11 @@ def assert_fans_see(sale: Sale, pages: tuple[str, ...] = ("room", "terms", "proo
     assert shown == set(pages)
 
 
+def read(answer: Any) -> str:
+    assert answer.status_code == 200, answer
+    return html.unescape(answer.content.decode())
+
+
 def assert_the_seller_sees(stage: Stage, sale: Sale) -> None:
     for page in (f"/sell/{stage.shop.handle}/", stage.page("console", sale)):
         answer = stage.owner.get(page)
@@ -137,7 +143,7 @@ def test_by_pages_a_sale_is_drafted_published_sold_closed_and_settled(stage):
     assert_fans_see(sale)
     assert_the_seller_sees(stage, sale)
 
-    assert stage.owner.get(stage.page("close", sale)).status_code == 200
+    assert stage.format.presenter.close_means(sale) in read(stage.owner.get(stage.page("close", sale)))
     assert state_of(sale) == "scheduled"
     assert stage.owner.post(stage.page("close", sale)).status_code == 302
     assert state_of(sale) == "closed"
@@ -154,9 +160,11 @@ def test_by_pages_a_sale_is_called_off_and_everybody_has_the_money_back(stage):
     sale = stage.publish()
     buy(stage, sale)
 
-    assert stage.owner.get(stage.page("cancel", sale)).status_code == 200
+    words = stage.format.words
+    assert words.calling_off in read(stage.owner.get(stage.page("cancel", sale)))
     assert state_of(sale) == "scheduled"
-    assert stage.owner.post(stage.page("cancel", sale)).status_code == 302
+    done = read(stage.owner.post(stage.page("cancel", sale), follow=True))
+    assert f"The {words.noun} is called off. {words.called_off}" in done
     assert state_of(sale) == "cancelled"
     to_the_end(sales.unwind_step, sale)
 

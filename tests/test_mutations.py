@@ -123,12 +123,13 @@ def void(sale: Sale) -> None:
 def drops_world() -> None:
     seller, fans = make_seller(), make_fans(3, funds=90_000)
     settled = sold(seller, fans).sale_id
-    pause(settled, NOW + 100 * SECOND, NOW + 200 * SECOND)
+    pause(settled, 100, at=NOW + 100 * SECOND)
     settle(settled)
     last = Order.objects.filter(drop_id=settled, state="settled").order_by("id").last()
     assert last is not None
     drops.refund_order(drop_id=settled, order_id=last.id, now=AFTER_THE_END)
-    pause(sold(seller, fans).sale_id, NOW + 100 * SECOND)
+    frozen = sold(seller, fans).sale_id
+    levers.freeze_sale(sale_id=frozen, staff_id=make_fan(), reason="A doubt", now=NOW + 100 * SECOND)
     void(sold(seller, fans).sale)
     live = sold(seller, fans)
     Process(live).do(purchase(fans[2], hold=True))

@@ -161,13 +161,6 @@ def test_a_fan_with_an_unconfirmed_address_is_told_so(client: Client) -> None:
     assert Order.objects.count() == 0
 
 
-def test_a_draft_is_missing_to_fans(client: Client) -> None:
-    draft = drops.draft_drop(**shop.drop_terms(now=clock.now()))
-
-    for url in (room_url(draft), reverse("sales:terms", args=[draft.sale_id]), f"/proof/{draft.sale_id}/"):
-        assert client.get(url).status_code == 404
-
-
 def test_a_sold_out_room_says_so(client: Client) -> None:
     drop = make_drop(units_total=1)
     place(drop, make_fan(funds=1_000))
@@ -616,28 +609,6 @@ def test_another_shops_drop_is_missing() -> None:
 def owned_drop(**terms: Any) -> tuple[Client, Drop]:
     owner_id = make_fan()
     return logged_in(owner_id), make_drop(seller=make_seller(owner_id=owner_id), **terms)
-
-
-def test_asking_changes_nothing_and_confirming_closes() -> None:
-    client, drop = owned_drop()
-
-    assert "It cannot be opened again." in text_of(client.get(console_url(drop, "close")))
-    drop.sale.refresh_from_db()
-    assert drop.sale.state == SaleState.SCHEDULED
-    client.post(console_url(drop, "close"))
-    drop.sale.refresh_from_db()
-    assert drop.sale.state == SaleState.CLOSED
-
-
-def test_a_drop_is_called_off() -> None:
-    client, drop = owned_drop()
-
-    client.get(console_url(drop, "cancel"))
-    response = client.post(console_url(drop, "cancel"), follow=True)
-
-    assert "The drop is called off." in text_of(response)
-    drop.sale.refresh_from_db()
-    assert drop.sale.state == SaleState.CANCELLED
 
 
 def test_a_seller_sees_orders_without_names_and_refunds_one() -> None:

@@ -245,7 +245,7 @@ def test_an_invited_fan_joins_while_the_inviter_is_removed(make_rally, explored)
 
 
 def test_joining_late_while_the_rally_is_settled(make_rally, seller, explored):
-    """The join that is not charged frees units, and the late one takes from them at the price that was fixed."""
+    """The join that is not charged frees units; once all is settled, a late one takes from them at the price that was fixed."""
 
     def scene() -> Scene:
         rally = make_rally(cap_units=25, late_joins=True)
@@ -261,7 +261,7 @@ def test_joining_late_while_the_rally_is_settled(make_rally, seller, explored):
 
         actors = {
             "a": lambda: RallyProcess(rally).do(late_request(late)),
-            "b": lambda: sales.settle_step(sale_id=rally.sale_id, now=NOW),
+            "b": lambda: settle_to_the_end(rally),
         }
         return Scene(actors, check)
 

@@ -206,7 +206,7 @@ def test_times_are_later_by_as_long_as_the_sale_was_frozen(make_fans):
     rally = make_rally()
     one, two = make_fans(2, funds=50_000)
     sealed_end = rally.sale.closes_at
-    pause(rally.sale_id, NOW, NOW + dt.timedelta(seconds=60))
+    pause(rally.sale_id, 60)
     process = RallyProcess(rally)
 
     joined, late = process.do_batch(

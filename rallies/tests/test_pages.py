@@ -557,13 +557,6 @@ def test_a_seller_drafts_and_publishes_a_rally(owner, seller) -> None:
     assert f"?invite={rally.seller_invite}" in page
 
 
-def test_the_same_form_sent_twice_makes_one_draft(owner, seller) -> None:
-    form = wizard_form()
-
-    assert [owner.post(wizard_url(seller), form).status_code for _ in range(2)] == [302, 302]
-    assert Rally.objects.count() == 1
-
-
 def test_a_series_is_drafted(owner, seller) -> None:
     owner.post(wizard_url(seller), wizard_form(repeats_left="3", repeats_every_days="7"))
 

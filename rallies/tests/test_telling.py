@@ -134,7 +134,7 @@ def test_the_end_is_announced_when_it_is_near(make_fan):
 def test_the_end_of_a_rally_that_was_frozen_is_near_later():
     rally = make_rally()
     soon = telling.closing_soon_at(rally.sale)
-    pause(rally.sale_id, NOW, NOW + dt.timedelta(seconds=60))
+    pause(rally.sale_id, 60)
 
     assert telling.watch(rally_id=rally.sale_id, now=soon) == soon + dt.timedelta(seconds=60)
 

@@ -203,14 +203,6 @@ def join_late(rally: Rally, fan_id: UUID, quantity: int = 1, **request: Any) -> 
     return rallies.join_late(rally.sale_id, late_request(fan_id, quantity, **request))
 
 
-def pause(sale_id: UUID, since: dt.datetime, until: dt.datetime | None = None) -> None:
-    """Have staff freeze a sale, and let it go on when `until` says when."""
-    staff_id = make_fan()
-    levers.freeze_sale(sale_id=sale_id, staff_id=staff_id, reason="A doubt", now=since)
-    if until is not None:
-        levers.resume_sale(sale_id=sale_id, staff_id=staff_id, reason="All is well", now=until)
-
-
 def close_on_time(sale_id: UUID) -> dt.datetime:
     """Close a sale when its time has come, as a worker does, and not before it as its seller may. Gives the second."""
     sale = Sale.objects.get(id=sale_id)
@@ -223,3 +215,11 @@ def wallet(fan_id: UUID, currency: str = "EUR") -> Balance:
     """The fan's money; nothing when there is no wallet."""
     found = ledger.wallets([fan_id], currency).get(fan_id)
     return found.balance if found else Balance(0, 0)
+
+
+def pause(sale_id: UUID, seconds: int, *, at: dt.datetime = NOW) -> None:
+    """Staff freeze the sale and let it go on so much later."""
+    staff_id = make_fan()
+    levers.freeze_sale(sale_id=sale_id, staff_id=staff_id, reason="A doubt", now=at)
+    resumed_at = at + dt.timedelta(seconds=seconds)
+    levers.resume_sale(sale_id=sale_id, staff_id=staff_id, reason="All is well", now=resumed_at)
