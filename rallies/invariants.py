@@ -376,7 +376,9 @@ CAP_KEPT = Check(
                 ELSE (SELECT sum(units_left) FROM rallies_bucket WHERE rally_id = %(sale_id)s)
                    + (SELECT coalesce(sum(quantity), 0) FROM rallies_join
                        WHERE rally_id = %(sale_id)s AND {_IN} AND state <> 'released')
-                   + (SELECT coalesce(sum(quantity), 0) FROM rallies_latejoin WHERE rally_id = %(sale_id)s) END AS found
+                   + (SELECT coalesce(sum(quantity), 0) FROM rallies_latejoin WHERE rally_id = %(sale_id)s) END
+         + (SELECT count(*) FROM rallies_bucket
+             WHERE rally_id = %(sale_id)s AND (units_left IS NULL) <> (cap_units IS NULL)) AS found
       FROM rallies_rally WHERE sale_id = %(sale_id)s
     """,  # noqa: S608  # a constant
 )

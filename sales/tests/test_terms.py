@@ -8,6 +8,7 @@ import pytest
 from sales.models import SealedTerms
 from sales.terms import canonical_text, sha256_of
 from tests.tools.shop import NOW
+from tests.tools.truth import broken_checks
 
 
 def test_the_text_is_the_same_for_everybody():
@@ -54,3 +55,12 @@ def test_the_promises_are_sealed_at_publish(make_drop, make_seller):
     )
     assert sealed.sha256 == sha256_of(sealed.text) == hashlib.sha256(sealed.text.encode()).hexdigest()
     assert (drop.sale.terms_version, drop.sale.terms_sha256, sealed.sealed_at) == (1, sealed.sha256, NOW)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_title_with_any_blanks_and_signs_is_written_down_again_as_it_was_sealed(make_drop):
+    blanks = "".join(chr(code) for code in range(0x11000) if chr(code).isspace())
+
+    drop = make_drop(title=f"A lamp{blanks}of 'glass' — 灯 \\s 100 % \"x\"{blanks}{{}}", limit_per_fan=None)
+
+    assert broken_checks(drop.sale_id) == []
