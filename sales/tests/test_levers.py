@@ -355,9 +355,7 @@ def test_each_sale_of_a_shop_is_paused_at_its_own_time(staff: UUID) -> None:
     assert NOW <= first < second
 
 
-def test_a_busy_sale_does_not_keep_the_others_of_its_shop_running(
-    staff: UUID, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_busy_sale_does_not_keep_the_others_of_its_shop_running(staff: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
     seller = shop.make_seller()
     sale_ids = [make_drop(seller=seller).sale_id for _ in range(3)]
     busy = min(sale_ids)
@@ -387,7 +385,7 @@ def test_whoever_was_asked_before_a_pause_and_came_after_it_is_recorded_after_it
     sale = end(drop.sale_id, staff, NOW)
 
     assert sale.moved_by >= dt.timedelta(0)
-    assert [action.kind for action in sale.staff_actions.order_by("at")][0] == "freeze"
+    assert next(action.kind for action in sale.staff_actions.order_by("at")) == "freeze"
     assert broken_checks(sale.id) == []
 
 
