@@ -1,7 +1,7 @@
 """What staff can do to a sale: freeze it, let it go on, call it off; and to a shop, which freezes all of its sales.
 
-Each is a reason that everybody may read, and a message to the sale's fans. It goes through the gate, so of it and a purchase one is
-first for good.
+Each is a reason that everybody may read, and a message to the sale's fans. To go on and to call off go through the gate, so of them
+and a purchase one is first for good. A pause does not wait for the gate: where purchases come without end it would never get through.
 """
 
 from __future__ import annotations
@@ -24,9 +24,15 @@ from sellers.models import Seller
 MILLISECOND = dt.timedelta(milliseconds=1)
 
 
-@retried_transaction(replayable=True)
 def freeze_sale(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> Sale:
     """Nothing is bought, confirmed, left or ended until staff say so; holds stay. A repeat changes nothing."""
+    sale = _frozen(sale_id=sale_id, staff_id=staff_id, reason=reason, now=now)
+    _let_purchases_end(sale_id=sale_id)
+    return sale
+
+
+@retried_transaction(replayable=True, name="freeze_sale")
+def _frozen(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> Sale:
     sale = _load(sale_id)
     if sale.state != SaleState.FROZEN:
         _freeze(sale, staff_id, reason, _in_order(sale, now))
@@ -44,12 +50,21 @@ def resume_sale(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime)
     return sale
 
 
-@retried_transaction(replayable=True)
 def void_sale(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> Sale:
     """All money goes back, also what was passed on to the seller by now. For a sale that runs, is frozen, closed or settling.
 
-    A settled sale stands: its buyers are refunded one by one. A repeat changes nothing.
+    A settled sale stands: its buyers are refunded one by one. One that sells too fast is paused first. A repeat changes nothing.
     """
+    given: dict[str, Any] = {"sale_id": sale_id, "staff_id": staff_id, "reason": reason, "now": now}
+    try:
+        return _voided(**given)
+    except Busy:
+        freeze_sale(**given)
+        return _voided(**given)
+
+
+@retried_transaction(replayable=True, name="void_sale")
+def _voided(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> Sale:
     sale = _load(sale_id)
     if sale.state == SaleState.CANCELLED:
         return sale
@@ -97,6 +112,8 @@ def _each_with_shop(act: Any, sale_ids: Collection[UUID], *, now: dt.datetime, *
         at = now + dt.timedelta(seconds=time.monotonic() - began_s)
         try:
             done += _with_shop(act, sale_id=sale_id, now=at, **given)
+            if act is _freeze:
+                _let_purchases_end(sale_id=sale_id)
         except Busy as error:
             busy = error
     if busy:
@@ -122,8 +139,8 @@ def _with_shop(act, *, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datet
 def _freeze(sale: Sale, staff_id: UUID, reason: str, now: dt.datetime, *, with_shop: bool = False) -> None:
     if sale.state not in RUNNING_STATES:
         raise WrongState("Only a sale that is published and has not closed can be paused.", state=sale.state)
+    # A purchase that is under way has seen it open and counts as before the pause; whatever begins from now on is refused.
     number = _note(sale, StaffAction.Kind.FREEZE, staff_id, reason, now, with_shop=with_shop)
-    gates.meet_purchases(sale.id)
     sale.frozen_at = now
     services.move(sale, SaleState.FROZEN, "frozen_at")
     telling.tell_later(sale.id, f"{telling.FROZEN}{number}", now=now)
@@ -143,6 +160,12 @@ def _resume(sale: Sale, staff_id: UUID, reason: str, now: dt.datetime, *, with_s
     services.move(sale, SaleState.SCHEDULED, "frozen_at", "frozen_ms")
     services.schedule(sale)
     telling.tell_later(sale.id, f"{telling.RESUMED}{number}", now=now)
+
+
+@retried_transaction(replayable=True)
+def _let_purchases_end(*, sale_id: UUID) -> None:
+    """Come back when none is under way any more that began before the pause."""
+    gates.meet_purchases(sale_id)
 
 
 def _in_order(sale: Sale, now: dt.datetime) -> dt.datetime:

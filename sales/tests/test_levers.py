@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
 
 from accounts.models import Notification, User
 from core import clock, due_work
-from core.errors import Busy, Invalid, NotAllowed
+from core.errors import Busy, Invalid, NotAllowed, Refusal
 from drops import services as drops
+from drops.rules import OrderValue
 from drops.settlement import DropRules
 from rallies import services as rallies
 from rallies.settlement import RallyRules
@@ -285,6 +288,37 @@ def test_fans_are_told_when_a_sale_is_called_off(make_sold: Callable[..., UUID])
     run_at(NOW)
 
     assert [told(fan) for fan in fans] == [[f"{sale.title} was called off"]] * 2
+
+
+@pytest.mark.parametrize(("stop", "state"), [(freeze, SaleState.FROZEN), (void, SaleState.CANCELLED)])
+def test_a_sale_that_sells_without_end_can_be_stopped(
+    stop: Callable[..., Sale], state: str, staff: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often staff's transaction runs, a purchase gets ahead of it."""
+    drop, fan = make_drop(units_total=500), make_fan(funds=1_000_000)
+    note = levers._note
+
+    def after_one_more(*given: Any, **more: Any) -> int:
+        with ThreadPoolExecutor(1) as pool:
+            assert isinstance(pool.submit(buy_or_refused, drop, fan).result(), OrderValue | Frozen)
+        return note(*given, **more)
+
+    monkeypatch.setattr(levers, "_note", after_one_more)
+
+    stop(drop.sale_id, staff)
+
+    assert state_of(drop.sale_id) == state
+    run_at(NOW + MINUTE)
+    assert broken_checks(drop.sale_id) == []
+
+
+def buy_or_refused(drop: Any, fan: UUID) -> OrderValue | Refusal:
+    try:
+        return buy(drop, fan)
+    except Refusal as refusal:
+        return refusal
+    finally:
+        connection.close()
 
 
 # A shop
