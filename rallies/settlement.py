@@ -93,7 +93,7 @@ class RallyRules(BaseRules):
         joins = selectors.joins_to_unwind(sale.id, limit=limit)
         if not joins:
             return None
-        services.RallyLane(sale.id).run(
+        services.RallyLane(sale.id).run_step(
             [
                 ReleaseJoin(fan_id, now) if state == JoinState.JOINED else RefundJoin(fan_id, now)
                 for fan_id, state in joins

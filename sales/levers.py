@@ -1,7 +1,7 @@
 """What staff can do to a sale: freeze it, let it go on, call it off; and to a shop, which freezes all of its sales.
 
-Each is a reason that everybody may read, and a message to the sale's fans. To go on and to call off go through the gate, so of them
-and a purchase one is first for good. A pause does not wait for the gate: where purchases come without end it would never get through.
+Each is a reason that everybody may read, and a message to the sale's fans. To go on and to call off go through the gate, so of
+them and a purchase one is first for good. A pause does not wait for it: past purchases without end it would never get through.
 """
 
 from __future__ import annotations
