@@ -21,7 +21,7 @@ from drops.rules import OrderValue
 from drops.settlement import DropRules
 from rallies import services as rallies
 from rallies.settlement import RallyRules
-from sales import levers
+from sales import levers, telling
 from sales import services as sales
 from sales.errors import Frozen, NotOpen, WrongState
 from sales.models import Sale, SaleState, StaffAction
@@ -319,6 +319,17 @@ def buy_or_refused(drop: Any, fan: UUID) -> OrderValue | Refusal:
         return refusal
     finally:
         connection.close()
+
+
+def test_a_sale_that_opens_later_after_a_pause_can_still_be_waited_for(staff: UUID) -> None:
+    drop, fan = make_drop(opens_at=NOW + MINUTE), make_fan()
+    freeze(drop.sale_id, staff)
+    resume(drop.sale_id, staff, NOW + 10 * MINUTE)
+
+    telling.remind(sale_id=drop.sale_id, fan_id=fan, now=NOW + 10 * MINUTE)
+
+    run_at(NOW + 12 * MINUTE)
+    assert told(fan) == ["A print is open"]
 
 
 # A shop
