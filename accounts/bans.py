@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from accounts.models import Ban, User
-from core.errors import Invalid
+from core.errors import Invalid, NotAllowed
 from core.transactions import retried_transaction
 
 log = structlog.get_logger(__name__)
@@ -40,6 +40,7 @@ def ban(*, user_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> None
     """Turn the user out: no session, no login, no purchase. What they have bought stays theirs. A repeat changes nothing."""
     if not reason.strip():
         raise Invalid("Say why.", field="reason")
+    _check_may(user_id, staff_id)
     if Ban.objects.filter(user_id=user_id).exists():
         return
     Ban.objects.create(user_id=user_id, staff_id=staff_id, reason=reason.strip(), at=now)
@@ -49,6 +50,14 @@ def ban(*, user_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> None
 @retried_transaction(replayable=True)
 def let_in_again(*, user_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> None:
     """End the ban. A repeat changes nothing."""
+    _check_may(user_id, staff_id)
     log.info("let_in_again", user_id=str(user_id), staff_id=str(staff_id), reason=reason, at=now)
     Ban.objects.filter(user_id=user_id).delete()
     User.objects.filter(id=user_id).update(is_active=True)
+
+
+def _check_may(user_id: UUID, staff_id: UUID) -> None:
+    """Whoever looks after fans may not turn out those who look after them."""
+    is_staff = User.objects.filter(id=user_id, is_staff=True).exists()
+    if is_staff and not User.objects.filter(id=staff_id, is_superuser=True).exists():
+        raise NotAllowed("Only a superuser can turn staff out, or let them in again.")

@@ -48,7 +48,11 @@ class DueWorkAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: DueWork | None = None) -> bool:
         return False
 
-    @admin.action(description="Set parked work free, to be tried again now", permissions=["view"])
+    @admin.action(description="Set parked work free, to be tried again now", permissions=["operate"])
     def set_free(self, request: HttpRequest, rows: QuerySet[DueWork]) -> None:
         freed = due_work.set_free([row.id for row in rows], now=clock.now())
         messages.success(request, f"{freed} set free.")
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """No field of it can be edited here, but to have it done is more than to look."""
+        return request.user.has_perm("core.change_duework")

@@ -84,7 +84,7 @@ def refund_order(*, drop_id: UUID, order_id: UUID, now: dt.datetime) -> OrderVal
 def run_commands(drop_id: UUID, commands: Sequence[rules.Command]) -> None:
     """Decide and write commands inside the open transaction: for chunks of due work, which are batches already."""
     if commands:
-        OrderLane(drop_id).run(commands)
+        OrderLane(drop_id).run_step(commands)
 
 
 # The seller's side.

@@ -93,7 +93,7 @@ class RallyRules(BaseRules):
         joins = selectors.joins_to_unwind(sale.id, limit=limit)
         if not joins:
             return None
-        services.RallyLane(sale.id).run(
+        services.RallyLane(sale.id).run_step(
             [
                 ReleaseJoin(fan_id, now) if state == JoinState.JOINED else RefundJoin(fan_id, now)
                 for fan_id, state in joins
@@ -198,12 +198,15 @@ def _free_units(terms: RallyTerms, units: int) -> list[Statement]:
 @retried_transaction(replayable=True)
 def repeat_rally(*, rally_id: UUID, now: dt.datetime) -> Rally | None:
     """Publish the next of a series, with the same terms at later times. A repeat returns it; None when there is none to come."""
-    rally = Rally.objects.select_related("sale__seller").get(sale_id=rally_id)
+    rallies = Rally.objects.select_related("sale__seller")
+    rally = rallies.get(sale_id=rally_id)
     sale = rally.sale
     if not rally.repeats_left or rally.repeats_every_days is None or sale.state == SaleState.CANCELLED:
         return None
     if not sale.seller.is_active:
         return None  # a shop that is switched off opens nothing
+    if rally.next_id is not None and (named := rallies.filter(sale_id=rally.next_id).first()):
+        return named  # asked again after a pause: whatever has become of it since, it is the next one
     days = rally.repeats_every_days
     while services.days_later(sale.closes_at, days, rally.repeats_zone) <= now:
         days += rally.repeats_every_days  # nobody looked for a while: the ones that would be over are left out

@@ -90,6 +90,13 @@ class SaleLane(Lane[C, O]):
         outcomes: Sequence[O | Refusal] = decision.outcomes
         return outcomes
 
+    @joins_transaction
+    def run_step(self, batch: Sequence[C]) -> None:
+        """Run the commands of due work. One that is refused fails the step: unseen, it would come again in each step after it."""
+        for outcome in self.run(batch):
+            if isinstance(outcome, Refusal):
+                raise outcome
+
     def _load(self, batch: Sequence[C]) -> Any:
         for _ in range(2):
             state = self.load(self.terms, batch)

@@ -1,16 +1,19 @@
 """What staff can do to a sale: freeze it, let it go on, call it off; and to a shop, which freezes all of its sales.
 
-Each is a reason that everybody may read, and a message to the sale's fans. It goes through the gate, so of it and a purchase one is
-first for good.
+Each is a reason that everybody may read, and a message to the sale's fans. To go on and to call off go through the gate, so of
+them and a purchase one is first for good. A pause does not wait for it: past purchases without end it would never get through.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import math
+import time
+from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
-from core.errors import Invalid
+from core.errors import Busy, Invalid
 from core.ids import uuid7
 from core.transactions import joins_transaction, retried_transaction
 from sales import frames, gates, selectors, services, telling
@@ -21,12 +24,18 @@ from sellers.models import Seller
 MILLISECOND = dt.timedelta(milliseconds=1)
 
 
-@retried_transaction(replayable=True)
 def freeze_sale(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> Sale:
     """Nothing is bought, confirmed, left or ended until staff say so; holds stay. A repeat changes nothing."""
+    sale = _frozen(sale_id=sale_id, staff_id=staff_id, reason=reason, now=now)
+    _let_purchases_end(sale_id=sale_id)
+    return sale
+
+
+@retried_transaction(replayable=True, name="freeze_sale")
+def _frozen(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> Sale:
     sale = _load(sale_id)
     if sale.state != SaleState.FROZEN:
-        _freeze(sale, staff_id, reason, now)
+        _freeze(sale, staff_id, reason, _in_order(sale, now))
     return sale
 
 
@@ -35,23 +44,33 @@ def resume_sale(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime)
     """A frozen sale goes on, and every deadline of it is later by the time that it was frozen. A repeat changes nothing."""
     sale = _load(sale_id)
     if sale.state == SaleState.FROZEN:
-        _resume(sale, staff_id, reason, now)
+        _resume(sale, staff_id, reason, _in_order(sale, now))
     elif sale.frozen_ms == 0:
         raise WrongState("This sale is not paused.", state=sale.state)
     return sale
 
 
-@retried_transaction(replayable=True)
 def void_sale(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> Sale:
     """All money goes back, also what was passed on to the seller by now. For a sale that runs, is frozen, closed or settling.
 
-    A settled sale stands: its buyers are refunded one by one. A repeat changes nothing.
+    A settled sale stands: its buyers are refunded one by one. One that sells too fast is paused first. A repeat changes nothing.
     """
+    given: dict[str, Any] = {"sale_id": sale_id, "staff_id": staff_id, "reason": reason, "now": now}
+    try:
+        return _voided(**given)
+    except Busy:
+        freeze_sale(**given)
+        return _voided(**given)
+
+
+@retried_transaction(replayable=True, name="void_sale")
+def _voided(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> Sale:
     sale = _load(sale_id)
     if sale.state == SaleState.CANCELLED:
         return sale
     if sale.state in (SaleState.DRAFT, SaleState.SETTLED):
         raise WrongState(state=sale.state)
+    now = _in_order(sale, now)
     _note(sale, StaffAction.Kind.VOID, staff_id, reason, now)
     services.call_off(sale, telling.VOIDED, now)
     return sale
@@ -67,7 +86,7 @@ def switch_shop_off(*, seller_id: UUID, staff_id: UUID, reason: str, now: dt.dat
     """
     _switch(seller_id=seller_id, is_active=False)
     running = Sale.objects.filter(seller_id=seller_id, state__in=RUNNING_STATES).values_list("id", flat=True)
-    return sum(_with_shop(_freeze, sale_id=sale_id, staff_id=staff_id, reason=reason, now=now) for sale_id in running)
+    return _each_with_shop(_freeze, list(running), staff_id=staff_id, reason=reason, now=now)
 
 
 def switch_shop_on(*, seller_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> int:
@@ -76,13 +95,30 @@ def switch_shop_on(*, seller_id: UUID, staff_id: UUID, reason: str, now: dt.date
     frozen = list(Sale.objects.filter(seller_id=seller_id, state=SaleState.FROZEN).values_list("id", flat=True))
     newest = {sale_id: selectors.newest_staff_action(sale_id) for sale_id in frozen}
     with_shop = [sale_id for sale_id, action in newest.items() if action is not None and action.with_shop]
-    return sum(_with_shop(_resume, sale_id=sale_id, staff_id=staff_id, reason=reason, now=now) for sale_id in with_shop)
+    return _each_with_shop(_resume, with_shop, staff_id=staff_id, reason=reason, now=now)
 
 
 @retried_transaction(replayable=True)
 def _switch(*, seller_id: UUID, is_active: bool) -> None:
-    # Publishing locks this row, so no sale is published beside it.
+    # Whoever publishes a sale or lets it go on locks this row, so no sale begins to run beside it.
     Seller.objects.filter(id=seller_id).update(is_active=is_active)
+
+
+def _each_with_shop(act: Any, sale_ids: Collection[UUID], *, now: dt.datetime, **given: Any) -> int:
+    """Do it to one sale after the other, and to the others first when one of them is busy. Returns to how many."""
+    began_s, done, busy = time.monotonic(), 0, None
+    for sale_id in sale_ids:
+        # Each at its own time: with the first one's, a sale that has ended meanwhile would be open again after the pause.
+        at = now + dt.timedelta(seconds=time.monotonic() - began_s)
+        try:
+            done += _with_shop(act, sale_id=sale_id, now=at, **given)
+            if act is _freeze:
+                _let_purchases_end(sale_id=sale_id)
+        except Busy as error:
+            busy = error
+    if busy:
+        raise busy
+    return done
 
 
 @retried_transaction(replayable=True)
@@ -92,7 +128,7 @@ def _with_shop(act, *, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datet
     wanted = RUNNING_STATES if act is _freeze else [SaleState.FROZEN]
     if sale.state not in wanted:
         return False
-    act(sale, staff_id, reason, now, with_shop=True)
+    act(sale, staff_id, reason, _in_order(sale, now), with_shop=True)
     return True
 
 
@@ -103,8 +139,8 @@ def _with_shop(act, *, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datet
 def _freeze(sale: Sale, staff_id: UUID, reason: str, now: dt.datetime, *, with_shop: bool = False) -> None:
     if sale.state not in RUNNING_STATES:
         raise WrongState("Only a sale that is published and has not closed can be paused.", state=sale.state)
+    # A purchase that is under way has seen it open and counts as before the pause; whatever begins from now on is refused.
     number = _note(sale, StaffAction.Kind.FREEZE, staff_id, reason, now, with_shop=with_shop)
-    gates.meet_purchases(sale.id)
     sale.frozen_at = now
     services.move(sale, SaleState.FROZEN, "frozen_at")
     telling.tell_later(sale.id, f"{telling.FROZEN}{number}", now=now)
@@ -113,6 +149,9 @@ def _freeze(sale: Sale, staff_id: UUID, reason: str, now: dt.datetime, *, with_s
 @joins_transaction
 def _resume(sale: Sale, staff_id: UUID, reason: str, now: dt.datetime, *, with_shop: bool = False) -> None:
     assert sale.frozen_at is not None, sale.id
+    # Locked: a shop is not switched off beside this and left with a running sale.
+    if not Seller.objects.select_for_update().get(id=sale.seller_id).is_active:
+        raise WrongState("The shop of this sale is switched off. Switch it on again first.", state=sale.state)
     number = _note(sale, StaffAction.Kind.RESUME, staff_id, reason, now, with_shop=with_shop)
     gates.meet_purchases(sale.id)
     sale.frozen_ms += math.ceil((now - sale.frozen_at) / MILLISECOND)
@@ -121,6 +160,20 @@ def _resume(sale: Sale, staff_id: UUID, reason: str, now: dt.datetime, *, with_s
     services.move(sale, SaleState.SCHEDULED, "frozen_at", "frozen_ms")
     services.schedule(sale)
     telling.tell_later(sale.id, f"{telling.RESUMED}{number}", now=now)
+
+
+@retried_transaction(replayable=True)
+def _let_purchases_end(*, sale_id: UUID) -> None:
+    """Come back when none is under way any more that began before the pause."""
+    gates.meet_purchases(sale_id)
+
+
+def _in_order(sale: Sale, now: dt.datetime) -> dt.datetime:
+    """`now`, but never before what has happened to the sale: whoever waited for it, or has a slow clock, comes after it."""
+    newest = selectors.newest_staff_action(sale.id)
+    if newest is not None and now < newest.at:
+        now = newest.at + dt.timedelta(microseconds=1)
+    return max([now, *filter(None, [sale.published_at, sale.closed_at])])
 
 
 def _note(

@@ -24,11 +24,11 @@ from ledger import rules as ledger_rules
 from ledger import selectors as ledger_selectors
 from ledger import services as ledger
 from ledger.errors import InsufficientFunds
-from sales import gates, lanes
+from sales import gates, lanes, stuck
 from sales.deciding import decide_each
 from sales.formats import BaseRules
 from sales.lanes import SaleLane, standing_of
-from sales.models import Sale
+from sales.models import Sale, SaleState
 from sales.placing import Asked, Place
 from sales.proceeds import escrow_of
 from sales.standing import Standing, check_open
@@ -122,12 +122,21 @@ class PlainRules(BaseRules):
     row: ClassVar[type[PlainRow]]
 
     def unwind_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
-        rows = self.row._default_manager.filter(sale=sale, state=IN)
+        rows = self._owed(sale)
         due = dict(rows.order_by("fan_id").values_list("fan_id", "id")[:limit])
         give_back(list(due.values()), now=now)
         if rows.filter(fan_id__in=list(due)).update(state=REFUNDED) != len(due):
             raise Conflict40001("rows moved since they were read")
         return now if due else None
+
+    def next_row(self, sale: Sale, now: dt.datetime) -> UUID | None:
+        if sale.state != SaleState.CANCELLED:
+            return None  # how it settles is the format's
+        return self._owed(sale).order_by("fan_id").values_list("id", flat=True).first()
+
+    def _owed(self, sale: Sale) -> models.QuerySet[PlainRow]:
+        """Rows whose fans have not got their money back; but for those that stand aside."""
+        return self.row._default_manager.filter(sale=sale, state=IN).exclude(id__in=stuck.row_ids(sale.id))
 
     def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
         rows = self.row._default_manager.filter(sale=sale, fan_id__gt=after or UUID(int=0)).order_by("fan_id")
@@ -138,7 +147,10 @@ class PlainRules(BaseRules):
 def give_back(purchase_ids: Collection[UUID], *, now: dt.datetime) -> None:
     """The fans of these purchases have all of their money back; a repeat changes nothing."""
     paid = ledger_selectors.transfers_by_id(purchase_ids)
-    ledger.do_transfers([ledger_rules.reverse(transfer, code="refund", at=now) for transfer in paid.values()])
+    backs = [ledger_rules.reverse(transfer, code="refund", at=now) for transfer in paid.values()]
+    for outcome in ledger.do_transfers(backs):
+        if isinstance(outcome, Refusal):
+            raise outcome  # nobody is refunded on paper alone
 
 
 class NothingToChoose(msgspec.Struct, forbid_unknown_fields=True):

@@ -111,7 +111,7 @@ def tell_fan(*, sale_id: UUID, fan_id: UUID, about: str, title: str, text: str, 
 def remind(*, sale_id: UUID, fan_id: UUID, now: dt.datetime) -> None:
     """Remind the fan when the sale opens. A repeat changes nothing. Raises WrongState when it has opened."""
     sale = selectors.get_public_sale(sale_id)
-    if sale.state not in RUNNING_STATES or sale.opens_at <= now:
+    if sale.state not in RUNNING_STATES or sale.opens_at + sale.moved_by <= now:
         raise WrongState("This sale is open already, or over.", state=sale.state)
     Reminder.objects.bulk_create([Reminder(sale_id=sale_id, fan_id=fan_id, made_at=now)], ignore_conflicts=True)
 

@@ -21,10 +21,13 @@ from core.ids import named_id
 from drops import services as drops
 from drops.models import Order, OrderState
 from drops.settlement import expire_holds
+from ledger.models import HOUSE
 from rallies.models import Join, Rally
 from rallies.settlement import repeat_rally
 from sales import services as sales
+from sales.errors import IdTaken
 from sales.models import Sale, SaleState
+from sales.proof import BOOKS, BOOKS_WHOLE
 from tests.tools.shop import (
     HOUR,
     buy,
@@ -178,3 +181,10 @@ def test_workers_that_race_make_one_next_rally(race):
     rally.refresh_from_db()
     assert {following.sale_id for following in made} == {rally.next_id}
     assert Rally.objects.count() == 2
+
+
+@pytest.mark.parametrize("taken", [BOOKS, BOOKS_WHOLE, HOUSE])
+def test_no_sale_has_an_id_that_the_program_itself_goes_by(taken):
+    """With the books' id its page of proof would show theirs, and nobody would ever check the sale."""
+    with pytest.raises(IdTaken):
+        drops.open_drop(**drop_terms(sale_id=taken))

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from accounts import bans
@@ -110,3 +111,40 @@ def test_staff_turn_a_user_out_in_the_admin(client: Client) -> None:
     client.post("/staff/accounts/user/", {"action": "turn_out", "_selected_action": str(fan), "reason": "Bots"})
 
     assert Ban.objects.filter(user_id=fan).exists()
+
+
+@pytest.fixture
+def helper(client: Client) -> User:
+    """Looks after fans, and is no superuser."""
+    user = User.objects.create_user("helper@example.org", "secret")
+    User.objects.filter(id=user.id).update(is_staff=True)
+    user.user_permissions.add(*Permission.objects.filter(codename__in=["view_user", "change_user"]))
+    client.force_login(User.objects.get(id=user.id))
+    return user
+
+
+def test_who_looks_after_fans_gives_nobody_more_power(client: Client, helper: User) -> None:
+    fan = make_fan()
+    User.objects.filter(id=fan).update(email="fan@example.org", display_name="A fan")
+
+    form = {"email": "new@example.org", "display_name": "A fan", "is_staff": "on", "is_superuser": "on"}
+    client.post(f"/staff/accounts/user/{fan}/change/", form)
+    client.post(f"/staff/accounts/user/{helper.id}/change/", form | {"email": "mine@example.org"})
+
+    changed = User.objects.get(id=fan)
+    assert (changed.email, changed.is_staff, changed.is_superuser) == ("new@example.org", False, False)
+    helper.refresh_from_db()
+    assert (helper.email, helper.is_superuser) == ("helper@example.org", False)
+
+
+def test_only_a_superuser_turns_staff_out(client: Client, helper: User) -> None:
+    boss = User.objects.create_superuser("boss@example.org", "secret")
+
+    for action in ("turn_out", "let_in_again"):
+        chosen = {"action": action, "_selected_action": str(boss.id), "reason": "Mine now"}
+        said = client.post("/staff/accounts/user/", chosen, follow=True)
+        assert "Only a superuser" in said.content.decode()
+    assert User.objects.get(id=boss.id).is_active
+
+    bans.ban(user_id=helper.id, staff_id=boss.id, reason="Enough", now=NOW)
+    assert not User.objects.get(id=helper.id).is_active

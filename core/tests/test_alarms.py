@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 from prometheus_client import REGISTRY
 
@@ -116,3 +117,18 @@ def test_staff_see_parked_and_late_work_and_set_it_free(now, admin_client):
 
     parked.refresh_from_db()
     assert (parked.parked_at, parked.attempts, parked.leased_until) == (None, 0, now)
+
+
+def test_staff_who_may_only_look_set_no_work_free(now, client, django_user_model):
+    user = django_user_model.objects.create_user("looks@example.org", "secret")
+    django_user_model.objects.filter(id=user.id).update(is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_duework"))
+    client.force_login(django_user_model.objects.get(id=user.id))
+    parked = make_work(now, parked_at=now, attempts=8)
+
+    url = reverse("admin:core_duework_changelist")
+    assert client.get(url).status_code == 200
+    client.post(url, {"action": "set_free", "_selected_action": [str(parked.id)]})
+
+    parked.refresh_from_db()
+    assert parked.parked_at == now

@@ -131,6 +131,7 @@ def test_the_end_is_announced_when_it_is_near(make_fan):
     assert titles(fan) == ["A lamp closes soon"]
 
 
+@pytest.mark.tampers  # nobody froze it
 def test_the_end_of_a_rally_that_was_frozen_is_near_later():
     rally = make_rally()
     soon = telling.closing_soon_at(rally.sale)
@@ -262,3 +263,16 @@ def test_an_unknown_time_zone_is_refused():
     with pytest.raises(Invalid) as refusal:
         services.draft_rally(**rally_terms(), repeats_every_days=7, repeats_left=1, repeats_zone="Atlantis/Port")
     assert refusal.value.data == {"field": "repeats_zone"}
+
+
+def test_a_pause_over_the_end_does_not_ask_for_another_of_a_series_that_goes_on_by_itself():
+    """Work that is scheduled anew when a sale goes on finds the next one as it has become: called off, or over."""
+    seller = make_seller()
+    first = services.open_rally(**rally_terms(seller=seller), repeats_every_days=1, repeats_left=3)
+    following = settlement.repeat_rally(rally_id=first.sale_id, now=NOW + HOUR)
+    sales.cancel_sale(seller_id=seller.id, sale_id=following.sale_id, now=NOW + 2 * HOUR)
+
+    again = settlement.repeat_rally(rally_id=first.sale_id, now=NOW + dt.timedelta(days=10))
+
+    assert again.sale_id == following.sale_id
+    assert again.sale.state == "cancelled"

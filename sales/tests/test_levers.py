@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
 
 from accounts.models import Notification, User
 from core import clock, due_work
-from core.errors import Invalid, NotAllowed
+from core.errors import Busy, Invalid, NotAllowed, Refusal
 from drops import services as drops
+from drops.rules import OrderValue
 from drops.settlement import DropRules
 from rallies import services as rallies
 from rallies.settlement import RallyRules
-from sales import levers
+from sales import levers, telling
 from sales import services as sales
 from sales.errors import Frozen, NotOpen, WrongState
 from sales.models import Sale, SaleState, StaffAction
@@ -287,6 +290,48 @@ def test_fans_are_told_when_a_sale_is_called_off(make_sold: Callable[..., UUID])
     assert [told(fan) for fan in fans] == [[f"{sale.title} was called off"]] * 2
 
 
+@pytest.mark.parametrize(("stop", "state"), [(freeze, SaleState.FROZEN), (void, SaleState.CANCELLED)])
+def test_a_sale_that_sells_without_end_can_be_stopped(
+    stop: Callable[..., Sale], state: str, staff: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often staff's transaction runs, a purchase gets ahead of it."""
+    drop, fan = make_drop(units_total=500), make_fan(funds=1_000_000)
+    note = levers._note
+
+    def after_one_more(*given: Any, **more: Any) -> int:
+        with ThreadPoolExecutor(1) as pool:
+            assert isinstance(pool.submit(buy_or_refused, drop, fan).result(), OrderValue | Frozen)
+        return note(*given, **more)
+
+    monkeypatch.setattr(levers, "_note", after_one_more)
+
+    stop(drop.sale_id, staff)
+
+    assert state_of(drop.sale_id) == state
+    run_at(NOW + MINUTE)
+    assert broken_checks(drop.sale_id) == []
+
+
+def buy_or_refused(drop: Any, fan: UUID) -> OrderValue | Refusal:
+    try:
+        return buy(drop, fan)
+    except Refusal as refusal:
+        return refusal
+    finally:
+        connection.close()
+
+
+def test_a_sale_that_opens_later_after_a_pause_can_still_be_waited_for(staff: UUID) -> None:
+    drop, fan = make_drop(opens_at=NOW + MINUTE), make_fan()
+    freeze(drop.sale_id, staff)
+    resume(drop.sale_id, staff, NOW + 10 * MINUTE)
+
+    telling.remind(sale_id=drop.sale_id, fan_id=fan, now=NOW + 10 * MINUTE)
+
+    run_at(NOW + 12 * MINUTE)
+    assert told(fan) == ["A print is open"]
+
+
 # A shop
 
 
@@ -326,6 +371,77 @@ def test_a_sale_that_was_frozen_by_itself_stays_so_when_its_shop_is_switched_on(
 
     assert state_of(alone.sale_id) == SaleState.FROZEN
     assert state_of(other.sale_id) == SaleState.SCHEDULED
+
+
+def test_a_frozen_sale_does_not_go_on_in_a_shop_that_is_switched_off(staff: UUID) -> None:
+    """Frozen by itself, it was no running sale when the shop was switched off."""
+    drop = make_drop()
+    freeze(drop.sale_id, staff)
+    given = {"seller_id": drop.sale.seller_id, "staff_id": staff, "now": NOW + MINUTE}
+    levers.switch_shop_off(**given, reason="A doubt")
+
+    with pytest.raises(WrongState):
+        resume(drop.sale_id, staff, NOW + 2 * MINUTE)
+
+    assert state_of(drop.sale_id) == SaleState.FROZEN
+    levers.switch_shop_on(**given, reason="All is well")
+    assert resume(drop.sale_id, staff, NOW + 3 * MINUTE).state == SaleState.SCHEDULED
+
+
+def test_each_sale_of_a_shop_is_paused_at_its_own_time(staff: UUID) -> None:
+    """Hundreds take their time, and one that ends meanwhile must not be open again after the pause."""
+    seller = shop.make_seller()
+    for _ in range(2):
+        make_drop(seller=seller)
+
+    levers.switch_shop_off(seller_id=seller.id, staff_id=staff, reason="A doubt", now=NOW)
+
+    first, second = Sale.objects.filter(seller=seller).order_by("frozen_at").values_list("frozen_at", flat=True)
+    assert NOW <= first < second
+
+
+def test_a_busy_sale_does_not_keep_the_others_of_its_shop_running(staff: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    seller = shop.make_seller()
+    sale_ids = [make_drop(seller=seller).sale_id for _ in range(3)]
+    busy = min(sale_ids)
+    with_shop = levers._with_shop
+
+    def but_for_one(act: Any, *, sale_id: UUID, **given: Any) -> bool:
+        if sale_id == busy:
+            raise Busy
+        return with_shop(act, sale_id=sale_id, **given)
+
+    monkeypatch.setattr(levers, "_with_shop", but_for_one)
+
+    with pytest.raises(Busy):
+        levers.switch_shop_off(seller_id=seller.id, staff_id=staff, reason="A doubt", now=NOW)
+
+    assert [state_of(sale_id) == SaleState.FROZEN for sale_id in sale_ids] == [sale_id != busy for sale_id in sale_ids]
+
+
+@pytest.mark.parametrize("end", [resume, void])
+def test_whoever_was_asked_before_a_pause_and_came_after_it_is_recorded_after_it(
+    end: Callable[..., Sale], staff: UUID
+) -> None:
+    """A request that waited for the pause has an earlier time, as has one of a process with a slow clock."""
+    drop = make_drop()
+    freeze(drop.sale_id, staff, NOW + MINUTE)
+
+    sale = end(drop.sale_id, staff, NOW)
+
+    assert sale.moved_by >= dt.timedelta(0)
+    assert next(action.kind for action in sale.staff_actions.order_by("at")) == "freeze"
+    assert broken_checks(sale.id) == []
+
+
+def test_a_sale_that_was_closed_while_staff_called_it_off_is_called_off_after_it(staff: UUID) -> None:
+    drop = make_drop()
+    sales.close_sale_early(seller_id=drop.sale.seller_id, sale_id=drop.sale_id, now=NOW + MINUTE)
+
+    sale = void(drop.sale_id, staff, NOW)
+
+    run_at(NOW + MINUTE)
+    assert broken_checks(sale.id) == []
 
 
 # Staff's pages

@@ -12,13 +12,15 @@ from django.test import Client
 
 from core import clock
 from core.ids import uuid7
+from core.transactions import in_transaction
 from examples.raffle.format import RAFFLE
 from examples.raffle.models import Entry, Raffle
 from ledger import selectors as ledger_selectors
+from ledger.errors import TransferConflict
 from ledger.models import AccountKey, AccountKind
-from sales import proof
+from sales import plain, proof, stuck
 from sales import services as sales
-from sales.models import Sale
+from sales.models import Sale, StuckRow
 from tests.tools import shop
 from tests.tools.contract import Asking, Stage, logged_in
 from tests.tools.tamper import tamper
@@ -131,3 +133,39 @@ def test_each_check_sees_what_was_tampered_with(stage, sale):
         assert broken(sale) == ["each_entry_paid_for"]
     with tamper("UPDATE raffle_raffle SET seed = sale_id, prizes = 3", "UPDATE raffle_entry SET state = 'won'"):
         assert broken(sale) == ["terms_rule"]
+
+
+def test_an_entry_that_cannot_be_given_back_holds_up_nobody_else(stage, sale, monkeypatch):
+    fans = sorted(shop.make_fans(3, funds=500))
+    for fan_id in fans:
+        enter(stage, sale, fan_id)
+    first, give_back = Entry.objects.get(fan_id=fans[0]), plain.give_back
+
+    def fail_for_one(purchase_ids, **given):
+        if first.id in purchase_ids:
+            raise ValueError("a row that nobody can bear")
+        give_back(purchase_ids, **given)
+
+    monkeypatch.setattr(plain, "give_back", fail_for_one)
+    now = clock.now()
+    sales.cancel_sale(seller_id=stage.shop.id, sale_id=sale.id, now=now)
+    while sales.unwind_step(sale_id=sale.id, now=now):
+        pass
+
+    (row,) = StuckRow.objects.all()
+    assert row.row_id == first.id
+    assert list(Entry.objects.order_by("fan_id").values_list("state", flat=True)) == ["in", "refunded", "refunded"]
+    monkeypatch.setattr(plain, "give_back", give_back)
+    stuck.set_free(ids=[row.id], now=now)
+    while sales.unwind_step(sale_id=sale.id, now=now):
+        pass
+    assert {shop.wallet(fan_id, "EUR").available_minor for fan_id in fans} == {500}
+
+
+def test_nobody_is_refunded_on_paper_alone(stage, sale, monkeypatch):
+    (fan_id,) = shop.make_fans(1, funds=500)
+    enter(stage, sale, fan_id)
+    monkeypatch.setattr(plain.ledger, "do_transfers", lambda transfers: [TransferConflict() for _ in transfers])
+
+    with pytest.raises(TransferConflict):
+        in_transaction(lambda: plain.give_back([Entry.objects.get().id], now=clock.now()), name="test")
