@@ -173,10 +173,10 @@ class State(MoneyState):
     home: int  # the bucket that counts this process' joins
     stock: Stock | None = None  # None: no cap
     outcome: OutcomeValue | None = None
-    shop_is_on: bool = True  # only looked at for late joins: a running sale is frozen with its shop
     joins: dict[UUID, JoinValue] = field(default_factory=dict)  # of the batch's fans
     late: dict[UUID, LateJoinValue] = field(default_factory=dict)
     inviters: dict[str, UUID] = field(default_factory=dict)  # invite code → its fan; not of those who were removed
+    shop_is_on: bool = True  # only looked at for late joins: a running sale is frozen with its shop
 
     @property
     def crowd(self) -> Crowd:
