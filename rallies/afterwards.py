@@ -88,6 +88,8 @@ def _check_late(state: State, command: JoinLate) -> None:
     check_not_stopped(state.standing)
     if terms.late_until is None or state.stock is None or outcome is None or not outcome.did_run:
         raise NoLateJoins
+    if not state.shop_is_on:
+        raise NoLateJoins("This shop is switched off by staff.")
     if state.standing.state != "settled":
         raise NoLateJoins("Late joins begin when everybody who joined has been charged.")
     late_until = terms.late_until + dt.timedelta(milliseconds=state.standing.frozen_ms)

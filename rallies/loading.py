@@ -64,6 +64,8 @@ def load_state(terms: RallyTerms, commands: Sequence[Command], slot: int) -> Sta
         reads["holds"] = _holds(rally_id, fans)
     if any(isinstance(command, JoinLate | RefundJoin) for command in commands):
         reads |= {"late": _late(rally_id, fans), "outcome": _outcome(rally_id)}
+    if any(isinstance(command, JoinLate) for command in commands):
+        reads["shop"] = _shop(rally_id)
     found = dict(zip(reads, execute_all(list(reads.values())), strict=True))
 
     state = _with_counts(terms, standing_of(found["standing"]), found["buckets"], found["limited"], slot)
@@ -75,6 +77,7 @@ def load_state(terms: RallyTerms, commands: Sequence[Command], slot: int) -> Sta
     state.payments = {row[0]: Transfer(*row) for row in found.get("holds", [])}
     state.late = {late.fan_id: late for late in LATE_JOINS.read(found.get("late", []))}
     state.outcome = next((OutcomeValue(*row) for row in found.get("outcome", [])), None)
+    state.shop_is_on = all(is_active for (is_active,) in found.get("shop", []))
     return state
 
 
@@ -135,6 +138,14 @@ def _holds(rally_id: UUID, fans: set[UUID]) -> Statement:
 def _late(rally_id: UUID, fans: set[UUID]) -> Statement:
     sql = f"SELECT {LATE_JOINS.columns} FROM rallies_latejoin WHERE rally_id = %s AND fan_id = ANY(%s::uuid[])"  # noqa: S608
     return Statement(sql, [rally_id, array(fans)])
+
+
+def _shop(rally_id: UUID) -> Statement:
+    sql = """
+        SELECT is_active FROM sellers_seller JOIN sales_sale ON sales_sale.seller_id = sellers_seller.id
+         WHERE sales_sale.id = %s
+    """
+    return Statement(sql, [rally_id])
 
 
 def _outcome(rally_id: UUID) -> Statement:

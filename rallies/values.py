@@ -176,6 +176,7 @@ class State(MoneyState):
     joins: dict[UUID, JoinValue] = field(default_factory=dict)  # of the batch's fans
     late: dict[UUID, LateJoinValue] = field(default_factory=dict)
     inviters: dict[str, UUID] = field(default_factory=dict)  # invite code → its fan; not of those who were removed
+    shop_is_on: bool = True  # only looked at for late joins: a running sale is frozen with its shop
 
     @property
     def crowd(self) -> Crowd:

@@ -13,10 +13,11 @@ from core.transactions import in_transaction
 from dsql import faults
 from ledger.rules import Balance
 from rallies import rules, services, settlement, settling
+from rallies.errors import NoLateJoins
 from rallies.models import Join, LateJoin, Outcome, Settlement
 from rallies.settlement import RallyRules
 from rallies.values import LeaveRally, RemoveFan
-from sales import frames, stuck
+from sales import frames, levers, stuck
 from sales import services as sales
 from sales.models import Sale, SaleState, StuckRow
 from tests.tools.race import outcomes
@@ -145,6 +146,25 @@ def test_late_joins_race_for_what_the_cap_left(make_fans, race):
     assert outcomes(results) == {"ok": 1, "full": 2}
     assert LateJoin.objects.count() == 1
     assert sorted(wallet(fan).available_minor for fan in (a, b, c)) == [50_000 - 2 * 5_200, 50_000, 50_000]
+
+
+def test_nothing_is_joined_late_in_a_shop_that_is_switched_off(make_fans):
+    rally = make_rally(cap_units=9, limit_per_fan=2, late_joins=True)
+    *fans, late = make_fans(6, funds=50_000)
+    for fan in fans:
+        join(rally, fan)
+    close(rally)
+    settle(rally)
+    given = {"seller_id": rally.sale.seller_id, "staff_id": late, "reason": "A doubt", "now": NOW}
+
+    levers.switch_shop_off(**given)
+    with pytest.raises(NoLateJoins):
+        services.join_late(rally.sale_id, late_request(late, 1))
+
+    assert wallet(late).available_minor == 50_000
+    levers.switch_shop_on(**given)
+    services.join_late(rally.sale_id, late_request(late, 1))
+    assert wallet(late).available_minor == 50_000 - 5_200
 
 
 def test_closed_early_everybody_pays_the_next_price(make_fans):
