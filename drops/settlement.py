@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from core import due_work
+from core.chunks import run_shrinking
 from core.ids import uuid7
 from core.money import share_bps
-from core.transactions import Conflict40001, joins_transaction, retried_transaction
+from core.transactions import Conflict40001, joins_transaction
 from drops import rules, selectors
 from drops.models import Bucket, Order, OrderState, Settlement
 from drops.services import run_commands
 from ledger import services as ledger
-from sales import frames
+from sales import frames, stuck
 from sales.formats import BaseRules
 from sales.models import RUNNING_STATES, Sale, SaleState
 from sales.proceeds import settlement_transfers
@@ -102,19 +103,26 @@ def settle_chunk(sale: Sale, now: dt.datetime, *, limit: int) -> int:
     return len(chunk)
 
 
-@retried_transaction(replayable=True)
 def expire_holds(*, drop_id: UUID, now: dt.datetime) -> dt.datetime | None:
     """Give back up to a chunk of holds that ran out. When to look again; None at the sale's end, where no hold goes on."""
+    return run_shrinking(
+        lambda limit: _expire(drop_id, now, limit), largest=GIVE_BACK_CHUNK_ORDERS, name="expire_holds",
+        subject_id=drop_id, set_aside=lambda error: stuck.set_aside(drop_id, error, now=now),
+    )  # fmt: skip
+
+
+@joins_transaction
+def _expire(drop_id: UUID, now: dt.datetime, limit: int) -> dt.datetime | None:
     sale = Sale.objects.select_related("drop").get(id=drop_id)
     if sale.state not in RUNNING_STATES:
         return None if sale.state != SaleState.FROZEN else now + dt.timedelta(seconds=sale.drop.hold_s)
     ends_at = DropRules().ends_at(sale)
     if now >= ends_at:
         return None
-    expired = expire_due_holds(sale, now, limit=GIVE_BACK_CHUNK_ORDERS)
+    expired = expire_due_holds(sale, now, limit=limit)
     if expired:
         frames.send_after_commit(drop_id)
-    if expired == GIVE_BACK_CHUNK_ORDERS:
+    if expired == limit:
         return now
     # A hold that is placed from now on cannot end earlier than this.
     earliest_new = now + dt.timedelta(seconds=sale.drop.hold_s)

@@ -302,7 +302,7 @@ def none_set_aside(things: str, purchases: str) -> Check:
     SELECT 0 AS expected, count(*) AS found
       FROM sales_stuckrow JOIN sales_sale ON sales_sale.id = sales_stuckrow.sale_id
      WHERE sales_sale.id = %(sale_id)s
-       AND (sales_sale.state NOT IN ('closed', 'settling', 'cancelled') OR sales_stuckrow.row_id NOT IN ({purchases}))
+       AND (sales_sale.state IN ('draft', 'settled') OR sales_stuckrow.row_id NOT IN ({purchases}))
     """,  # noqa: S608  # constants of the program
     )
 

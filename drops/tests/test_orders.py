@@ -11,6 +11,7 @@ from drops import rules, services, settlement
 from drops.errors import CannotCancel, OrderNotFound, OrderNotHeld
 from drops.models import Bucket, FanLimit, Order
 from ledger.rules import Balance
+from sales.models import StuckRow
 from tests.tools.race import outcomes
 from tests.tools.shop import NOW, Process, purchase, wallet
 from tests.tools.truth import picture
@@ -187,3 +188,24 @@ def test_many_holds_run_out_in_chunks(make_drop, make_fans, buy, monkeypatch):
 
     assert steps == [now, now, now + 60 * SECOND]
     assert units_left() == 5
+
+
+def test_a_hold_that_cannot_be_given_back_stands_aside_and_the_others_end(make_drop, make_fans, buy, monkeypatch):
+    drop = make_drop(units_total=5, hold_s=60)
+    holds = [buy(drop, holder, hold=True) for holder in make_fans(4, funds=1_000)]
+    give_back = rules.ledger_rules.expire
+
+    def fail_for_the_second(pending, *, at):
+        if pending.id == holds[1].transfer_id:
+            raise ValueError("it cannot be done")
+        return give_back(pending, at=at)
+
+    monkeypatch.setattr(rules.ledger_rules, "expire", fail_for_the_second)
+
+    now = NOW + 60 * SECOND
+    while settlement.expire_holds(drop_id=drop.sale_id, now=now) == now:
+        pass
+
+    states = dict(Order.objects.values_list("id", "state"))
+    assert [states[hold.id] for hold in holds] == ["expired", "held", "expired", "expired"]
+    assert StuckRow.objects.get().row_id == holds[1].id
