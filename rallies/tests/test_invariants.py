@@ -61,7 +61,7 @@ TAMPERINGS = {
     ),
     "none_set_aside": (
         "open",
-        "INSERT INTO sales_stuckrow (id, sale_id, row_id, error, made_at) SELECT gen_random_uuid(), rally_id, id, '', now() "
+        "INSERT INTO sales_stuckrow (id, sale_id, row_id, error, made_at) SELECT gen_random_uuid(), rally_id, fan_id, '', now() "
         "FROM rallies_join",
     ),
     "rows_in_order": ("open", "UPDATE rallies_bucket SET number = 200 WHERE number = 5"),
