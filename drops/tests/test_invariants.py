@@ -39,8 +39,8 @@ TAMPERINGS = {
         "UPDATE sales_sale SET seller_id = (SELECT id FROM sellers_seller WHERE id <> seller_id LIMIT 1)"
     ],
     "none_set_aside": [
-        "INSERT INTO sales_stuckrow (id, sale_id, row_id, error, made_at) SELECT gen_random_uuid(), drop_id, transfer_id, '', now() "
-        "FROM drops_order"
+        "INSERT INTO sales_stuckrow (id, sale_id, row_id, error, made_at) SELECT gen_random_uuid(), drop_id, transfer_id, '', "
+        "now() FROM drops_order"
     ],
     "rows_in_order": ["UPDATE drops_bucket SET number = 1"],
     "terms_hash": ["UPDATE sales_sealedterms SET text = text || ' '"],
