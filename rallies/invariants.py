@@ -372,13 +372,13 @@ CAP_KEPT = Check(
     "Under a cap, the units taken and the units left are the cap: none was sold that did not exist.",
     f"""
     SELECT coalesce(cap_units, 0) AS expected,
-           CASE WHEN cap_units IS NULL THEN 0
+           CASE WHEN EXISTS (SELECT 1 FROM rallies_bucket
+                              WHERE rally_id = %(sale_id)s AND (units_left IS NULL) <> (cap_units IS NULL)) THEN -1
+                WHEN cap_units IS NULL THEN 0
                 ELSE (SELECT sum(units_left) FROM rallies_bucket WHERE rally_id = %(sale_id)s)
                    + (SELECT coalesce(sum(quantity), 0) FROM rallies_join
                        WHERE rally_id = %(sale_id)s AND {_IN} AND state <> 'released')
-                   + (SELECT coalesce(sum(quantity), 0) FROM rallies_latejoin WHERE rally_id = %(sale_id)s) END
-         + (SELECT count(*) FROM rallies_bucket
-             WHERE rally_id = %(sale_id)s AND (units_left IS NULL) <> (cap_units IS NULL)) AS found
+                   + (SELECT coalesce(sum(quantity), 0) FROM rallies_latejoin WHERE rally_id = %(sale_id)s) END AS found
       FROM rallies_rally WHERE sale_id = %(sale_id)s
     """,  # noqa: S608  # a constant
 )
