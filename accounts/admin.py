@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from accounts import bans
 from accounts.models import Ban, User
-from core.admin_reasons import asks_reason
+from core.admin_reasons import STAFF_READ_IT, asks_reason
 from ledger.admin import ReadOnlyAdmin
 
 POWERS = ("is_staff", "is_superuser", "groups")
@@ -37,8 +37,8 @@ class UserAdmin(admin.ModelAdmin):
     )
     filter_horizontal = ("groups",)
     actions = (
-        asks_reason("Turn out", lambda id, **why: bans.ban(user_id=id, **why)),
-        asks_reason("Let in again", lambda id, **why: bans.let_in_again(user_id=id, **why)),
+        asks_reason("Turn out", lambda id, **why: bans.ban(user_id=id, **why), read_by=STAFF_READ_IT),
+        asks_reason("Let in again", lambda id, **why: bans.let_in_again(user_id=id, **why), read_by=STAFF_READ_IT),
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:

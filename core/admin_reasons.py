@@ -20,18 +20,23 @@ from core.http import user_id
 REASON_MAX = 200
 
 
+FANS_READ_IT = "Everybody can read it: on the sale's proof, and its fans in their messages."
+STAFF_READ_IT = "Only staff can read it."
+
+
 class ReasonForm(forms.Form):
-    reason = forms.CharField(
-        max_length=REASON_MAX, help_text="Everybody can read it: on the sale's proof, and its fans in their messages."
-    )
+    reason = forms.CharField(max_length=REASON_MAX)
 
 
-def asks_reason(description: str, do: Callable[..., Any]) -> Callable[..., HttpResponse | None]:
+def asks_reason(
+    description: str, do: Callable[..., Any], *, read_by: str = FANS_READ_IT
+) -> Callable[..., HttpResponse | None]:
     """An admin action that does `do(id, staff_id=, reason=, now=)` for each chosen row, once staff have said why."""
 
     @admin.action(description=description, permissions=["operate"])
     def act(model_admin: Any, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
         form = ReasonForm(request.POST if "reason" in request.POST else None)
+        form.fields["reason"].help_text = read_by
         if not form.is_valid():
             context = {
                 **model_admin.admin_site.each_context(request),

@@ -76,7 +76,6 @@ def retried_transaction(
                 body, name=name or function.__qualname__, replayable=replayable, deadline_s=deadline_s
             )
 
-        wrapper.body = function  # type: ignore[attr-defined]  # so that a caller inside a transaction can join
         return wrapper
 
     return decorate

@@ -59,6 +59,8 @@ def void_sale(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -
     try:
         return _voided(**given)
     except Busy:
+        if not Sale.objects.filter(id=sale_id, state__in=RUNNING_STATES).exists():
+            raise  # nothing is sold in it: something else was in the way
         freeze_sale(**given)
         return _voided(**given)
 

@@ -107,6 +107,9 @@ def test_a_reason_is_asked_for_and_a_repeat_changes_nothing(staff: UUID) -> None
 def test_staff_turn_a_user_out_in_the_admin(client: Client) -> None:
     fan = make_fan()
     client.force_login(User.objects.create_superuser("staff@example.org", "secret"))
+    asked = client.post("/staff/accounts/user/", {"action": "turn_out", "_selected_action": str(fan)})
+    assert "Only staff can read it." in asked.content.decode()
+    assert not Ban.objects.exists()
 
     client.post("/staff/accounts/user/", {"action": "turn_out", "_selected_action": str(fan), "reason": "Bots"})
 

@@ -530,3 +530,18 @@ def test_an_order_is_refunded_whole_before_and_after_it_was_settled(is_settled: 
 
     assert money(fan) == (FUNDS, 0)
     assert broken_checks(drop.sale_id) == []
+
+
+def test_a_closed_sale_that_is_busy_is_said_to_be_busy_and_not_that_it_cannot_be_paused(
+    staff: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop = make_drop()
+    shop.close_on_time(drop.sale_id)
+
+    def never(**given: Any) -> Sale:
+        raise Busy
+
+    monkeypatch.setattr(levers, "_voided", never)
+
+    with pytest.raises(Busy):
+        void(drop.sale_id, staff, NOW + 2 * HOUR)
