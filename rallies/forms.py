@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
+from zoneinfo import available_timezones
 
 from django import forms
 from django.http import HttpRequest
@@ -106,6 +107,11 @@ class RallyForm(WizardForm):
             self.add_error(days, "Say after how many days.")
         return cleaned
 
+    def clean_repeats_zone(self) -> str:
+        """UTC for a name that only the browser knows. The draft shows which it is before it is sealed."""
+        zone: str = self.cleaned_data["repeats_zone"]
+        return zone if zone in available_timezones() else "UTC"
+
     def _clean_row(self, row: int, cleaned: Mapping[str, Any]) -> None:
         count = cleaned.get(f"tier_count_{row}") if row else 1
         text = cleaned.get(f"tier_price_{row}")
@@ -130,7 +136,7 @@ class RallyForm(WizardForm):
             "tiers": self.tiers,
             # Without repeats the days say nothing.
             "repeats_every_days": cleaned["repeats_every_days"] if cleaned["repeats_left"] else None,
-            "repeats_zone": cleaned["repeats_zone"] or "UTC",
+            "repeats_zone": cleaned["repeats_zone"],
             **{name: cleaned[name] for name in same},
         }
 

@@ -558,11 +558,30 @@ def test_a_seller_drafts_and_publishes_a_rally(owner, seller) -> None:
 
 
 def test_a_series_is_drafted(owner, seller) -> None:
-    owner.post(wizard_url(seller), wizard_form(repeats_left="3", repeats_every_days="7"))
+    asked = owner.get(wizard_url(seller)).content.decode()
+    assert re.search(
+        r'<input type="hidden" name="repeats_zone"[^>]*data-zone', asked
+    )  # a script says where the seller is
+    owner.post(wizard_url(seller), wizard_form(repeats_left="3", repeats_every_days="7", repeats_zone="Europe/Berlin"))
 
     rally = Rally.objects.get()
     assert (rally.repeats_left, rally.repeats_every_days) == (3, 7)
-    assert "3 more times, every 7 days" in text_of(owner.get(console_url(rally)))
+    words = "3 more times, every 7 days, at the same time of the day in Europe/Berlin"
+    assert words in text_of(owner.get(console_url(rally)))
+
+
+@pytest.mark.parametrize("zone", ["", "Atlantis/Port"])
+def test_a_zone_that_nobody_knows_is_utc_and_shown_so_before_it_is_sealed(owner, seller, zone) -> None:
+    owner.post(wizard_url(seller), wizard_form(repeats_left="1", repeats_every_days="7", repeats_zone=zone))
+
+    assert "repeats_zone: UTC" in text_of(owner.get(console_url(Rally.objects.get())))
+
+
+def test_the_terms_say_what_leaving_late_and_an_early_close_mean(client: Client) -> None:
+    page = text_of(client.get(f"/sales/{shop.make_rally(now=clock.now()).sale_id}/"))
+
+    assert "who leaves or is removed in the last 3 min 3 s stays counted" in page
+    assert "everybody pays the next lower price" in page
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ let asked = 0;
 let lines = Promise.resolve(); // one change of lines after the other, each on what the one before has made
 
 document.querySelector("[data-preview]").hidden = true;
+// Where the seller is, so that a repeated rally keeps the time of the day there.
+form.querySelector("[data-zone]").value ||= Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 form.addEventListener("input", (event) => {
   if (!/^(tier_|currency)/.test(event.target.name)) return;
