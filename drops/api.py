@@ -12,7 +12,6 @@ from core.schemas import RefusalOut, schema_of
 from drops import selectors, services
 from drops.hot import OrderOut, order_out
 from drops.models import Drop
-from drops.schemas import DropIn, DropOut
 from sales.lifecycle_api import REFUSALS, lifecycle_routes
 from sales.selectors import get_sale_for_seller, with_terms
 from sellers import selectors as seller_selectors
@@ -53,7 +52,7 @@ def cancel_order(request: HttpRequest, order_id: UUID) -> OrderOut:
 
 # A seller's drops
 
-lifecycle_routes(router, format="drop", plural="drops", said=DropIn, out=DropOut, draft=services.draft_drop, model=Drop)
+lifecycle_routes(router, format="drop", plural="drops", draft=services.draft_drop, model=Drop)
 
 
 @router.get("/sellers/{slug:handle}/drops/{uuid:sale_id}/orders", response={200: Outs} | REFUSALS, tags=["seller"])

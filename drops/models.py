@@ -5,24 +5,28 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from core.money import Money
 from dsql.fields import UUIDv7Field
-from sales.rows import PurchaseRow, SettlementRow, TermsRow
+from sales.asked import PriceTerm, WholeTerm
+from sales.rows import LIMIT_MAX, PurchaseRow, SettlementRow, TermsRow
 
 UNITS_MAX = 10_000_000
-HOLD_S_MAX = 3_600
-CANCEL_S_MAX = 86_400
 
 
 class Drop(TermsRow):
     """Exactly `units_total` units at one price, sold from the sale's opening until its closing."""
 
-    price_minor = models.BigIntegerField()
-    units_total = models.IntegerField()
-    limit_per_fan = models.IntegerField(null=True, blank=True)
-    # How long a buyer may keep units before confirming, in seconds; 0: only immediate purchases.
-    hold_s = models.IntegerField(default=0)
-    # How long after a purchase, and before the close, a buyer may give it back, in seconds; 0: never.
-    cancel_s = models.IntegerField(default=0)
+    price_minor = PriceTerm("Price of one unit", help_text="Like 24 or 24.50.")
+    units_total = WholeTerm("Units", high=UNITS_MAX)
+    limit_per_fan = WholeTerm("Limit per fan", high=LIMIT_MAX, null=True, blank=True, help_text="Empty: no limit.")
+    hold_s = WholeTerm(
+        "Hold, minutes", low=0, high=3_600, default=0, asked_as="hold_minutes", unit=60,
+        help_text="How long a fan may keep units before paying. 0: no holds.",
+    )  # fmt: skip
+    cancel_s = WholeTerm(
+        "Give back, minutes", low=0, high=86_400, default=0, asked_as="give_back_minutes", unit=60,
+        help_text="How long after paying, and before the close, a fan may return them for all of the money. 0: never.",
+    )  # fmt: skip
 
     class Meta(TermsRow.Meta):
         constraints = [
@@ -36,6 +40,10 @@ class Drop(TermsRow):
             ),
             models.CheckConstraint(condition=Q(hold_s__gte=0, cancel_s__gte=0), name="drop_times_not_negative"),
         ]
+
+    @property
+    def price(self) -> Money:
+        return Money(self.price_minor, self.sale.currency)
 
 
 class Bucket(models.Model):

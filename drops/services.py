@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from core.errors import Invalid
 from core.lanes import Lanes
 from core.money import Money
 from core.transactions import joins_transaction, retried_transaction
 from drops import loading, rules
-from drops.models import CANCEL_S_MAX, HOLD_S_MAX, UNITS_MAX, Drop
+from drops.models import Drop
 from drops.rules import OrderValue
 from drops.writing import write_decision
 from sales import gates
@@ -93,26 +92,14 @@ def run_commands(drop_id: UUID, commands: Sequence[rules.Command]) -> None:
 @joins_transaction
 def make_draft(draft: SaleDraft, **terms: Any) -> Drop:
     """A draft of a drop, `terms` by the names of its columns. A repeat returns it. Raises Invalid, or IdTaken."""
-    drop = Drop(**terms)
-    _check_numbers(drop)
-    return draft_once(drop, draft, format="drop")
+    return draft_once(Drop(**terms), draft, format="drop", check=_check_worth)
 
 
 draft_drop = retried_transaction(replayable=True, name="draft_drop")(make_draft)
 open_drop = sales.opens(make_draft, name="open_drop")
 
 
-def _check_numbers(drop: Drop) -> None:
-    if not 0 < drop.units_total <= UNITS_MAX:
-        raise Invalid(f"A drop has 1 to {UNITS_MAX:,} units.", field="units_total")
-    if drop.price_minor <= 0:
-        raise Invalid("The price must be above zero.", field="price_minor")
-    if drop.limit_per_fan is not None and not 0 < drop.limit_per_fan <= LIMIT_MAX:
-        raise Invalid(f"The limit per fan is 1 to {LIMIT_MAX:,} units, or none.", field="limit_per_fan")
+def _check_worth(drop: Drop) -> None:
     # Without a limit an order still asks for no more than LIMIT_MAX.
     units_an_order = min(drop.units_total, drop.limit_per_fan or LIMIT_MAX)
     check_worth(drop.price_minor, units_an_order=units_an_order, units=drop.units_total, field="price_minor")
-    if not 0 <= drop.hold_s <= HOLD_S_MAX:
-        raise Invalid("Units can be held for up to an hour.", field="hold_s")
-    if not 0 <= drop.cancel_s <= CANCEL_S_MAX:
-        raise Invalid("A purchase can be given back for up to a day.", field="cancel_s")

@@ -15,7 +15,7 @@ from core.schemas import RefusalOut
 from rallies import selectors, services, shown
 from rallies.hot import JoinIn, late_command
 from rallies.models import Join, Rally
-from rallies.schemas import BroughtOut, LateJoinIn, LateJoinOut, MyJoinOut, RallyIn, RallyOut, SellersJoinOut
+from rallies.schemas import MORE_IN, MORE_OUT, BroughtOut, LateJoinIn, LateJoinOut, MyJoinOut, SellersJoinOut
 from rallies.shown import JoinRow, LateRow
 from sales.errors import NotVerified
 from sales.frames import read_frame
@@ -72,7 +72,13 @@ def join_late(request: HttpRequest, sale_id: UUID, body: LateJoinIn) -> Status[L
 # A seller's rallies
 
 lifecycle_routes(
-    router, format="rally", plural="rallies", said=RallyIn, out=RallyOut, draft=services.draft_rally, model=Rally
+    router,
+    format="rally",
+    plural="rallies",
+    draft=services.draft_rally,
+    model=Rally,
+    more_in=MORE_IN,
+    more_out=MORE_OUT,
 )
 
 

@@ -16,14 +16,12 @@ from rallies.models import (
     CAP_MAX,
     INVITE_LENGTH_MAX,
     INVITE_PATTERN,
-    REPEAT_DAYS_MAX,
-    REPEATS_MAX,
     Audience,
     Basis,
+    Rally,
 )
 from rallies.pricing import TIERS_MAX, PriceTier, check_tiers
 from sales.forms import PurchaseForm, WholeNumberField
-from sales.rows import LIMIT_MAX
 from sales.wizard import WizardForm
 
 
@@ -46,6 +44,7 @@ class JoinForm(PurchaseForm):
 class RallyForm(WizardForm):
     """Each line is a tier, "from so many, so much"."""
 
+    terms_of = Rally
     line = "tier"
     lines_max = TIERS_MAX
 
@@ -56,25 +55,10 @@ class RallyForm(WizardForm):
         initial=Basis.JOINERS,
         widget=forms.RadioSelect,
     )
-    minimum = WholeNumberField(
-        label="Minimum", initial=1, min_value=1, max_value=CAP_MAX, help_text="With fewer at the end, nobody pays."
-    )
-    cap_units = WholeNumberField(
-        label="Cap, units", required=False, min_value=1, max_value=CAP_MAX, help_text="Empty: as many as want it."
-    )
-    limit_per_fan = WholeNumberField(label="Units per fan", initial=1, min_value=1, max_value=LIMIT_MAX)
     audience = forms.ChoiceField(
         label="Who may join", choices=Audience.choices, initial=Audience.EVERYONE, widget=forms.RadioSelect
     )
     late_joins = forms.BooleanField(label="Sell what the cap leaves over at the final price afterwards", required=False)
-
-    repeats_left = WholeNumberField(
-        label="Repeat, times", initial=0, min_value=0, max_value=REPEATS_MAX,
-        help_text="The same rally again, published by itself when one closes. 0: only once.",
-    )  # fmt: skip
-    repeats_every_days = WholeNumberField(
-        label="Every so many days", required=False, min_value=1, max_value=REPEAT_DAYS_MAX,
-    )  # fmt: skip
     # The browser says it: the same time of the day is what the clocks there show.
     repeats_zone = forms.CharField(widget=forms.HiddenInput(attrs={"data-zone": ""}), max_length=40, required=False)
 
@@ -129,16 +113,9 @@ class RallyForm(WizardForm):
                 self.add_error(f"tier_price_{row}", str(error))
 
     def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
-        cleaned = self.cleaned_data
-        same = ("basis", "minimum", "cap_units", "limit_per_fan", "audience", "late_joins", "repeats_left")
-        return {
-            "draft": self.sale_draft(seller_id, cleaned["currency"], now),
-            "tiers": self.tiers,
-            # Without repeats the days say nothing.
-            "repeats_every_days": cleaned["repeats_every_days"] if cleaned["repeats_left"] else None,
-            "repeats_zone": cleaned["repeats_zone"],
-            **{name: cleaned[name] for name in same},
-        }
+        said = super().as_draft(seller_id, now) | {"tiers": self.tiers}
+        # Without repeats the days say nothing.
+        return said if said["repeats_left"] else said | {"repeats_every_days": None}
 
     def add_refusal(self, field: str, message: str) -> None:
         if field == "tiers":

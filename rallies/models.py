@@ -5,12 +5,12 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from core.money import Money
+from sales.asked import WholeTerm
 from sales.rows import LIMIT_MAX, PurchaseRow, SettlementRow, TermsRow
 
 CAP_MAX = 10_000_000
 BUCKETS = 128
-REPEATS_MAX = 52
-REPEAT_DAYS_MAX = 366
 # What `services.new_invite_code` makes.
 INVITE_PATTERN = "^[A-Za-z0-9_-]*$"
 INVITE_LENGTH_MAX = 16
@@ -34,9 +34,10 @@ class Rally(TermsRow):
     MADE_HERE = ("late_until", "firm_s", "seller_invite", "next_id")
 
     basis = models.CharField(max_length=7, choices=Basis.choices, default=Basis.JOINERS)
-    minimum = models.IntegerField(default=1)  # of joiners or units, as the basis says; with fewer nobody pays
-    cap_units = models.IntegerField(null=True, blank=True)
-    limit_per_fan = models.IntegerField(default=1)  # units
+    # Of joiners or units, as the basis says.
+    minimum = WholeTerm("Minimum", high=CAP_MAX, default=1, help_text="With fewer at the end, nobody pays.")
+    cap_units = WholeTerm("Cap, units", high=CAP_MAX, null=True, blank=True, help_text="Empty: as many as want it.")
+    limit_per_fan = WholeTerm("Units per fan", high=LIMIT_MAX, default=1)
     audience = models.CharField(max_length=8, choices=Audience.choices, default=Audience.EVERYONE)
     late_joins = models.BooleanField(default=False)  # at the final price, while the cap leaves units
     late_until = models.DateTimeField(null=True, editable=False)  # until when, if there are any
@@ -44,8 +45,11 @@ class Rally(TermsRow):
     firm_s = models.IntegerField(default=0)
     seller_invite = models.CharField(max_length=16)  # the code of the seller's own invite link
     # The same rally again so many days later, so many times more; published by itself when this one closes.
-    repeats_every_days = models.IntegerField(null=True, blank=True)
-    repeats_left = models.IntegerField(default=0)
+    repeats_every_days = WholeTerm("Every so many days", high=366, null=True, blank=True)
+    repeats_left = WholeTerm(
+        "Repeat, times", low=0, high=52, default=0,
+        help_text="The same rally again, published by itself when one closes. 0: only once.",
+    )  # fmt: skip
     repeats_zone = models.CharField(max_length=40, default="UTC")  # whose clocks say what the same time of the day is
     next_id = models.UUIDField(null=True, editable=False)  # the sale that repeats this one
 
@@ -89,6 +93,10 @@ class Tier(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rally_id} from {self.from_count}: {self.price_minor}"
+
+    @property
+    def price(self) -> Money:
+        return Money(self.price_minor, self.rally.sale.currency)
 
 
 class Bucket(models.Model):
@@ -197,6 +205,10 @@ class Outcome(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rally_id}: {self.joiners} at {self.price_minor}"
+
+    @property
+    def price(self) -> Money:
+        return Money(self.price_minor, self.rally.sale.currency)
 
 
 class Settlement(SettlementRow):

@@ -13,7 +13,7 @@ from core.errors import Invalid
 from core.lanes import Lanes
 from core.transactions import joins_transaction, retried_transaction
 from rallies import loading, rules, telling, values
-from rallies.models import CAP_MAX, REPEAT_DAYS_MAX, REPEATS_MAX, Audience, Basis, Rally, Tier
+from rallies.models import Basis, Rally, Tier
 from rallies.pricing import PriceTier, check_tiers
 from rallies.values import Crowd, JoinValue, LateJoinValue, RallyTerms, State
 from rallies.writing import write_decision
@@ -22,7 +22,6 @@ from sales import services as sales
 from sales.drafting import SaleDraft, check_worth, draft_once
 from sales.errors import IdTaken
 from sales.lanes import SaleLane
-from sales.rows import LIMIT_MAX
 from sales.telling import tell_fan
 
 LATE_FOR = dt.timedelta(days=7)
@@ -117,22 +116,25 @@ def _call(rally_id: UUID, command: values.Command) -> JoinValue:
 
 
 @joins_transaction
-def make_draft(draft: SaleDraft, *, tiers: Sequence[PriceTier], **terms: Any) -> Rally:
-    """A draft of a rally, `terms` by the names of its columns. Prices are minor units of its currency for one unit.
+def make_draft(draft: SaleDraft, *, tiers: Sequence[Any], **terms: Any) -> Rally:
+    """A draft of a rally, `terms` by the names of its columns; each of `tiers` has a `from_count` and a `price_minor` of one unit.
 
     A repeat returns it. Raises Invalid, or IdTaken.
     """
-    rally = Rally(**terms)
-    _check_numbers(rally, tiers)
-    _check_repeats(rally, draft)
-    rally = draft_once(rally, draft, format="rally", complete=_complete)
-    there = list(Tier.objects.filter(rally_id=draft.sale_id).values_list("from_count", "price_minor"))
+    wanted = [PriceTier(tier.from_count, tier.price_minor) for tier in tiers]
+
+    def check(rally: Rally) -> None:
+        _check_tiers(rally, wanted)
+        _check_repeats(rally, draft)
+
+    rally = draft_once(Rally(**terms), draft, format="rally", check=check, complete=_complete)
+    there = [PriceTier(*tier) for tier in rally.tiers.values_list("from_count", "price_minor")]
     if not there:
         Tier.objects.bulk_create(
             Tier(rally_id=draft.sale_id, level=level, from_count=tier.from_count, price_minor=tier.price_minor)
-            for level, tier in enumerate(tiers)
+            for level, tier in enumerate(wanted)
         )
-    elif there != [(tier.from_count, tier.price_minor) for tier in tiers]:
+    elif there != wanted:
         raise IdTaken
     return rally
 
@@ -153,28 +155,20 @@ def firm_seconds(running: dt.timedelta) -> int:
     return max(int(running.total_seconds()) // FIRM_SHARE, FIRM_S_MIN)
 
 
-def _check_numbers(rally: Rally, tiers: Sequence[PriceTier]) -> None:
+def _check_tiers(rally: Rally, tiers: Sequence[PriceTier]) -> None:
     if mistake := check_tiers(tiers):
         raise Invalid(mistake, field="tiers")
-    if rally.basis not in Basis.values:
-        raise Invalid("Tiers count joiners or units.", field="basis")
-    if rally.audience not in Audience.values:
-        raise Invalid("A rally is for everyone or for invited fans.", field="audience")
-    if not 0 < rally.limit_per_fan <= LIMIT_MAX:
-        raise Invalid(f"The limit per fan is 1 to {LIMIT_MAX:,} units.", field="limit_per_fan")
     check_worth(tiers[0].price_minor, units_an_order=rally.limit_per_fan, units=rally.cap_units, field="tiers")
     if rally.cap_units is not None:
         _check_cap(tiers, rally.basis, rally.cap_units, rally.limit_per_fan)
-    if rally.minimum < 1 or (rally.cap_units is not None and rally.minimum > rally.cap_units):
-        raise Invalid("The minimum is at least 1, and no more than the cap lets join.", field="minimum")
-    if rally.late_joins and rally.cap_units is None:
+        if rally.minimum > rally.cap_units:
+            raise Invalid("The minimum is at least 1, and no more than the cap lets join.", field="minimum")
+    elif rally.late_joins:
         raise Invalid("Late joins sell what the cap leaves over, so they need a cap.", field="late_joins")
 
 
 def _check_cap(tiers: Sequence[PriceTier], basis: str, cap_units: int, limit_per_fan: int) -> None:
     """A rally that is full has reached its last tier, so that joins which wait for a price cannot keep out who would pay."""
-    if not 0 < cap_units <= CAP_MAX:
-        raise Invalid(f"The cap is 1 to {CAP_MAX:,} units, or none.", field="cap_units")
     fewest = cap_units if basis == Basis.UNITS else -(-cap_units // limit_per_fan)
     if tiers[-1].from_count > fewest:
         if fewest == cap_units:
@@ -191,11 +185,8 @@ def _check_repeats(rally: Rally, draft: SaleDraft) -> None:
         raise Invalid("This time zone is not known.", field="repeats_zone")
     if every_days is None and rally.repeats_left == 0:
         return
-    if every_days is None or not 1 <= every_days <= REPEAT_DAYS_MAX or not 0 <= rally.repeats_left <= REPEATS_MAX:
-        raise Invalid(
-            f"A rally can be repeated up to {REPEATS_MAX} times, each 1 to {REPEAT_DAYS_MAX} days later.",
-            field="repeats_every_days",
-        )
+    if every_days is None:
+        raise Invalid("Say after how many days it is repeated.", field="repeats_every_days")
     if days_later(draft.opens_at or draft.now, every_days, rally.repeats_zone) < draft.closes_at:
         raise Invalid("The next rally would open before this one closes.", field="repeats_every_days")
 

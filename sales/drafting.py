@@ -14,6 +14,7 @@ from msgspec import Struct
 from core.errors import Invalid
 from core.money import MINOR_MAX, WORTH_MAX, sold_in
 from core.transactions import joins_transaction, retried_transaction
+from sales.asked import asked_columns, check_terms
 from sales.errors import IdTaken
 from sales.models import Sale
 from sales.rows import TermsRow
@@ -39,13 +40,19 @@ class SaleDraft(Struct, frozen=True):
 
 
 @joins_transaction
-def draft_once(row: M, draft: SaleDraft, *, format: str, complete: Callable[[M], None] = lambda row: None) -> M:
+def draft_once(
+    row: M, draft: SaleDraft, *, format: str,
+    check: Callable[[M], None] = lambda row: None, complete: Callable[[M], None] = lambda row: None,
+) -> M:  # fmt: skip
     """The draft with its terms: `row` is the format's, not saved yet. A repeat returns what is there.
 
-    `complete` sets what the format makes by itself (`MADE_HERE`), once the row has its sale.
+    `check` raises Invalid for terms that do not fit together; each alone is within its bounds by then. `complete` sets what the
+    format makes by itself (`MADE_HERE`), once the row has its sale.
 
     Raises Invalid, and IdTaken when the id is another sale's or was used for a draft that says something else.
     """
+    check_terms(row)
+    check(row)
     existing = Sale.objects.select_related("seller").filter(id=draft.sale_id, seller_id=draft.seller_id).first()
     if existing is not None:
         return _repeated(row, existing, draft, format)
@@ -86,9 +93,7 @@ def _repeated(wanted: M, sale: Sale, draft: SaleDraft, format: str) -> M:
 
 def asked_terms(row: TermsRow) -> dict[str, Any]:
     """The terms that somebody asked for when this was drafted, to ask for them again."""
-    made_here = ("sale_id", "fee_bps", *row.MADE_HERE)
-    names = [field.attname for field in row._meta.concrete_fields]
-    return {name: getattr(row, name) for name in names if name not in made_here}
+    return {column.attname: getattr(row, column.attname) for column in asked_columns(type(row))}
 
 
 def _says(sale: Sale, draft: SaleDraft) -> bool:

@@ -10,10 +10,13 @@ from uuid import UUID
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import BooleanField
 
 from core.money import Money
+from ledger.forms import AmountField
+from sales.asked import PriceTerm, WholeTerm, asked_columns
 from sales.drafting import SaleDraft
-from sales.rows import LIMIT_MAX
+from sales.rows import LIMIT_MAX, TermsRow
 
 NOW, LATER = "now", "at"
 
@@ -44,8 +47,26 @@ class UtcField(forms.DateTimeField):
         super().__init__(widget=widget, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"], **options)
 
 
+def field_for(column: Any) -> forms.Field | None:
+    """How a form asks for one of the terms; None for a column that does not say enough about it."""
+    if isinstance(column, PriceTerm):
+        return AmountField(label=column.label, help_text=column.said)
+    if isinstance(column, WholeTerm):
+        return WholeNumberField(
+            label=column.label, help_text=column.said, required=not column.null,
+            min_value=-(-column.low // column.unit), max_value=column.high // column.unit,
+            initial=column.default // column.unit if column.has_default() else None,
+        )  # fmt: skip
+    label = str(column.verbose_name).capitalize()
+    if column.choices:
+        return forms.ChoiceField(label=label, choices=column.choices, initial=column.default, widget=forms.RadioSelect)
+    return forms.BooleanField(label=label, required=False) if isinstance(column, BooleanField) else None
+
+
 class SaleForm(forms.Form):
-    """The part of a new sale's form that is the same for all."""
+    """The part of a new sale's form that is the same for all, and a field for each of the format's terms that has none yet."""
+
+    terms_of: ClassVar[type[TermsRow] | None] = None
 
     # Made when the page is rendered, so that sending the form twice drafts one sale.
     sale_id = forms.UUIDField(widget=forms.HiddenInput)
@@ -65,6 +86,16 @@ class SaleForm(forms.Form):
     opens_at = UtcField(label="Opening time (UTC)", required=False)
     closes_at = UtcField(label="Closing time (UTC)")
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.columns = {
+            getattr(column, "asked_as", "") or column.attname: column
+            for column in (asked_columns(self.terms_of) if self.terms_of else [])
+        }
+        for name, column in self.columns.items():
+            if name not in self.fields and (field := field_for(column)):
+                self.fields[name] = field
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("opens") == LATER and not cleaned.get("opens_at") and "opens_at" not in self.errors:
@@ -77,15 +108,17 @@ class SaleForm(forms.Form):
         return [self[name] for name in self.fields if name not in SaleForm.base_fields]
 
     def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
-        """The arguments of the format's drafting service: the fields of its own by name, a Money in minor units. Only after
-        `is_valid`."""
+        """The arguments of the format's drafting service: the fields of its own by their columns' names, a Money in minor units.
+        Only after `is_valid`."""
         said = {field.name: self.cleaned_data[field.name] for field in self.own_fields}
-        currency = said.pop("currency", "EUR")
-        amounts = {f"{name}_minor": said.pop(name).minor for name in list(said) if isinstance(said[name], Money)}
-        return {"draft": self.sale_draft(seller_id, currency, now), **said, **amounts}
+        draft = self.sale_draft(seller_id, said.pop("currency", "EUR"), now)
+        return {"draft": draft, **dict(self._as_term(name, value) for name, value in said.items())}
 
-    # Where a field of the form is called otherwise than the argument that a refusal names.
-    named: ClassVar[Mapping[str, str]] = {}
+    def _as_term(self, name: str, value: Any) -> tuple[str, Any]:
+        if isinstance(value, Money):
+            return f"{name}_minor", value.minor
+        column = self.columns.get(name)
+        return (column.attname, value * column.unit) if column is not None and column.attname != name else (name, value)
 
     def sale_draft(self, seller_id: UUID, currency: str, now: dt.datetime) -> SaleDraft:
         """The part of a draft that is the same for every format. Only after `is_valid`."""
@@ -103,5 +136,5 @@ class SaleForm(forms.Form):
 
     def add_refusal(self, field: str, message: str) -> None:
         """Show what the service refused beside the field it is about."""
-        field = self.named.get(field, field)
+        field = next((name for name, column in self.columns.items() if column.attname == field), field)
         self.add_error(field if field in self.fields else None, message)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Router, Schema, Status
+from ninja import Router, Status
 
 from core import clock
 from core.errors import Invalid, NotFound
@@ -17,18 +17,22 @@ from sales import selectors
 from sales import services as sales
 from sales.models import Sale
 from sales.rows import TermsRow
-from sales.schemas import SaleIn
+from sales.schemas import SaleIn, terms_in, terms_out
 from sellers import selectors as seller_selectors
 
 REFUSALS = {401: RefusalOut, 403: RefusalOut, 404: RefusalOut, 409: RefusalOut, 422: RefusalOut, 503: RefusalOut}
 
 
 def lifecycle_routes(
-    router: Router, *, format: str, plural: str, said: type[SaleIn], out: type[Schema], draft: Callable[..., TermsRow],
-    model: type[TermsRow],
+    router: Router, *, format: str, plural: str, draft: Callable[..., TermsRow], model: type[TermsRow],
+    more_in: Mapping[str, Any] | None = None, more_out: Mapping[str, Any] | None = None,
 ) -> None:  # fmt: skip
     """`POST /sellers/{handle}/{plural}` drafts what the body says; then `GET …/{sale_id}`, and `POST …/{sale_id}/publish`,
-    `…/close` and `…/cancel`. Each answers with the format's row of terms."""
+    `…/close` and `…/cancel`. Each answers with the format's row of terms.
+
+    Bodies and answers are made of the model's columns; `more_in` and `more_out` are pydantic fields that these do not say.
+    """
+    said, out = terms_in(model, **(more_in or {})), terms_out(model, **(more_out or {}))
     shop = f"/sellers/{{slug:handle}}/{plural}"
     place = f"{shop}/{{uuid:sale_id}}"
     given: dict[str, Any] = {"response": {200: out} | REFUSALS, "tags": ["seller"]}

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from django.db import models
 from ninja import Schema
-from pydantic import Field
+from pydantic import Field, create_model
 
-from core.schemas import Currency, In
+from core.schemas import Currency, In, Minor, MoneyOut
+from sales.asked import PriceTerm, WholeTerm, asked_columns
 from sales.drafting import SaleDraft
 from sales.models import Sale
+from sales.rows import TermsRow
 
 
 class SaleIn(In):
@@ -27,6 +30,28 @@ class SaleIn(In):
         said = {name: getattr(self, name) for name in type(self).model_fields}
         common = {name: said.pop(name) for name in SaleIn.model_fields}
         return {"draft": SaleDraft(seller_id=seller_id, now=now, **common), **said}
+
+
+def terms_in(model: type[TermsRow], **more: Any) -> type[SaleIn]:
+    """What a new sale with these terms says: each column by its name and within its bounds, and `more`."""
+    fields: dict[str, Any] = {}
+    for column in asked_columns(model):
+        given = None if column.null else column.default if column.has_default() else ...
+        kind = _kind_of(column)
+        fields[column.attname] = (kind | None if column.null else kind, given)
+    return create_model(f"{model.__name__}In", __base__=SaleIn, **fields, **more)
+
+
+def _kind_of(column: Any) -> Any:
+    if isinstance(column, PriceTerm):
+        return Minor
+    if isinstance(column, WholeTerm):
+        return Annotated[int, Field(strict=True, ge=column.low, le=column.high)]
+    if column.choices:
+        return Literal[tuple(value for value, _ in column.flatchoices)]
+    if isinstance(column, models.BooleanField):
+        return Annotated[bool, Field(strict=True)]
+    return Annotated[str, Field(max_length=column.max_length)]
 
 
 class SaleOut(Schema):
@@ -57,6 +82,24 @@ class SellersSaleOut(Schema):
     opens_at: dt.datetime = Field(alias="sale.opens_at")
     closes_at: dt.datetime = Field(alias="sale.closes_at")
     terms_sha256: str = Field(alias="sale.terms_sha256")
+
+
+def terms_out(model: type[TermsRow], **more: Any) -> type[SellersSaleOut]:
+    """What a seller is told of a sale with these terms: its columns by their names but for ids, a price as an amount, and `more`."""
+    fields: dict[str, Any] = {}
+    for column in model._meta.concrete_fields:
+        if isinstance(column, PriceTerm):
+            fields[column.asked_as] = (MoneyOut, ...)
+        elif column.attname not in SellersSaleOut.model_fields:
+            kind = next((kind for column_kind, kind in _SHOWN.items() if isinstance(column, column_kind)), None)
+            if kind is not None:
+                fields[column.attname] = (kind | None if column.null else kind, ...)
+    return create_model(f"{model.__name__}Out", __base__=SellersSaleOut, **fields, **more)
+
+
+_SHOWN: dict[Any, Any] = {
+    models.IntegerField: int, models.BooleanField: bool, models.CharField: str, models.DateTimeField: dt.datetime,
+}  # fmt: skip
 
 
 class TermsOut(Schema):

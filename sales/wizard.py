@@ -39,6 +39,14 @@ class WizardForm(SaleForm):
         raise NotImplementedError
 
     @property
+    def own_fields(self) -> list[forms.BoundField]:
+        """Without the lines, which a format reads as a whole."""
+        return [field for field in super().own_fields if field.name != "rows" and not self._is_of_line(field.name)]
+
+    def _is_of_line(self, name: str) -> bool:
+        return bool(re.fullmatch(rf"{self.line}_[a-z]+_[0-9]+", name))
+
+    @property
     def may_add(self) -> bool:
         return self.row_count < self.lines_max
 
