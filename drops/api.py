@@ -8,25 +8,18 @@ from ninja.security import django_auth
 
 from core import clock
 from core.http import user_id
-from core.schemas import RefusalOut, schema_of
+from core.schemas import schema_of
 from drops import selectors, services
 from drops.hot import OrderOut, order_out
 from drops.models import Drop
 from sales.lifecycle_api import REFUSALS, lifecycle_routes
-from sales.selectors import get_sale_for_seller, with_terms
-from sellers import selectors as seller_selectors
+from sales.things_api import things_routes
 
 router = Router(auth=django_auth)
 Out = schema_of(OrderOut)
-Outs = list[Out]  # type: ignore[valid-type]  # mypy cannot know what is made as the program runs
 
 
 # A fan's own orders
-
-
-@router.get("/orders", response={200: Outs, 401: RefusalOut}, tags=["orders"])
-def list_orders(request: HttpRequest) -> list[OrderOut]:
-    return [order_out(order) for order in selectors.orders.list_of_fan(user_id(request))]
 
 
 @router.get("/orders/{uuid:order_id}", response={200: Out} | REFUSALS, tags=["orders"])
@@ -54,19 +47,7 @@ def cancel_order(request: HttpRequest, order_id: UUID) -> OrderOut:
 
 lifecycle_routes(router, format="drop", plural="drops", draft=services.draft_drop, model=Drop)
 
-
-@router.get("/sellers/{slug:handle}/drops/{uuid:sale_id}/orders", response={200: Outs} | REFUSALS, tags=["seller"])
-def list_orders_of_drop(request: HttpRequest, handle: str, sale_id: UUID) -> list[OrderOut]:
-    """The newest 500 orders."""
-    member = seller_selectors.get_membership(user_id(request), handle)
-    drop = with_terms(Drop, get_sale_for_seller(member.seller_id, sale_id))
-    return [order_out(order) for order in selectors.orders.list_of_sale(drop.sale_id, limit=500)]
-
-
-@router.post("/sellers/{slug:handle}/orders/{uuid:order_id}/refund", response={200: Out} | REFUSALS, tags=["seller"])
-def refund_order(request: HttpRequest, handle: str, order_id: UUID) -> OrderOut:
-    """Give the buyer everything back, until the order is settled."""
-    member = seller_selectors.get_editor(user_id(request), handle)
-    order = selectors.orders.of_seller(member.seller_id, order_id)
-    done = services.refund_order(drop_id=order.drop_id, order_id=order.id, now=clock.now())
-    return order_out(done)
+things_routes(
+    router, format="drop", plural="drops", things=selectors.orders, name="orders", mine_at="/orders", out=Out,
+    show=lambda orders: [order_out(order) for order in orders],
+)  # fmt: skip

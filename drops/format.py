@@ -3,10 +3,12 @@
 from drops.forms import DropForm
 from drops.hot import PLACE_ORDER
 from drops.invariants import CHECKS
-from drops.presenters import DropPresenter
-from drops.services import draft_drop
+from drops.models import OrderState
+from drops.presenters import DropPresenter, unsettled_minor
+from drops.selectors import orders
+from drops.services import draft_drop, refund_order
 from drops.settlement import DropRules
-from sales.formats import Count, Format, Words
+from sales.formats import Count, Format, GiveBack, Words
 
 UNITS_LEFT = Count("units left", "SELECT coalesce(sum(units_left), 0) FROM drops_bucket WHERE drop_id = %(sale_id)s")
 
@@ -25,6 +27,12 @@ DROP = Format(
     rules=DropRules(),
     checks=CHECKS,
     presenter=DropPresenter(),
+    things=[orders],
+    give_back=GiveBack(
+        unsettled_minor,
+        lambda order: order.state in (OrderState.CANCELLED, OrderState.REFUNDED),
+        lambda order, now: refund_order(drop_id=order.drop_id, order_id=order.id, now=now),
+    ),
     places=[PLACE_ORDER],
     mine="drops:orders",
     form=DropForm,

@@ -14,6 +14,7 @@ from sales.invariants import (
     paid_afterwards,
     paid_by_its_fan,
     paid_to_its_seller,
+    refunds_add_up,
     rows_in_order,
     terms_rule,
 )
@@ -213,8 +214,15 @@ AFTERWARDS = paid_afterwards(
             SELECT id, fan_id, 'refund' AS code, 'fee_back' AS fee_code, changed_at AS at,
                    quantity * unit_price_minor AS amount_minor, quantity * unit_price_minor * fee_bps / 10000 AS fee_minor
               FROM drops_order JOIN drops_drop ON drops_drop.sale_id = drops_order.drop_id
-             WHERE drop_id = %(sale_id)s AND state = 'refunded' AND settlement_id IS NOT NULL""",
+             WHERE drop_id = %(sale_id)s AND drops_order.state = 'refunded' AND settlement_id IS NOT NULL""",
     "EXISTS (SELECT 1 FROM drops_order WHERE id = moved.subject_id AND drop_id = %(sale_id)s)",
+)
+
+REFUNDS = refunds_add_up(
+    "orders",
+    "SELECT id, fan_id, quantity * unit_price_minor AS paid_minor FROM drops_order "
+    "WHERE drop_id = %(sale_id)s AND state = 'settled'",
+    "drops_drop",
 )
 
 PAID_TO_ITS_SELLER = paid_to_its_seller("drops_settlement", "drop_id")
@@ -256,6 +264,6 @@ NO_ORPHANS = Check(
 
 CHECKS = [
     UNITS_ADD_UP, NEVER_OVERSOLD, ONE_ORDER_PER_KEY, LIMIT_KEPT, PRICE_IS_SEALED, TERMS_RULE, *COMMON, IN_TIME, PAID_ONCE,
-    PAID_BY_ITS_FAN, ENDED_FOR_ITS_FAN, SETTLEMENTS_ADD_UP, SELLER_CREDITED, AFTERWARDS, PAID_TO_ITS_SELLER, ESCROW_EMPTY,
+    PAID_BY_ITS_FAN, ENDED_FOR_ITS_FAN, SETTLEMENTS_ADD_UP, SELLER_CREDITED, AFTERWARDS, REFUNDS, PAID_TO_ITS_SELLER, ESCROW_EMPTY,
     NOTHING_UNSETTLED, NONE_SET_ASIDE, ROWS_IN_ORDER, NO_ORPHANS,
 ]  # fmt: skip

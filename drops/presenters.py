@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,45 +13,42 @@ from django.http import HttpRequest
 from core.http import user_id
 from core.money import Money
 from drops import rules, selectors
-from drops.models import HAS_UNITS, Drop, Order, OrderState, Settlement
+from drops.models import Drop, Order, OrderState, Settlement
+from sales.bought import BoughtRow, with_refunds
 from sales.formats import BasePresenter, Sums
 from sales.models import Sale
 from sales.presenters import quantities
-from sales.proof import pseudonym
 from sales.selectors import settled_totals, with_terms, with_terms_each
 
-NEWEST_ORDERS = 50
-CONSOLE_ORDERS = 200
 
+@dataclass(slots=True, kw_only=True)
+class OrderRow(BoughtRow):
+    """With what its owner may do about it now. Only `rules.decide` decides; a button too many is refused there."""
 
-@dataclass(frozen=True, slots=True)
-class OrderRow:
-    """An order with what its owner, or its seller, may do about it now."""
+    fan_actions = "drops/_order_actions.html"
 
-    order: Order
-    may_confirm: bool
     give_back_until: dt.datetime | None  # of a hold, its end; None: it cannot be given back
-    may_refund: bool
 
     @property
-    def fan(self) -> str:
-        """A pseudonym, for other eyes than the owner's."""
-        return pseudonym(self.order.drop_id, self.order.fan_id)
-
-    @property
-    def price(self) -> Money:
-        return Money(self.order.unit_price_minor, self.order.currency)
-
-    @property
-    def total(self) -> Money:
-        return Money(self.order.total_minor, self.order.currency)
+    def may_confirm(self) -> bool:
+        return self.held_until is not None
 
 
 def order_row(order: Order, drop: Drop, now: dt.datetime) -> OrderRow:
-    """The buttons to offer. Only `rules.decide` decides; a button too many is refused there."""
-    is_confirmable = order.state == OrderState.HELD and now < _hold_ends_at(order, drop)
-    may_refund = order.state in HAS_UNITS
-    return OrderRow(order, is_confirmable, _give_back_until(order, drop, now), may_refund)
+    total, nothing = Money(order.total_minor, order.currency), Money(0, order.currency)
+    is_paid = order.state in (OrderState.PAID, OrderState.SETTLED, OrderState.REFUNDED)
+    held_until = _hold_ends_at(order, drop) if order.state == OrderState.HELD else None
+    return OrderRow(
+        record=order, sale=drop.sale, at=order.placed_at, price=Money(order.unit_price_minor, order.currency),
+        held=total if order.state == OrderState.HELD else nothing, paid=total if is_paid else nothing,
+        gives_back=Money(unsettled_minor(order), order.currency),
+        held_until=held_until if held_until and now < held_until else None,
+        give_back_until=_give_back_until(order, drop, now),
+    )  # fmt: skip
+
+
+def unsettled_minor(order: Order) -> int:
+    return order.total_minor if order.state in (OrderState.HELD, OrderState.PAID) else 0
 
 
 def _give_back_until(order: Order, drop: Drop, now: dt.datetime) -> dt.datetime | None:
@@ -68,10 +65,6 @@ def _hold_ends_at(order: Order, drop: Drop) -> dt.datetime:
     return rules.hold_ends_at(order, frozen_ms=drop.sale.frozen_ms)
 
 
-def newest_rows(drop: Drop, now: dt.datetime, *, limit: int = NEWEST_ORDERS) -> list[OrderRow]:
-    return [order_row(order, drop, now) for order in selectors.orders.list_of_sale(drop.sale_id, limit=limit)]
-
-
 class DropPresenter(BasePresenter, folder="drops"):
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         drop = with_terms(Drop, sale)
@@ -82,8 +75,11 @@ class DropPresenter(BasePresenter, folder="drops"):
         }
         if request.user.is_authenticated:
             mine = selectors.list_orders_of_fan_in_drop(user_id(request), sale.id)
-            context["orders"] = [order_row(order, drop, now) for order in mine]
+            context["orders"] = with_refunds([order_row(order, drop, now) for order in mine])
         return context
+
+    def rows(self, records: Sequence[Order], now: dt.datetime) -> list[OrderRow]:
+        return [order_row(order, order.drop, now) for order in records]
 
     def proof(self, sale: Sale) -> dict[str, Any]:
         drop = with_terms(Drop, sale)
@@ -94,16 +90,12 @@ class DropPresenter(BasePresenter, folder="drops"):
             "sums": sums,
             "paid_out": Money(settled["gross_minor"] - settled["fee_minor"], sale.currency),
             "fee": Money(settled["fee_minor"], sale.currency),
-            "rows": newest_rows(drop, sale.closes_at),
         }
 
     def happened(self, sale: Sale) -> list[str]:
-        orders, amount_minor = selectors.refunded_totals(sale.id)
-        if not orders:
-            return []
-        return [
-            f"{orders:,} paid orders were given back by their buyers or the seller, {Money(amount_minor, sale.currency)}"
-        ]
+        orders, amount_minor = selectors.given_back(sale.id)
+        given = Money(amount_minor, sale.currency)
+        return [f"{orders:,} paid orders were given back by their buyers or the seller, {given}"] if orders else []
 
     def draft(self, sale: Sale) -> dict[str, Any]:
         drop = sale.drop
@@ -112,8 +104,7 @@ class DropPresenter(BasePresenter, folder="drops"):
 
     def console(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         drop = with_terms(Drop, sale)
-        price, rows = Money(drop.price_minor, sale.currency), newest_rows(drop, now, limit=CONSOLE_ORDERS)
-        return {"drop": drop, "price": price, "rows": rows}
+        return {"drop": drop, "price": Money(drop.price_minor, sale.currency)}
 
     def close_means(self, sale: Sale) -> str:
         return "Nobody can buy any more, and what was paid is passed on to you. It cannot be opened again."

@@ -20,7 +20,7 @@ from drops.errors import CannotCancel, HoldNotOffered, LimitReached, OrderNotFou
 from ledger import rules as ledger_rules
 from ledger.rules import Transfer
 from sales.deciding import MoneyState, ThingsDecision, add, decide_each, move_money, wallet_of
-from sales.errors import IdempotencyConflict
+from sales.errors import CannotRefund, IdempotencyConflict
 from sales.proceeds import refund_transfers
 from sales.standing import SaleTerms, Standing, check_not_stopped, check_open
 from sales.stock import Stock
@@ -101,7 +101,7 @@ class ExpireHold(Struct, frozen=True, gc=False):
 
 
 class RefundOrder(Struct, frozen=True, gc=False):
-    """The seller, or a cancelled sale, gives the buyer everything back, held or paid."""
+    """The seller gives the buyer everything back, held or paid; a cancelled sale also what was settled by then."""
 
     order_id: UUID
     received_at: dt.datetime
@@ -301,6 +301,8 @@ def _refund(state: State, decision: Decision, command: RefundOrder) -> OrderValu
         return _give_back(state, decision, order, CANCELLED, command.received_at)
     if order.state in (CANCELLED, EXPIRED, REFUNDED):
         return order  # a repeat
+    if order.state == SETTLED and state.standing.state != "cancelled":
+        raise CannotRefund("It is settled by now, so it is refunded from the proceeds.", state=order.state)
     return _give_back(state, decision, order, REFUNDED, command.received_at)
 
 

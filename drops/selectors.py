@@ -12,7 +12,10 @@ from drops.models import HAS_UNITS, Order, OrderState
 from sales.models import Sale
 from sales.things import Things
 
-orders = Things(Order, terms="drop", at="placed_at", missing=OrderNotFound)
+orders = Things(
+    Order, terms="drop", missing=OrderNotFound, receipt="drops/order.html", page="drops:order",
+    paid_minor=lambda order: order.total_minor if order.state == OrderState.SETTLED else 0,
+)  # fmt: skip
 
 
 def list_orders_of_fan_in_drop(fan_id: UUID, drop_id: UUID) -> list[Order]:
@@ -73,7 +76,7 @@ def orders_with_units(drop_id: UUID, *, limit: int) -> list[UUID]:
     return list(owed.order_by("id").values_list("id", flat=True)[:limit])
 
 
-def refunded_totals(drop_id: UUID) -> tuple[int, int]:
+def given_back(drop_id: UUID) -> tuple[int, int]:
     """How many paid orders were given back, and their sum in minor units."""
     refunded = Order.objects.filter(drop_id=drop_id, state=OrderState.REFUNDED)
     sums = refunded.aggregate(orders=Count("id"), amount_minor=Sum(F("quantity") * F("unit_price_minor")))

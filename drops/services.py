@@ -70,7 +70,7 @@ def cancel_order(*, drop_id: UUID, order_id: UUID, fan_id: UUID, now: dt.datetim
 
 
 def refund_order(*, drop_id: UUID, order_id: UUID, now: dt.datetime) -> OrderValue:
-    """The seller gives the buyer everything back, before or after it was settled. A repeat returns the refunded order."""
+    """The seller gives the buyer everything back, until it is settled. A repeat returns the order."""
     order = lanes[drop_id].call(rules.RefundOrder(order_id, now))
     tell_fan(
         sale_id=drop_id, fan_id=order.fan_id, about=f"back:{order_id}", title="{sale}: your order was given back",

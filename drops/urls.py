@@ -1,13 +1,13 @@
 from django.urls import path
 
-from drops import console_views, views
+from drops import views
+from sales.mine import mine, receipt
 
 app_name = "drops"
 urlpatterns = [
+    path("orders/", mine, {"format_name": "drop"}, name="orders"),
+    path("orders/<uuid:id>/", receipt, {"format_name": "drop"}, name="order"),
     path("sales/<uuid:sale_id>/buy/", views.buy, name="buy"),
-    path("orders/", views.orders, name="orders"),
-    path("orders/<uuid:order_id>/", views.order, name="order"),
-    path("orders/<uuid:order_id>/confirm/", views.confirm, name="confirm"),
-    path("orders/<uuid:order_id>/give-back/", views.give_back, name="give_back"),
-    path("sell/<slug:handle>/orders/<uuid:order_id>/refund/", console_views.refund, name="refund"),
+    path("orders/<uuid:id>/confirm/", views.confirm, name="confirm"),
+    path("orders/<uuid:id>/give-back/", views.give_back, name="give_back"),
 ]

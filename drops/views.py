@@ -1,4 +1,4 @@
-"""A fan's pages. The seller's are in `console_views`."""
+"""What a fan does by pressing a button."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 
 from core import clock
 from core.http import user_id
-from drops import presenters, selectors, services
+from drops import selectors, services
 from drops.forms import BuyForm
 from drops.hot import PlaceOrderIn, order_command
 from drops.models import Order, OrderState
 from sales.buying import place_from_page
-from sales.formats import get_format
-from sales.views import button, reads_own, render_receipt
+from sales.views import button
 
 
 @button("sales:room")
@@ -31,34 +30,19 @@ def buy(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     return order if isinstance(order, HttpResponse) else redirect("drops:order", order.id)
 
 
-@reads_own
-def orders(request: HttpRequest) -> HttpResponse:
-    now = clock.now()
-    rows = [presenters.order_row(order, order.drop, now) for order in selectors.orders.list_of_fan(user_id(request))]
-    return render(request, "drops/orders.html", {"format": get_format("drop"), "rows": rows})
-
-
-@reads_own
-def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
-    """The receipt."""
-    order = selectors.orders.of_fan(user_id(request), order_id)
-    row = presenters.order_row(order, order.drop, clock.now())
-    return render_receipt(request, "drops/order.html", order.drop.sale, record=order, row=row)
-
-
 @button("drops:order")
-def confirm(request: HttpRequest, order_id: UUID) -> HttpResponse:
+def confirm(request: HttpRequest, id: UUID) -> HttpResponse:
     """Pay for the held units."""
-    order = selectors.orders.of_fan(user_id(request), order_id)
+    order = selectors.orders.of_fan(user_id(request), id)
     services.confirm_order(drop_id=order.drop_id, order_id=order.id, fan_id=order.fan_id, now=clock.now())
     messages.success(request, "Paid. It is yours.")
     return _back(request, order)
 
 
 @button("drops:order")
-def give_back(request: HttpRequest, order_id: UUID) -> HttpResponse:
+def give_back(request: HttpRequest, id: UUID) -> HttpResponse:
     """End a hold, or return what was bought while the terms allow."""
-    order = selectors.orders.of_fan(user_id(request), order_id)
+    order = selectors.orders.of_fan(user_id(request), id)
     done = services.cancel_order(drop_id=order.drop_id, order_id=order.id, fan_id=order.fan_id, now=clock.now())
     words = "The hold is ended" if done.state == OrderState.CANCELLED else "The order is given back"
     messages.success(request, f"{words}, and your money is in your wallet.")

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from core.ids import named_id
 from core.money import share_bps
 from ledger.rules import Transfer
-from rallies.errors import AlreadyJoined, CannotRefund, Full, InviteNeeded, NoLateJoins, Removed, TooManyUnits
+from rallies.errors import AlreadyJoined, Full, InviteNeeded, NoLateJoins, Removed, TooManyUnits
 from rallies.values import (
     PAID,
     REFUNDED,
@@ -27,15 +27,17 @@ from rallies.values import (
     set_join,
 )
 from sales.deciding import Move, journal, move_money, wallet_of
+from sales.errors import CannotRefund
 from sales.proceeds import refund_transfers
 from sales.standing import check_not_stopped
 
 
 def refund(state: State, decision: Decision, command: RefundJoin) -> JoinValue:
+    """Of a rally that was called off while it was settled; later `sales.refunds` does it."""
     mine = known_join(state, command.fan_id)
     if mine.state == REFUNDED:
         return mine  # a repeat
-    if mine.state != PAID or state.outcome is None:
+    if mine.state != PAID or state.outcome is None or state.standing.state != "cancelled":
         raise CannotRefund(state=mine.state)
     for transfer in refund_transfers(
         state.terms, mine.transfer_id, wallet=state.wallets[mine.fan_id], paid_minor=state.outcome.price_minor * mine.quantity,

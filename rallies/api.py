@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,28 +11,22 @@ from ninja.security import django_auth
 from accounts import selectors as account_selectors
 from core import clock
 from core.http import user_id
-from core.schemas import RefusalOut
 from rallies import selectors, services, shown
 from rallies.hot import JoinIn, late_command
 from rallies.models import Join, Rally
-from rallies.schemas import MORE_IN, MORE_OUT, BroughtOut, LateJoinIn, LateJoinOut, MyJoinOut, SellersJoinOut
+from rallies.schemas import MORE_IN, MORE_OUT, BroughtOut, LateJoinIn, LateJoinOut, MyJoinOut
 from rallies.shown import JoinRow, LateRow
 from sales.errors import NotVerified
 from sales.frames import read_frame
 from sales.lifecycle_api import REFUSALS, lifecycle_routes
 from sales.placing import Asked
-from sales.selectors import get_sale_for_seller, with_terms
+from sales.things_api import BoughtOut, things_routes
 from sellers import selectors as seller_selectors
 
 router = Router(auth=django_auth)
 
 
 # A fan's own joins. Joining itself is in `hot`.
-
-
-@router.get("/rallies/joins", response={200: list[MyJoinOut], 401: RefusalOut}, tags=["rallies"])
-def list_joins(request: HttpRequest) -> list[JoinRow]:
-    return _rows(selectors.joins.list_of_fan(user_id(request)))
 
 
 @router.get("/rallies/{uuid:sale_id}/join", response={200: MyJoinOut} | REFUSALS, tags=["rallies"])
@@ -82,38 +76,23 @@ lifecycle_routes(
 )
 
 
-@router.get(
-    "/sellers/{slug:handle}/rallies/{uuid:sale_id}/joins",
-    response={200: list[SellersJoinOut]} | REFUSALS,
-    tags=["seller"],
-)
-def list_joins_of_rally(request: HttpRequest, handle: str, sale_id: UUID) -> list[JoinRow]:
-    """The newest 500 joins."""
-    member = seller_selectors.get_membership(user_id(request), handle)
-    sale = with_terms(Rally, get_sale_for_seller(member.seller_id, sale_id)).sale
-    return shown.newest_rows(sale, read_frame(sale_id), limit=500)
+for _things, _name, _at, _out, _show in (
+    (selectors.joins, "joins", "/rallies/joins", MyJoinOut, shown.join_rows),
+    (selectors.late_joins, "late-joins", "/rallies/late-joins", LateJoinOut, shown.late_rows),
+):
+    things_routes(
+        router, format="rally", plural="rallies", things=_things, name=_name, mine_at=_at, out=_out, show=_show
+    )
 
 
 @router.post(
-    "/sellers/{slug:handle}/joins/{uuid:join_id}/remove", response={200: SellersJoinOut} | REFUSALS, tags=["seller"]
+    "/sellers/{slug:handle}/joins/{uuid:join_id}/remove", response={200: BoughtOut} | REFUSALS, tags=["seller"]
 )
 def remove_fan(request: HttpRequest, handle: str, join_id: UUID) -> JoinRow:
     """Turn a fan out before the close. A repeat changes nothing."""
-    return _sellers_act(request, handle, join_id, services.remove_fan)
-
-
-@router.post(
-    "/sellers/{slug:handle}/joins/{uuid:join_id}/refund", response={200: SellersJoinOut} | REFUSALS, tags=["seller"]
-)
-def refund_join(request: HttpRequest, handle: str, join_id: UUID) -> JoinRow:
-    """Give a fan who paid everything back. A repeat changes nothing."""
-    return _sellers_act(request, handle, join_id, services.refund_join)
-
-
-def _sellers_act(request: HttpRequest, handle: str, join_id: UUID, service: Callable[..., Any]) -> JoinRow:
     member = seller_selectors.get_editor(user_id(request), handle)
     join = selectors.joins.of_seller(member.seller_id, join_id)
-    service(rally_id=join.rally_id, fan_id=join.fan_id, now=clock.now())
+    services.remove_fan(rally_id=join.rally_id, fan_id=join.fan_id, now=clock.now())
     return _rows([selectors.joins.of_seller(member.seller_id, join_id)])[0]
 
 

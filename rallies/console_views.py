@@ -9,10 +9,9 @@ from django.http import HttpRequest, HttpResponse
 
 from core import clock
 from core.http import user_id
-from core.money import Money
 from rallies import selectors, services
 from sales import console
-from sales.proof import pseudonym
+from sales.pseudonyms import pseudonym
 from sellers import selectors as seller_selectors
 
 
@@ -29,22 +28,4 @@ def remove(request: HttpRequest, handle: str, join_id: UUID) -> HttpResponse:
         "price may rise again; near the end the count stays as it is.",
         "Remove the fan", act=lambda: services.remove_fan(rally_id=join.rally_id, fan_id=join.fan_id, now=clock.now()),
         done="The fan is out, and has the money back.",
-    )  # fmt: skip
-
-
-@console.asks_first
-@login_required
-def refund(request: HttpRequest, handle: str, join_id: UUID) -> HttpResponse:
-    """Give a fan who paid everything back; first ask."""
-    member = seller_selectors.get_editor(user_id(request), handle)
-    join = selectors.joins.of_seller(member.seller_id, join_id)
-    sale, fan = join.rally.sale, pseudonym(join.rally_id, join.fan_id)
-    outcome = selectors.outcomes_of([sale.id]).get(sale.id)
-    paid = Money(outcome.price_minor * join.quantity, sale.currency) if outcome else fan
-    return console.ask_first(
-        request, sale, f"Refund {paid}?",
-        lambda: f"{fan} gets back what was paid, out of your proceeds, and the house gives back its fee. "
-        "The final price stays what it is for all others.",
-        "Refund", act=lambda: services.refund_join(rally_id=join.rally_id, fan_id=join.fan_id, now=clock.now()),
-        done="The fan has all of the money back.",
     )  # fmt: skip

@@ -40,11 +40,6 @@ class CannotLeave(Conflict):
     detail = "It is too late to leave this rally."
 
 
-class CannotRefund(Conflict):
-    code = "cannot_refund"
-    detail = "This cannot be refunded now."
-
-
 class NoLateJoins(Conflict):
     code = "no_late_joins"
     detail = "This rally cannot be joined any more."

@@ -4,6 +4,7 @@ from rallies.forms import RallyForm
 from rallies.hot import JOIN
 from rallies.invariants import CHECKS
 from rallies.presenters import RallyPresenter
+from rallies.selectors import joins, late_joins
 from rallies.services import draft_rally
 from rallies.settlement import RallyRules
 from sales.formats import Count, Format, Words
@@ -24,6 +25,7 @@ RALLY = Format(
     rules=RallyRules(),
     checks=CHECKS,
     presenter=RallyPresenter(),
+    things=[joins, late_joins],
     places=[JOIN],
     mine="rallies:joins",
     form=RallyForm,

@@ -16,6 +16,7 @@ from sales.invariants import (
     paid_afterwards,
     paid_by_its_fan,
     paid_to_its_seller,
+    refunds_add_up,
     rows_in_order,
     terms_rule,
 )
@@ -291,7 +292,7 @@ AFTERWARDS = paid_afterwards(
               FROM rallies_join
               JOIN rallies_rally ON rallies_rally.sale_id = rallies_join.rally_id
               JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_join.rally_id
-             WHERE rallies_join.rally_id = %(sale_id)s AND state = 'refunded'
+             WHERE rallies_join.rally_id = %(sale_id)s AND rallies_join.state = 'refunded'
              UNION ALL
             SELECT rallies_latejoin.id, fan_id, 'late_join', 'late_fee', joined_at, price_minor * quantity,
                    price_minor * quantity * fee_bps / 10000
@@ -301,6 +302,17 @@ AFTERWARDS = paid_afterwards(
              WHERE rallies_latejoin.rally_id = %(sale_id)s""",
     """moved.subject_id IN (SELECT id FROM rallies_join WHERE rally_id = %(sale_id)s UNION ALL
                                         SELECT id FROM rallies_latejoin WHERE rally_id = %(sale_id)s)""",
+)
+
+REFUNDS = refunds_add_up(
+    "joins",
+    """
+            SELECT id, fan_id, price_minor * quantity AS paid_minor
+              FROM (SELECT rally_id, id, fan_id, quantity FROM rallies_join WHERE rally_id = %(sale_id)s AND state = 'paid'
+                     UNION ALL
+                    SELECT rally_id, id, fan_id, quantity FROM rallies_latejoin WHERE rally_id = %(sale_id)s) AS paid
+              JOIN rallies_outcome ON rallies_outcome.rally_id = paid.rally_id""",
+    "rallies_rally",
 )
 
 NO_DOUBLE_CHARGES = Check(
@@ -385,20 +397,18 @@ CAP_KEPT = Check(
 
 SELLER_CREDITED = Check(
     "seller_credited",
-    "The seller was credited exactly the final price for every unit paid, less the fee of each join.",
+    "The seller was credited exactly the final price for every unit paid, less the fee of each join; refunds come after that.",
     """
     SELECT (SELECT coalesce(sum(rallies_outcome.price_minor * quantity
                                 - rallies_outcome.price_minor * quantity * rallies_rally.fee_bps / 10000), 0)
-              FROM (SELECT quantity FROM rallies_join WHERE rally_id = %(sale_id)s AND state = 'paid'
+              FROM (SELECT quantity FROM rallies_join WHERE rally_id = %(sale_id)s AND state IN ('paid', 'refunded')
                      UNION ALL
                     SELECT quantity FROM rallies_latejoin WHERE rally_id = %(sale_id)s) AS paid) AS expected,
-           (SELECT coalesce(sum(CASE WHEN code IN ('proceeds', 'late_join', 'fee_back') THEN amount_minor
+           (SELECT coalesce(sum(CASE WHEN code IN ('proceeds', 'late_join') THEN amount_minor
                                      ELSE -amount_minor END), 0)
               FROM ledger_transfer
              WHERE (debit_account_id = proceeds.id OR credit_account_id = proceeds.id)
                AND ((subject_id = %(sale_id)s AND code IN ('proceeds', 'fee'))
-                OR (subject_id IN (SELECT id FROM rallies_join WHERE rally_id = %(sale_id)s AND state = 'refunded')
-                    AND code IN ('refund', 'fee_back'))
                 OR (subject_id IN (SELECT id FROM rallies_latejoin WHERE rally_id = %(sale_id)s)
                     AND code IN ('late_join', 'late_fee')))) AS found
       FROM rallies_rally
@@ -453,6 +463,6 @@ NO_ORPHANS = Check(
 CHECKS = [
     ONE_PRICE, COUNT_ADDS_UP, UNITS_ADD_UP, LIMITS_ADD_UP, NO_DOUBLE_JOINS, PRICE_IS_THE_TIERS, OUTCOME_WORKED_OUT, TERMS_RULE,
     JOINED_UNDER_THE_TERMS, *COMMON, IN_TIME, NO_DOUBLE_CHARGES, HOLDS_END, PAID_BY_ITS_FAN, ENDED_FOR_ITS_FAN, LIMIT_KEPT,
-    FAN_LIMIT_KEPT, CAP_KEPT, SETTLEMENTS_ADD_UP, SELLER_CREDITED, PAID_TO_ITS_SELLER, AFTERWARDS, ESCROW_EMPTY,
+    FAN_LIMIT_KEPT, CAP_KEPT, SETTLEMENTS_ADD_UP, SELLER_CREDITED, PAID_TO_ITS_SELLER, AFTERWARDS, REFUNDS, ESCROW_EMPTY,
     NOTHING_UNSETTLED, NONE_SET_ASIDE, ROWS_IN_ORDER, NO_ORPHANS,
 ]  # fmt: skip

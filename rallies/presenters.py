@@ -21,16 +21,17 @@ from rallies.pricing import PriceTier
 from rallies.settlement import outcome_if_closed_now
 from sales import frames
 from sales import presenters as sale_presenters
+from sales.bought import BoughtRow, with_refunds
 from sales.formats import BasePresenter, Sums
 from sales.forms import SaleForm
 from sales.models import UNENDED_STATES, Sale
 from sales.phases import ends_at
 from sales.presenters import quantities
-from sales.proof import pseudonym
+from sales.pseudonyms import pseudonym
+from sales.refunds import refunded_in
 from sales.selectors import with_terms, with_terms_each
 from sellers.models import Seller
 
-CONSOLE_JOINS = 100
 HISTORY_SLOTS = 96
 
 
@@ -83,7 +84,7 @@ class RallyPresenter(BasePresenter, folder="rallies"):
         own: dict[str, Any] = {}
         join = selectors.find_join(fan_id, sale.id)
         if join is not None:
-            own["mine"] = shown.join_row(join, sale, tiers, frame)
+            (own["mine"],) = with_refunds([shown.join_row(join, sale, tiers, frame)])
             own["brought"] = shown.brought_by(sale.id, fan_id)
             own["invite_url"] = invite_url(request, sale.id, join.invite_code)
             if join.invited_by_id:
@@ -97,18 +98,16 @@ class RallyPresenter(BasePresenter, folder="rallies"):
         late = selectors.find_late_join(fan_id, rally.sale_id)
         after: dict[str, Any] = {"late_quantities": late_quantities(rally, outcome, frame["units_left"], join)}
         if late is not None and outcome is not None:
-            after["late"] = shown.LateRow(late, rally.sale, Money(outcome.price_minor, rally.sale.currency))
+            late.rally = rally
+            (after["late"],) = with_refunds(shown.late_rows([late]))
         return after
 
+    def rows(self, records: Sequence[Any], now: dt.datetime) -> Sequence[BoughtRow]:
+        return shown.join_rows(records) if records and isinstance(records[0], Join) else shown.late_rows(records)
+
     def happened(self, sale: Sale) -> list[str]:
-        return [
-            f"{count:,} {words}"
-            for state, words in (
-                (JoinState.REMOVED, "fans were removed by the seller"),
-                (JoinState.REFUNDED, "fans were refunded by the seller"),
-            )
-            if (count := selectors.count_joins(sale.id, state))
-        ]
+        removed = Join.objects.filter(rally_id=sale.id, state=JoinState.REMOVED).count()
+        return [f"{removed:,} fans were removed by the seller"] if removed else []
 
     def proof(self, sale: Sale) -> dict[str, Any]:
         rally = with_terms(Rally, sale)
@@ -119,7 +118,6 @@ class RallyPresenter(BasePresenter, folder="rallies"):
             "price": Money(frame["price_minor"], sale.currency),
             "settled": selectors.settlement_totals(sale.id),
             "totals": ended_totals({sale.id: rally}, {sale.id: frame["price_minor"]})[sale.id],
-            "rows": shown.newest_rows(sale, frame),
         }
 
     def new(self, form: SaleForm, shop: Seller) -> dict[str, Any]:
@@ -139,7 +137,6 @@ class RallyPresenter(BasePresenter, folder="rallies"):
             "frame": frame,
             "price": Money(frame["price_minor"], sale.currency),
             "next_price": None if next_minor is None else Money(next_minor, sale.currency),
-            "rows": shown.newest_rows(sale, frame, limit=CONSOLE_JOINS),
             "inviters": [{"fan": pseudonym(sale.id, fan), "brought": n} for fan, n in selectors.top_inviters(sale.id)],
             "history": history_of(rally, tiers, now),
             "history_until": min(now, sale.closed_at or ends_at(sale)),
@@ -180,7 +177,7 @@ class RallyPresenter(BasePresenter, folder="rallies"):
 
 @dataclass(frozen=True, slots=True)
 class EndedTotals:
-    """What a rally that ended came to, refunds taken off."""
+    """What a rally that ended came to, what was refunded since taken off."""
 
     units: int
     gross: Money
@@ -194,22 +191,27 @@ class EndedTotals:
 
 def ended_totals(rallies: Mapping[UUID, Rally], prices: Mapping[UUID, int]) -> dict[UUID, EndedTotals]:
     """Of the rallies whose final `prices` are given."""
-    counted: dict[UUID, list[tuple[str, int, int]]] = {rally_id: [] for rally_id in prices}
-    for rally_id, state, quantity, count in selectors.paid_quantities(list(prices)):
-        counted[rally_id].append((state, quantity, count))
-    return {rally_id: _ended_totals(rallies[rally_id], prices[rally_id], counted[rally_id]) for rally_id in prices}
+    counted: dict[UUID, list[tuple[int, int]]] = {rally_id: [] for rally_id in prices}
+    for rally_id, quantity, count in selectors.paid_quantities(list(prices)):
+        counted[rally_id].append((quantity, count))
+    refunded = refunded_in(list(prices))
+    return {
+        rally_id: _ended_totals(rallies[rally_id], prices[rally_id], counted[rally_id], *refunded.get(rally_id, (0, 0)))
+        for rally_id in prices
+    }
 
 
-def _ended_totals(rally: Rally, price_minor: int, counted: Sequence[tuple[str, int, int]]) -> EndedTotals:
-    kept = [(quantity, count) for state, quantity, count in counted if state != JoinState.REFUNDED]
-    refunded = sum(quantity * count for state, quantity, count in counted if state == JoinState.REFUNDED)
-    units = sum(quantity * count for quantity, count in kept)
+def _ended_totals(
+    rally: Rally, price_minor: int, counted: Sequence[tuple[int, int]], refunded_minor: int, fee_back_minor: int
+) -> EndedTotals:
+    units = sum(quantity * count for quantity, count in counted)
     # As settling does it: rounded down for each join.
-    fee = sum(share_bps(price_minor * quantity, rally.fee_bps) * count for quantity, count in kept)
-    currency = rally.sale.currency
-    return EndedTotals(
-        units, Money(price_minor * units, currency), Money(fee, currency), Money(price_minor * refunded, currency)
+    fee_minor = sum(share_bps(price_minor * quantity, rally.fee_bps) * count for quantity, count in counted)
+    gross, fee, refunded = (
+        Money(minor, rally.sale.currency)
+        for minor in (price_minor * units - refunded_minor, fee_minor - fee_back_minor, refunded_minor)
     )
+    return EndedTotals(units, gross, fee, refunded)
 
 
 def late_quantities(rally: Rally, outcome: Outcome | None, units_left: int | None, join: Join | None) -> range:
@@ -241,7 +243,6 @@ def _after_the_end(rally: Rally) -> dict[str, Any]:
     return {
         "outcome": outcome,
         "totals": ended_totals({rally.sale_id: rally}, {rally.sale_id: outcome.price_minor})[rally.sale_id],
-        "late_rows": selectors.late_joins.list_of_sale(rally.sale_id, limit=CONSOLE_JOINS),
     }
 
 

@@ -39,30 +39,23 @@ MORE_IN = {"tiers": (Annotated[list[TierIn], Field(min_length=1, max_length=TIER
 MORE_OUT = {"tiers": (list[TierOut], ...), "outcome": (OutcomeOut | None, None)}
 
 
-class JoinFacts(Schema):
-    """What a fan and a seller see of a join, a `shown.JoinRow`. Totals; null where there is nothing to say (any more)."""
+class MyJoinOut(Schema):
+    """What a fan sees of a join, a `shown.JoinRow`. Totals; null where there is nothing to say (any more)."""
 
-    id: UUID = Field(alias="join.id")
+    id: UUID = Field(alias="record.id")
     sale_id: UUID = Field(alias="sale.id")
-    quantity: int = Field(alias="join.quantity")
-    state: str = Field(alias="join.state")
+    quantity: int = Field(alias="record.quantity")
+    state: str
     ceiling: MoneyOut = Field(alias="sums.ceiling")  # of one unit
     held: MoneyOut = Field(alias="sums.held")
     paid: MoneyOut | None = Field(alias="sums.paid")
     released: MoneyOut | None = Field(alias="sums.released")
     saved: MoneyOut | None = Field(alias="sums.saved")
-    only_at_or_below: int | None = Field(alias="join.only_at_or_below_minor")
-    joined_at: dt.datetime = Field(alias="join.joined_at")
-    changed_at: dt.datetime = Field(alias="join.changed_at")
-    terms_sha256: str = Field(alias="join.terms_sha256")
-
-
-class MyJoinOut(JoinFacts):
-    invite_code: str = Field(alias="join.invite_code")
-
-
-class SellersJoinOut(JoinFacts):
-    fan: str  # the name that this sale's proof gives them
+    only_at_or_below: int | None = Field(alias="record.only_at_or_below_minor")
+    joined_at: dt.datetime = Field(alias="record.joined_at")
+    changed_at: dt.datetime = Field(alias="record.changed_at")
+    terms_sha256: str = Field(alias="record.terms_sha256")
+    invite_code: str = Field(alias="record.invite_code")
 
 
 class LateJoinIn(In):
@@ -74,12 +67,12 @@ class LateJoinIn(In):
 
 
 class LateJoinOut(Schema):  # from a `shown.LateRow`
-    id: UUID = Field(alias="join.id")
+    id: UUID = Field(alias="record.id")
     sale_id: UUID = Field(alias="sale.id")
-    quantity: int = Field(alias="join.quantity")
-    paid: MoneyOut = Field(alias="total")
-    joined_at: dt.datetime = Field(alias="join.joined_at")
-    terms_sha256: str = Field(alias="join.terms_sha256")
+    quantity: int = Field(alias="record.quantity")
+    paid: MoneyOut
+    joined_at: dt.datetime = Field(alias="record.joined_at")
+    terms_sha256: str = Field(alias="record.terms_sha256")
 
 
 class BroughtOut(Schema):

@@ -16,8 +16,27 @@ from rallies.values import Counts, crowd_at
 from sales.selectors import settled_totals
 from sales.things import Things
 
-joins = Things(Join, terms="rally", at="joined_at", missing=JoinNotFound)
-late_joins = Things(LateJoin, terms="rally", at="joined_at", missing=JoinNotFound)
+
+def paid_minor(join: Join | LateJoin) -> int:
+    """What a fan paid for a join that was charged, a late one too."""
+    if isinstance(join, Join) and join.state != JoinState.PAID:
+        return 0
+    price_minor: int = Outcome.objects.values_list("price_minor", flat=True).get(rally_id=join.rally_id)
+    return price_minor * join.quantity
+
+
+joins = Things(
+    Join,
+    terms="rally",
+    missing=JoinNotFound,
+    receipt="rallies/receipt.html",
+    page="rallies:receipt",
+    paid_minor=paid_minor,
+)
+late_joins = Things(
+    LateJoin, terms="rally", missing=JoinNotFound, receipt="rallies/late_receipt.html", page="rallies:late_receipt",
+    paid_minor=paid_minor,
+)  # fmt: skip
 
 
 def joins_to_unwind(rally_id: UUID, *, limit: int) -> list[tuple[UUID, str]]:
@@ -44,10 +63,6 @@ def next_joined(rally_id: UUID, *, after: UUID | None) -> UUID | None:
 def _with_money(rally_id: UUID) -> QuerySet[Join]:
     """Joins whose hold is open or that were charged; but for those that stand aside."""
     return joins.moving(rally_id).filter(state__in=[JoinState.JOINED, JoinState.PAID])
-
-
-def count_joins(rally_id: UUID, state: str) -> int:
-    return Join.objects.filter(rally_id=rally_id, state=state).count()
 
 
 def frame_of(
@@ -121,13 +136,13 @@ def _brought(rally_id: UUID) -> QuerySet[Join]:
     return Join.objects.filter(rally_id=rally_id, invited_by__isnull=False).exclude(state__in=NOT_COUNTED)
 
 
-def paid_quantities(rally_ids: Collection[UUID]) -> list[tuple[UUID, str, int, int]]:
-    """(rally, "paid" | "refunded" | "late", quantity, how many): few rows however many paid, and each fee can be worked out."""
-    ended = Join.objects.filter(rally_id__in=rally_ids, state__in=[JoinState.PAID, JoinState.REFUNDED])
-    late = LateJoin.objects.filter(rally_id__in=rally_ids)
-    counted = ended.values_list("rally_id", "state", "quantity").annotate(n=Count("id")).order_by()
-    late_counted = late.values_list("rally_id", "quantity").annotate(n=Count("id")).order_by()
-    return [*counted, *((rally_id, "late", quantity, n) for rally_id, quantity, n in late_counted)]
+def paid_quantities(rally_ids: Collection[UUID]) -> list[tuple[UUID, int, int]]:
+    """(rally, quantity, how many joined with it and paid): few rows however many paid, and each fee can be worked out."""
+    paid = Join.objects.filter(rally_id__in=rally_ids, state=JoinState.PAID)
+    kinds: list[QuerySet[Any]] = [paid, LateJoin.objects.filter(rally_id__in=rally_ids)]
+    return [
+        row for kind in kinds for row in kind.values_list("rally_id", "quantity").annotate(n=Count("id")).order_by()
+    ]
 
 
 def settlement_totals(rally_id: UUID) -> dict[str, int]:

@@ -89,16 +89,6 @@ def remove_fan(*, rally_id: UUID, fan_id: UUID, now: dt.datetime) -> JoinValue:
     return join
 
 
-def refund_join(*, rally_id: UUID, fan_id: UUID, now: dt.datetime) -> JoinValue:
-    """The seller gives a fan who paid everything back. A repeat returns the refunded join."""
-    join = _call(rally_id, values.RefundJoin(fan_id, now))
-    tell_fan(
-        sale_id=rally_id, fan_id=fan_id, about=f"back:{join.id}", title="{sale}: the seller refunded you",
-        text="All that you paid is in your wallet again.", now=now,
-    )  # fmt: skip
-    return join
-
-
 def join_late(rally_id: UUID, command: values.JoinLate) -> LateJoinValue:
     """Buy at the final price after the end. A repeat returns the first purchase."""
     late = lanes[rally_id].call(command)

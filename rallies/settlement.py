@@ -18,12 +18,13 @@ from rallies import loading, selectors, services, settling, telling
 from rallies.models import BUCKETS, Bucket, JoinState, Outcome, Rally, Settlement
 from rallies.pricing import PriceTier
 from rallies.values import OutcomeValue, RallyTerms, RefundJoin, ReleaseJoin
-from sales import gates, stuck
+from sales import gates
 from sales import services as sales
 from sales.drafting import SaleDraft, asked_terms
 from sales.formats import BaseRules
 from sales.models import Sale, SaleState
 from sales.proceeds import settlement_transfers
+from sales.selectors import stuck_row_ids
 from sales.stock import split_units
 from sales.telling import tell_later
 from sales.terms import TermValue, sealed
@@ -134,7 +135,7 @@ def settle_chunk(sale: Sale, now: dt.datetime, *, limit: int) -> int:
     terms = loading.load_terms(sale.id)
     row = Outcome.objects.filter(rally_id=sale.id).first() or _fix_outcome(sale, terms, now)
     outcome = OutcomeValue(row.joiners, row.units, row.level, row.price_minor, row.did_run)
-    chunk = loading.load_chunk(sale.id, after=row.settled_up_to, aside=stuck.row_ids(sale.id), limit=limit)
+    chunk = loading.load_chunk(sale.id, after=row.settled_up_to, aside=stuck_row_ids(sale.id), limit=limit)
     if not chunk:
         return 0
     settled = settling.settle(terms, outcome, chunk, now)

@@ -14,56 +14,39 @@ from rallies.models import Join, JoinState, LateJoin
 from rallies.pricing import PriceTier
 from rallies.sums import JoinSums, sums_of
 from sales import presenters as sale_presenters
+from sales.bought import BoughtRow
 from sales.models import UNENDED_STATES, Sale, SaleState
-from sales.proof import pseudonym
-
-NEWEST_JOINS = 50
+from sales.pseudonyms import pseudonym
 
 
-@dataclass(frozen=True, slots=True)
-class JoinRow:
+@dataclass(slots=True, kw_only=True)
+class JoinRow(BoughtRow):
     """A join with what it comes to, and what its seller may do about it."""
 
-    join: Join
-    sale: Sale
+    seller_actions = "rallies/_seller_actions.html"
+
     sums: JoinSums
-    price: Money  # of a unit, now or in the end
     end: str  # why nothing was taken
 
     @property
     def held_first(self) -> Money:
-        return self.sums.ceiling * self.join.quantity
-
-    @property
-    def fan(self) -> str:
-        """A pseudonym, for other eyes than the owner's."""
-        return pseudonym(self.sale.id, self.join.fan_id)
+        return self.sums.ceiling * self.record.quantity
 
     @property
     def may_remove(self) -> bool:
-        return self.join.state == JoinState.JOINED and self.sale.state in UNENDED_STATES
-
-    @property
-    def may_refund(self) -> bool:
-        return self.join.state == JoinState.PAID
+        return self.record.state == JoinState.JOINED and self.sale.state in UNENDED_STATES
 
     @property
     def limit(self) -> Money | None:
-        limit = self.join.only_at_or_below_minor
+        limit = self.record.only_at_or_below_minor
         return None if limit is None else Money(limit, self.sale.currency)
 
 
-@dataclass(frozen=True, slots=True)
-class LateRow:
+class LateRow(BoughtRow):
     """A purchase at the final price after the end."""
 
-    join: LateJoin
-    sale: Sale
-    price: Money
-
-    @property
-    def total(self) -> Money:
-        return self.price * self.join.quantity
+    state = "paid"
+    words = "Bought after the end"
 
 
 def join_row(join: Join, sale: Sale, tiers: Sequence[PriceTier], frame: Mapping[str, Any]) -> JoinRow:
@@ -71,9 +54,11 @@ def join_row(join: Join, sale: Sale, tiers: Sequence[PriceTier], frame: Mapping[
     sums = sums_of(
         tiers, sale.currency, quantity=join.quantity, level=join.level, state=join.state, crowd_level=frame["level"]
     )
+    nothing = Money(0, sale.currency)
     return JoinRow(
-        join, sale, sums, Money(frame["price_minor"], sale.currency), _why_nothing_was_taken(join, sale, frame)
-    )
+        record=join, sale=sale, at=join.joined_at, price=Money(frame["price_minor"], sale.currency), held=sums.held,
+        paid=sums.paid or nothing, gives_back=nothing, sums=sums, end=_why_nothing_was_taken(join, sale, frame),
+    )  # fmt: skip
 
 
 def _why_nothing_was_taken(join: Join, sale: Sale, frame: Mapping[str, Any]) -> str:
@@ -108,16 +93,21 @@ def standings(rally_ids: Collection[UUID]) -> dict[UUID, Mapping[str, Any]]:
 
 def late_rows(late: Sequence[LateJoin]) -> list[LateRow]:
     outcomes = selectors.outcomes_of([join.rally_id for join in late])
-    return [
-        LateRow(join, sale, Money(outcomes[join.rally_id].price_minor, sale.currency))
-        for join in late
-        for sale in [join.rally.sale]
-    ]
+    return [_late_row(join, outcomes[join.rally_id].price_minor) for join in late]
 
 
-def newest_rows(sale: Sale, frame: Mapping[str, Any], *, limit: int = NEWEST_JOINS) -> list[JoinRow]:
-    tiers = selectors.tiers_of(sale.id)
-    return [join_row(join, sale, tiers, frame) for join in selectors.joins.list_of_sale(sale.id, limit=limit)]
+def _late_row(late: LateJoin, price_minor: int) -> LateRow:
+    sale = late.rally.sale
+    price, nothing = Money(price_minor, sale.currency), Money(0, sale.currency)
+    return LateRow(
+        record=late,
+        sale=sale,
+        at=late.joined_at,
+        price=price,
+        held=nothing,
+        paid=price * late.quantity,
+        gives_back=nothing,
+    )
 
 
 def names_between_friends(sale_id: UUID, fan_ids: Iterable[UUID]) -> dict[UUID, str]:

@@ -110,7 +110,7 @@ class RemoveFan(OfFan, frozen=True, gc=False):
 
 
 class RefundJoin(OfFan, frozen=True, gc=False):
-    """The seller gives a fan who paid everything back, the house its fee."""
+    """The rally was called off while it was settled: a fan who paid has everything back, the seller the house's fee."""
 
 
 class ReleaseJoin(OfFan, frozen=True, gc=False):

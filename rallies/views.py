@@ -1,4 +1,4 @@
-"""A fan's pages. The seller's are in `console_views`."""
+"""What a fan does by pressing a button. What a seller does is in `console_views`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 
 from core import clock
 from core.errors import Refusal
 from core.http import user_id
-from rallies import selectors, services, shown
+from rallies import selectors, services
 from rallies.forms import JoinForm, read_invite
 from rallies.hot import JoinIn, join_command, late_command
 from sales import selectors as sale_selectors
 from sales.buying import place_from_page
-from sales.formats import get_format
 from sales.forms import PurchaseForm
-from sales.views import button, reads_own, render_receipt, render_room
+from sales.views import button, render_room
 
 
 @button("sales:room")
@@ -60,29 +59,3 @@ def join_late(request: HttpRequest, sale_id: UUID) -> HttpResponse:
         place=lambda asked: services.join_late(sale_id, late_command(asked)),
     )  # fmt: skip
     return late if isinstance(late, HttpResponse) else redirect("rallies:late_receipt", late.id)
-
-
-@reads_own
-def joins(request: HttpRequest) -> HttpResponse:
-    """The rallies that the fan is or was in."""
-    fan_id = user_id(request)
-    context = {
-        "format": get_format("rally"),
-        "rows": shown.join_rows(selectors.joins.list_of_fan(fan_id)),
-        "late_rows": shown.late_rows(selectors.late_joins.list_of_fan(fan_id)),
-    }
-    return render(request, "rallies/joins.html", context)
-
-
-@reads_own
-def receipt(request: HttpRequest, join_id: UUID) -> HttpResponse:
-    join = selectors.joins.of_fan(user_id(request), join_id)
-    (row,) = shown.join_rows([join])
-    return render_receipt(request, "rallies/receipt.html", row.sale, record=join, row=row)
-
-
-@reads_own
-def late_receipt(request: HttpRequest, join_id: UUID) -> HttpResponse:
-    late = selectors.late_joins.of_fan(user_id(request), join_id)
-    (row,) = shown.late_rows([late])
-    return render_receipt(request, "rallies/late_receipt.html", row.sale, record=late, row=row)

@@ -14,16 +14,20 @@ from django.urls import URLPattern, path
 from django.views.decorators.http import require_http_methods, require_safe
 
 from core import clock
-from core.errors import Invalid, NotFound
+from core.errors import Conflict, Invalid, NotFound
 from core.http import user_id
 from core.ids import uuid7
-from sales import presenters, selectors
+from core.money import amount_text
+from core.paging import cursor_of
+from sales import presenters, refunds, selectors
 from sales import services as sales
 from sales.buying import place_page
 from sales.formats import Format, get_format
-from sales.forms import SaleForm
+from sales.forms import RefundForm, SaleForm
+from sales.mine import Shelf, param_of, shelf, shown
 from sales.models import Sale, SaleState
 from sales.phases import standing
+from sales.things import Things
 from sales.views import with_way_back
 from sellers import selectors as seller_selectors
 from sellers.models import MAY_EDIT_SALES, Member
@@ -57,6 +61,7 @@ def console_paths(format: Format) -> list[URLPattern]:
         path(f"{sale}publish/", publish, given, name="publish"),
         path(f"{sale}close/", close, given, name="close"),
         path(f"{sale}cancel/", cancel, given, name="cancel"),
+        path(f"{sale}{format.words.things}/<uuid:purchase_id>/", purchase, given, name="purchase"),
     ]
 
 
@@ -103,6 +108,8 @@ def page(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> 
         return render(request, format.presenter.draft_template, context)
     frame = presenters.newest_frames([sale.id])[sale.id]
     context |= {
+        "shelves": [_shelf(request, format, things, member, sale_id) for things in format.things],
+        "search": request.GET.get("search", ""),
         **standing(sale, now, frame.get("units_left")),
         "frame": frame,
         "terms": selectors.find_terms(sale.id, sale.terms_version),
@@ -110,6 +117,52 @@ def page(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> 
         **format.presenter.console(request, sale, now),
     }
     return render(request, format.presenter.console_template, context)
+
+
+def _shelf(request: HttpRequest, format: Format, things: Things[Any], member: Member, sale_id: UUID) -> Shelf:
+    found = things.page_of_sale(
+        sale_id, cursor_of(request, param_of(format, things)), search=request.GET.get("search", "")[:120],
+        state=request.GET.get("state", "") if things.states else "", emails=member.role in MAY_EDIT_SALES,
+    )  # fmt: skip
+    return shelf(format, things, found)
+
+
+@asks_first
+@login_required
+def purchase(request: HttpRequest, handle: str, sale_id: UUID, purchase_id: UUID, format_name: str) -> HttpResponse:
+    """One purchase with its refunds, and a form for the next one. Sending that twice refunds once."""
+    member = seller_selectors.get_membership(user_id(request), handle)
+    sale, format = _sale(member, sale_id, format_name)
+    _, _, record = refunds.find_purchase(member.seller_id, sale_id, purchase_id)
+    (row,) = shown(format, [record])
+    form = RefundForm(
+        sale.currency,
+        request.POST or None,
+        initial={"number": row.next_refund, "amount": amount_text(row.may_refund.minor, sale.currency)},
+    )
+    if request.method == "POST":
+        seller_selectors.get_editor(user_id(request), handle)
+        if form.is_valid() and _refunded(form, member, sale_id, purchase_id):
+            messages.success(request, f"{form.cleaned_data['amount']} is in the fan's wallet again.")
+            return redirect(format.url("purchase", handle, sale_id, purchase_id))
+    context = {
+        "shop": member.seller, "sale": sale, "format": format, "row": row, "form": form, "now": clock.now(),
+        "may_edit": member.role in MAY_EDIT_SALES,
+    }  # fmt: skip
+    return render(request, "sales/purchase.html", context, status=422 if form.errors else 200)
+
+
+def _refunded(form: RefundForm, member: Member, sale_id: UUID, purchase_id: UUID) -> bool:
+    said = form.cleaned_data
+    try:
+        refunds.refund(
+            seller_id=member.seller_id, sale_id=sale_id, purchase_id=purchase_id, number=said["number"],
+            amount_minor=said["amount"].minor, reason=said["reason"], made_by=member.user_id, now=clock.now(),
+        )  # fmt: skip
+    except Conflict as refusal:
+        form.add_error(None, refusal.message)
+        return False
+    return True
 
 
 @with_way_back

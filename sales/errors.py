@@ -46,6 +46,16 @@ class CalledOff(NotOpen):
     detail = "This sale was called off. Whatever you had paid or held goes back to your wallet."
 
 
+class CannotRefund(Conflict):
+    code = "cannot_refund"
+    detail = "This cannot be refunded now."
+
+
+class RefundChanged(Conflict):
+    code = "refund_changed"
+    detail = "This refund was made already, with another amount."
+
+
 class BeingChecked(Busy):
     code = "being_checked"
     detail = "The checks of this sale run for the first time just now. Please look again in a moment."

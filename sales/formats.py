@@ -18,10 +18,12 @@ from accounts.services import Message
 from core.errors import NotFound
 from core.invariants import Check
 from core.money import Money
+from sales.bought import BoughtRow
 from sales.models import Sale
 from sales.placing import Place
 from sales.proceeds import paid_in
 from sales.terms import TermValue
+from sales.things import Things
 from sellers.models import Seller
 
 if TYPE_CHECKING:
@@ -141,8 +143,11 @@ class Presenter(Protocol):
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]: ...
 
+    def rows(self, records: Sequence[Any], now: dt.datetime) -> Sequence[BoughtRow]:
+        """What fans made, all of one kind (`Format.things`) and each read with its sale, as pages show it."""
+
     def happened(self, sale: Sale) -> list[str]:
-        """Sentences for the proof: what the seller did to single fans, such as removals and refunds. No names."""
+        """Sentences for the proof: what the seller did to single fans, beside refunds. No names."""
 
     def new(self, form: SaleForm, shop: Seller) -> dict[str, Any]:
         """What the page of a new sale needs beside its form."""
@@ -192,6 +197,9 @@ class BasePresenter:
         units = {sale.id: get_format(sale.format).count.of(sale.id) for sale in sales}
         return {sale.id: Sums(units[sale.id], None, Money(paid.get(sale.id, 0), sale.currency)) for sale in sales}
 
+    def rows(self, records: Sequence[Any], now: dt.datetime) -> Sequence[BoughtRow]:
+        return []
+
     def happened(self, sale: Sale) -> list[str]:
         return []
 
@@ -222,6 +230,15 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveBack:
+    """How a seller gives all of a purchase back before it is settled: its money, and its units to the stock."""
+
+    total_minor: Callable[[Any], int]  # what the fan gets; 0 for a purchase that it is not for (any more)
+    is_done: Callable[[Any], bool]  # everything was given back already
+    act: Callable[[Any, dt.datetime], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Words:
     """What a format is called on pages and in messages. Small letters; pages begin sentences with them by `capfirst`."""
 
@@ -248,6 +265,8 @@ class Format:
     # one called "new".
     form: type[SaleForm]
     draft: Callable[..., Any]
+    things: Sequence[Things[Any]] = ()  # what fans make in it: the spine lists them and refunds them
+    give_back: GiveBack | None = None  # before they are settled
     places: Sequence[Place] = ()  # its hot routes
     mine: str = ""  # the URL name of a fan's list of what they have in these sales
     _modules: dict[str, Any] = field(default_factory=dict, compare=False)

@@ -11,9 +11,10 @@ from uuid import UUID
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import BooleanField
+from django.http import QueryDict
 
 from core.money import Money
-from ledger.forms import AmountField
+from ledger.forms import AmountField, MoneyForm
 from sales.asked import PriceTerm, WholeTerm, asked_columns
 from sales.drafting import SaleDraft
 from sales.rows import LIMIT_MAX, TermsRow
@@ -37,6 +38,18 @@ class PurchaseForm(forms.Form):
 
     key = forms.UUIDField()
     quantity = WholeNumberField(min_value=1, max_value=LIMIT_MAX)
+
+
+class RefundForm(MoneyForm):
+    """The purchase's refund `number`; its currency is the sale's."""
+
+    number = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
+    amount = AmountField(label="Amount", help_text="What is left of the payment, or a part of it.")
+    reason = forms.CharField(max_length=200, required=False, help_text="The fan reads it.")
+
+    def __init__(self, currency: str, data: Mapping[str, Any] | None = None, **options: Any) -> None:
+        super().__init__({**data.dict(), "currency": currency} if isinstance(data, QueryDict) else data, **options)
+        self.fields["currency"].widget = forms.HiddenInput()
 
 
 class UtcField(forms.DateTimeField):

@@ -243,12 +243,13 @@ def paid_to_its_seller(table: str, sale: str) -> Check:
 
 
 def paid_afterwards(things: str, given: str, of_the_sale: str) -> Check:
-    """What moves on the seller's account beside the settlements. `given` selects id, fan_id, code, at and amount_minor, with
-    fee_code and fee_minor for the house's part; `of_the_sale` is whether the transfer `moved` is for one of the sale's."""
+    """What moves on the seller's account beside the settlements: the refunds, and what `given` selects: id, fan_id, code, at and
+    amount_minor, with fee_code and fee_minor for the house's part. `of_the_sale` is whether the transfer `moved` is for one of
+    the sale's."""
     return Check(
         "paid_afterwards",
-        f"Of the {things} that were refunded after they were settled, or made after the end, each moved its price once and whole, "
-        "at its time: between its own fan and this sale's own seller, and the fee between the seller and the house.",
+        f"Of the {things} that were refunded after they were settled, or made after the end, each moved what it says once and "
+        "whole, at its time: between its own fan and this sale's own seller, and the fee between the seller and the house.",
         f"""
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT 1 FROM (
@@ -256,7 +257,10 @@ def paid_afterwards(things: str, given: str, of_the_sale: str) -> Check:
                        CASE line.code WHEN 'late_join' THEN wallet.id WHEN 'fee_back' THEN {FEES} ELSE {PROCEEDS} END AS debit_id,
                        CASE line.code WHEN 'refund' THEN wallet.id WHEN 'late_fee' THEN {FEES} ELSE {PROCEEDS} END AS credit_id,
                        1 AS sign
-                  FROM ({given}) AS given
+                  FROM ({given}
+             UNION ALL
+            SELECT purchase_id, fan_id, 'refund', 'fee_back', at, amount_minor, fee_minor FROM sales_refund
+             WHERE sale_id = %(sale_id)s) AS given
                   JOIN sales_sale ON sales_sale.id = %(sale_id)s
                   LEFT JOIN ledger_account AS wallet ON wallet.owner_id = given.fan_id AND wallet.kind = 'wallet'
                                                     AND wallet.currency = sales_sale.currency
@@ -273,6 +277,29 @@ def paid_afterwards(things: str, given: str, of_the_sale: str) -> Check:
                  WHERE (moved.debit_account_id = {PROCEEDS} OR moved.credit_account_id = {PROCEEDS})
                    AND moved.subject_id <> %(sale_id)s AND {of_the_sale}) AS side
              GROUP BY subject_id, code, in_its_journal, at, amount_minor, debit_id, credit_id HAVING sum(sign) <> 0) AS wrong
+    """,  # noqa: S608  # constants of the program
+    )
+
+
+def refunds_add_up(things: str, paid: str, table: str) -> Check:
+    """`paid` selects id, fan_id and paid_minor of the purchases that were settled; `table` has the format's row of the sale."""
+    return Check(
+        "refunds",
+        f"No more was ever refunded of the {things} than was paid for each: its refunds are numbered, none of a sale that is not "
+        "settled, each by the fee that is on it, and together they are what the last one says.",
+        f"""
+    SELECT 0 AS expected, count(*) AS found
+      FROM (SELECT refund.*, row_number() OVER before AS place,
+                   (sum(amount_minor) OVER before)::bigint AS amounts, (sum(fee_minor) OVER before)::bigint AS fees
+              FROM sales_refund AS refund WHERE sale_id = %(sale_id)s
+            WINDOW before AS (PARTITION BY purchase_id ORDER BY number)) AS refund
+      JOIN sales_sale ON sales_sale.id = refund.sale_id
+      JOIN {table} AS terms ON terms.sale_id = refund.sale_id
+      LEFT JOIN ({paid}) AS purchase ON purchase.id = refund.purchase_id
+     WHERE purchase.fan_id IS DISTINCT FROM refund.fan_id OR purchase.paid_minor <> refund.paid_minor
+        OR refund.number <> refund.place OR refund.refunded_minor <> refund.amounts OR refund.amounts > refund.paid_minor
+        OR refund.amount_minor <= 0 OR sales_sale.settled_at IS NULL
+        OR refund.fees <> refund.paid_minor * fee_bps / 10000 - (refund.paid_minor - refund.amounts) * fee_bps / 10000
     """,  # noqa: S608  # constants of the program
     )
 

@@ -51,13 +51,13 @@ def lifecycle_routes(
     @router.get(place, operation_id=f"{plural}_get", summary=f"One of the shop's {plural}", **given)
     def get(request: HttpRequest, handle: str, sale_id: UUID) -> Any:
         member = seller_selectors.get_membership(user_id(request), handle)
-        return selectors.with_terms(model, _of_format(selectors.get_sale_for_seller(member.seller_id, sale_id), format))
+        return selectors.with_terms(model, of_format(selectors.get_sale_for_seller(member.seller_id, sale_id), format))
 
     def act(name: str, summary: str, service: Callable[..., Sale]) -> None:
         @router.post(f"{place}/{name}", operation_id=f"{plural}_{name}", summary=summary, **given)
         def do(request: HttpRequest, handle: str, sale_id: UUID) -> Any:
             seller_id = seller_selectors.get_editor(user_id(request), handle).seller_id
-            _of_format(selectors.get_sale_for_seller(seller_id, sale_id), format)
+            of_format(selectors.get_sale_for_seller(seller_id, sale_id), format)
             service(seller_id=seller_id, sale_id=sale_id, now=clock.now())
             return selectors.with_terms(model, selectors.get_sale_for_seller(seller_id, sale_id))
 
@@ -72,7 +72,7 @@ def _check_zones(body: SaleIn) -> None:
         raise Invalid("Times need their UTC offset, as in 2026-01-31T18:00:00Z.", field="opens_at")
 
 
-def _of_format(sale: Sale, format: str) -> Sale:
+def of_format(sale: Sale, format: str) -> Sale:
     if sale.format != format:
         raise NotFound("This sale does not exist.")
     return sale

@@ -8,6 +8,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from core.money import Money
 from dsql.fields import UUIDv7Field
 
 
@@ -105,6 +106,45 @@ class StaffAction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.sale_id}: {self.reason[:60]}"
+
+
+class Refund(models.Model):
+    """Money that a fan was given back after a purchase was settled: one of its refunds. Written once, by `sales.refunds`."""
+
+    pk = models.CompositePrimaryKey("purchase_id", "number")
+    purchase_id = models.UUIDField()  # the format's row: an order, a join
+    number = models.IntegerField()  # of this purchase's refunds, from 1
+    sale = models.ForeignKey(Sale, models.PROTECT, related_name="refunds", db_index=False)
+    fan = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
+    amount_minor = models.BigIntegerField()
+    fee_minor = models.BigIntegerField()  # what the house gave back of its fee
+    paid_minor = models.BigIntegerField()  # for the purchase
+    refunded_minor = models.BigIntegerField()  # by this one and all before it
+    reason = models.CharField(max_length=200, blank=True)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(number__gt=0, amount_minor__gt=0), name="refund_above_zero"),
+            models.CheckConstraint(
+                condition=Q(fee_minor__gte=0, fee_minor__lte=F("amount_minor"), refunded_minor__gte=F("amount_minor"))
+                & Q(refunded_minor__lte=F("paid_minor")),
+                name="refund_within_what_was_paid",
+            ),
+        ]
+        indexes = [models.Index(fields=["sale", "at"], name="refund_by_sale")]
+
+    def __str__(self) -> str:
+        return f"{self.purchase_id} #{self.number}: {self.amount_minor}"
+
+    @property
+    def amount(self) -> Money:
+        return Money(self.amount_minor, self.sale.currency)
+
+    @property
+    def paid(self) -> Money:
+        return Money(self.paid_minor, self.sale.currency)
 
 
 class StuckRow(models.Model):

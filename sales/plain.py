@@ -24,13 +24,14 @@ from ledger import rules as ledger_rules
 from ledger import selectors as ledger_selectors
 from ledger import services as ledger
 from ledger.errors import InsufficientFunds
-from sales import gates, lanes, stuck
+from sales import gates, lanes
 from sales.deciding import decide_each
 from sales.formats import BaseRules
 from sales.lanes import SaleLane, standing_of
 from sales.models import Sale, SaleState
 from sales.placing import Asked, Place
 from sales.proceeds import escrow_of
+from sales.selectors import stuck_row_ids
 from sales.standing import Standing, check_open
 
 IN, REFUNDED = "in", "refunded"  # what a row begins as, and ends as when its sale is called off
@@ -136,7 +137,7 @@ class PlainRules(BaseRules):
 
     def _owed(self, sale: Sale) -> models.QuerySet[PlainRow]:
         """Rows whose fans have not got their money back; but for those that stand aside."""
-        return self.row._default_manager.filter(sale=sale, state=IN).exclude(id__in=stuck.row_ids(sale.id))
+        return self.row._default_manager.filter(sale=sale, state=IN).exclude(id__in=stuck_row_ids(sale.id))
 
     def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
         rows = self.row._default_manager.filter(sale=sale, fan_id__gt=after or UUID(int=0)).order_by("fan_id")

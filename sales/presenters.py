@@ -14,14 +14,16 @@ from django.db import connection
 from accounts import selectors as account_selectors
 from core.ids import uuid7
 from live import store
-from sales import frames, prover, selectors, terms
+from sales import frames, prover, refunds, selectors, terms
 from sales.formats import Format, Sums, get_format
 from sales.models import UNENDED_STATES, ProofRun, Sale, SaleState
 from sales.phases import Phase, ends_at, opens_at, phase_of
 from sales.proof import Proof
+from sales.pseudonyms import pseudonym
 from sales.services import common_terms, issue_buy_token
 
 QUANTITY_MAX = 10
+REFUNDS_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,16 @@ def events(sale: Sale) -> list[Event]:
         found.append(Event(sale.closed_at, "Called off by the seller"))
     elif sale.closed_at is not None and sale.state != SaleState.CANCELLED and sale.closed_at < ends_at(sale):
         found.append(Event(sale.closed_at, "Closed by the seller before its time"))
-    return found + [Event(None, words) for words in get_format(sale.format).presenter.happened(sale)]
+    counted = [Event(None, words) for words in get_format(sale.format).presenter.happened(sale)]
+    given = [
+        Event(
+            refund.at,
+            f"{refund.amount} of {refund.paid} refunded to {pseudonym(sale.id, refund.fan_id)}",
+            refund.reason,
+        )
+        for refund in refunds.list_refunds(sale, limit=REFUNDS_SHOWN)
+    ]
+    return found + counted + given
 
 
 # The list of proofs

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import hmac
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection
 
 from core import clock, invariants
@@ -141,9 +138,3 @@ def read() -> Iterator[Reader]:
         return
     with _apart.connection() as reading:
         yield Reader(reading, may_renew=True)
-
-
-def pseudonym(sale_id: UUID, fan_id: UUID) -> str:
-    """A fan's name on this sale's proof: always the same there, different in every other sale, and no way back."""
-    digest = hmac.new(settings.SECRET_KEY.encode(), b"proof:" + sale_id.bytes + fan_id.bytes, hashlib.sha256)
-    return f"Fan {digest.hexdigest()[:8].upper()}"

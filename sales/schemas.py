@@ -85,7 +85,7 @@ class SellersSaleOut(Schema):
 
 
 def terms_out(model: type[TermsRow], **more: Any) -> type[SellersSaleOut]:
-    """What a seller is told of a sale with these terms: its columns by their names but for ids, a price as an amount, and `more`."""
+    """What a seller is told of a sale with these terms: its columns but for ids, a price as an amount, and `more`."""
     fields: dict[str, Any] = {}
     for column in model._meta.concrete_fields:
         if isinstance(column, PriceTerm):

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import QuerySet, Sum
 
 from core.errors import NotFound
-from sales.models import UNENDED_STATES, Sale, SaleState, SealedTerms, StaffAction
+from sales.models import UNENDED_STATES, Sale, SaleState, SealedTerms, StaffAction, StuckRow
 from sales.rows import SettlementRow, TermsRow
 
 M = TypeVar("M", bound=TermsRow)
@@ -67,6 +67,11 @@ def list_staff_actions(sale_id: UUID) -> list[StaffAction]:
 
 def newest_staff_action(sale_id: UUID) -> StaffAction | None:
     return StaffAction.objects.filter(sale_id=sale_id).order_by("-at", "-id").first()
+
+
+def stuck_row_ids(sale_id: UUID) -> list[UUID]:
+    """The purchases that the sale's steps leave out."""
+    return list(StuckRow.objects.filter(sale_id=sale_id).values_list("row_id", flat=True))
 
 
 def find_terms(sale_id: UUID, version: int) -> SealedTerms | None:

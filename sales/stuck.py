@@ -33,11 +33,6 @@ def count() -> int:
     return StuckRow.objects.count()
 
 
-def row_ids(sale_id: UUID) -> list[UUID]:
-    """What the sale's steps leave out."""
-    return list(StuckRow.objects.filter(sale_id=sale_id).values_list("row_id", flat=True))
-
-
 @retried_transaction(replayable=True)
 def set_free(*, ids: Collection[UUID], now: dt.datetime) -> int:
     """Have these rows tried again now. Returns how many there were."""

@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from core.errors import NotFound
-from sales import stuck
+from core.paging import Page, page_of
+from sales.pseudonyms import pseudonym
 from sales.rows import PurchaseRow
+from sales.selectors import stuck_row_ids
 
 M = TypeVar("M", bound=PurchaseRow)
+FANS_AT_ONCE = 10_000
 
 
 class Things(Generic[M]):
-    """`terms` is the foreign key to the format's terms, and through it to the sale; the newest are those with the latest `at`."""
+    """`terms` is the foreign key to the format's terms, and through it to the sale. `receipt` is the name of its template, and
+    `page` of the URL. `paid_minor` is what a fan paid for one that is settled, and nothing for any other."""
 
-    def __init__(self, model: type[M], *, terms: str, at: str, missing: type[NotFound]) -> None:
+    def __init__(
+        self, model: type[M], *, terms: str, missing: type[NotFound], receipt: str, page: str,
+        paid_minor: Callable[[M], int],
+    ) -> None:  # fmt: skip
         self.model = model
         self.terms = terms
-        self.newest = f"-{at}"
         self.missing = missing
+        self.receipt = receipt
+        self.page = page
+        self.paid_minor = paid_minor
+
+    @property
+    def nouns(self) -> str:
+        return str(self.model._meta.verbose_name_plural)
+
+    @property
+    def noun(self) -> str:
+        return str(self.model._meta.verbose_name)
+
+    @property
+    def states(self) -> list[tuple[str, str]]:
+        """Each state by its name and as people read it; none for what stays as it was made."""
+        columns = [column for column in self.model._meta.concrete_fields if column.name == "state"]
+        return [(str(name), str(words)) for column in columns for name, words in column.flatchoices]
 
     def of_fan(self, fan_id: UUID, id: UUID) -> M:
         """One of the fan's own, with its sale and seller. Somebody else's is missing."""
@@ -29,16 +53,47 @@ class Things(Generic[M]):
 
     def of_seller(self, seller_id: UUID, id: UUID) -> M:
         """One in a sale of the seller's. Another seller's is missing."""
-        missing = self.missing(f"This {self.model._meta.verbose_name} does not exist.")
+        missing = self.missing(f"This {self.noun} does not exist.")
         return self._one(missing, **{"id": id, f"{self.terms}__sale__seller_id": seller_id})
 
-    def list_of_fan(self, fan_id: UUID) -> list[M]:
-        """The fan's newest 100, each with its sale and seller."""
-        return list(self._with_sale().filter(fan_id=fan_id).order_by(self.newest)[:100])
+    def page_of_fan(self, fan_id: UUID, cursor: str = "") -> Page[M]:
+        """The fan's own, the newest first, each with its sale and seller."""
+        return page_of(self._with_sale().filter(fan_id=fan_id), cursor)
 
-    def list_of_sale(self, sale_id: UUID, *, limit: int) -> list[M]:
-        """The newest of a sale. Whoever asks may see the sale."""
-        return list(self.of_sale(sale_id).order_by(self.newest)[:limit])
+    def page_of_sale(
+        self, sale_id: UUID, cursor: str = "", *, state: str = "", search: str = "", emails: bool = False
+    ) -> Page[M]:
+        """Of a sale, the newest first. Whoever asks may see the sale, and with `emails` find fans by their address.
+
+        `search` is an id, of it or of its payment, or what the sale calls its fan.
+        """
+        found = self._with_sale().filter(**{self.terms: sale_id})
+        if state:
+            found = found.filter(state=state)
+        if search:
+            found = found.filter(self._matching(sale_id, search.strip(), emails=emails))
+        return page_of(found, cursor)
+
+    def _matching(self, sale_id: UUID, search: str, *, emails: bool) -> Q:
+        try:
+            id = UUID(search)
+        except ValueError:
+            pass
+        else:
+            return Q(id=id) | Q(transfer_id=id)
+        if emails and "@" in search:
+            return Q(fan__email=search.lower())
+        return Q(fan_id=self.find_fan(sale_id, search))
+
+    def find_fan(self, sale_id: UUID, name: str) -> UUID | None:
+        """Who has this pseudonym in the sale. There is no way back from it, so all of the sale's fans are tried."""
+        wanted, after = name.upper().removeprefix("FAN").strip(), None
+        while fans := self.fans(sale_id, after=after, limit=FANS_AT_ONCE):
+            for fan_id in fans:
+                if pseudonym(sale_id, fan_id).upper().endswith(f" {wanted}"):
+                    return fan_id
+            after = fans[-1]
+        return None
 
     def fans(self, sale_id: UUID, *, after: UUID | None, limit: int) -> list[UUID]:
         """The next fans of a sale in the order of their ids, whatever has become of what they had."""
@@ -48,7 +103,7 @@ class Things(Generic[M]):
 
     def moving(self, sale_id: UUID, *, after: UUID | None = None) -> QuerySet[M]:
         """Those that the sale's steps deal with: all but the ones that stand aside."""
-        return self.of_sale(sale_id, after=after).exclude(id__in=stuck.row_ids(sale_id))
+        return self.of_sale(sale_id, after=after).exclude(id__in=stuck_row_ids(sale_id))
 
     def of_sale(self, sale_id: UUID, *, after: UUID | None = None) -> QuerySet[M]:
         """All of a sale's, or those of the fans that come `after` this one in the order of their ids."""

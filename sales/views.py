@@ -17,10 +17,10 @@ from core.http import user_id
 from core.money import EXPONENTS
 from sales import presenters, prover, selectors, telling
 from sales.formats import get_format, list_formats
+from sales.mine import shown
 from sales.models import Sale
 from sales.phases import Phase, standing
 from sales.readings import shared_readings
-from sales.rows import PurchaseRow
 from sellers import selectors as seller_selectors
 from sellers.models import MAY_EDIT_SALES, Seller
 
@@ -49,17 +49,6 @@ def button(back: str) -> Callable[[View], View]:
         return pressed
 
     return decorate
-
-
-def reads_own(view: View) -> View:
-    """A page of what the fan who is logged in has."""
-    return require_safe(login_required(view))
-
-
-def render_receipt(request: HttpRequest, template: str, sale: Sale, *, record: PurchaseRow, row: Any) -> HttpResponse:
-    """Of what was bought, with the format's `row` of it."""
-    context = {"format": get_format(sale.format), "sale": sale, "record": record, "row": row}
-    return render(request, template, context)
 
 
 # What stands on the first shelf.
@@ -170,12 +159,12 @@ def proof(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     """Every check of one sale as it was last run: what it says, what it must give and gave, and the SQL. Runs nothing itself."""
     _limit_proofs(request)
     sale = selectors.get_public_sale(sale_id)
-    presenter = get_format(sale.format).presenter
+    format = get_format(sale.format)
     now = clock.now()
     run = prover.look_at(sale, now=now)
     context = {
         "sale": sale,
-        "format": get_format(sale.format),
+        "format": format,
         "shown": presenters.ShownProof.of(run),
         "books": presenters.ShownProof.of(prover.look_at_books(now=now)),
         "readings": shared_readings(sale) if presenters.has_doors() else None,
@@ -183,8 +172,10 @@ def proof(request: HttpRequest, sale_id: UUID) -> HttpResponse:
         "is_one_database": not presenters.is_live(),
         "terms": selectors.find_terms(sale.id, sale.terms_version),
         "database": presenters.database_name(),
-        "presenter": presenter,
+        "presenter": format.presenter,
         "events": presenters.events(sale),
+        "newest": [row for things in format.things[:1] for row in shown(format, things.page_of_sale(sale.id).rows)],
+        "now": now,
         **prover.totals_beside(sale, run),
     }
     return render(request, "sales/proof.html", context)

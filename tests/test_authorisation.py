@@ -102,7 +102,7 @@ def build_world(*, with_rallies: bool = True) -> World:
     world.things = {
         "handle": seller.handle, "sale_id": world.drop.sale_id, "draft_id": draft.sale_id, "currency": "EUR",
         "order_id": shop.buy(world.drop, buyer, at=now).id, "held_id": shop.buy(world.drop, buyer, hold=True, at=now).id,
-        "top_up_id": top_up.id,
+        "top_up_id": top_up.id, "number": 1,
         "upcoming_id": shop.make_drop(seller=seller, opens_at=now + shop.HOUR, closes_at=now + 2 * shop.HOUR, now=now).sale_id,
     }  # fmt: skip
     if with_rallies:
@@ -203,6 +203,14 @@ def rally_form(world: World) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def refund_body(world: World) -> dict[str, Any]:
+    return {"amount_minor": shop.PRICE_MINOR}
+
+
+def refund_form(world: World) -> dict[str, Any]:
+    return {"number": "1", "amount": "10.00"}
+
+
 def purchase_form(world: World) -> dict[str, Any]:
     return {"key": str(uuid7()), "quantity": "1"}
 
@@ -238,9 +246,12 @@ ROWS = [
     api_of_editors("POST", "/api/v1/sellers/{handle}/drops/{sale_id}/publish", sale_id="draft_id"),
     api_of_editors("POST", "/api/v1/sellers/{handle}/drops/{sale_id}/close"),
     api_of_editors("POST", "/api/v1/sellers/{handle}/drops/{sale_id}/cancel"),
-    api_of_editors("POST", "/api/v1/sellers/{handle}/orders/{order_id}/refund"),
+    api_of_editors(
+        "PUT", "/api/v1/sellers/{handle}/drops/{sale_id}/orders/{id}/refunds/{number}", 200, refund_body, id="order_id"
+    ),
     # a fan's own in rallies, by API. Everybody but the buyer has no money to buy late.
     api_of_user("GET", "/api/v1/rallies/joins"),
+    api_of_user("GET", "/api/v1/rallies/late-joins"),
     api_of_buyer("GET", "/api/v1/rallies/{sale_id}/join", sale_id="rally_id"),
     api_of_buyer("GET", "/api/v1/rallies/{sale_id}/invited", sale_id="rally_id"),
     api_of_buyer("POST", "/api/v1/rallies/{sale_id}/leave", sale_id="rally_id"),
@@ -252,11 +263,19 @@ ROWS = [
     api_of_editors("POST", "/api/v1/sellers/{handle}/rallies", 201, rally_body),
     api_of_members("GET", "/api/v1/sellers/{handle}/rallies/{sale_id}", sale_id="rally_id"),
     api_of_members("GET", "/api/v1/sellers/{handle}/rallies/{sale_id}/joins", sale_id="rally_id"),
+    api_of_members("GET", "/api/v1/sellers/{handle}/rallies/{sale_id}/late-joins", sale_id="ended_id"),
+    api_of_editors(
+        "PUT", "/api/v1/sellers/{handle}/rallies/{sale_id}/joins/{id}/refunds/{number}", 200, refund_body,
+        sale_id="ended_id", id="paid_join_id",
+    ),
+    api_of_editors(
+        "PUT", "/api/v1/sellers/{handle}/rallies/{sale_id}/late-joins/{id}/refunds/{number}", 200, refund_body,
+        sale_id="ended_id", id="late_id",
+    ),
     api_of_editors("POST", "/api/v1/sellers/{handle}/rallies/{sale_id}/publish", sale_id="rally_draft_id"),
     api_of_editors("POST", "/api/v1/sellers/{handle}/rallies/{sale_id}/close", sale_id="rally_id"),
     api_of_editors("POST", "/api/v1/sellers/{handle}/rallies/{sale_id}/cancel", sale_id="rally_id"),
     api_of_editors("POST", "/api/v1/sellers/{handle}/joins/{join_id}/remove"),
-    api_of_editors("POST", "/api/v1/sellers/{handle}/joins/{join_id}/refund", join_id="paid_join_id"),
     # the lean layer. It knows no sessions: who buys shows a token, and a cookie counts for nothing.
     Row("POST", "/api/v1/drops/{sale_id}/orders", who={}, stranger=401, other=401),
     Row("POST", "/api/v1/rallies/{sale_id}/joins", who={}, stranger=401, other=401, things={"sale_id": "rally_id"}),
@@ -282,11 +301,11 @@ ROWS = [
         body=lambda world: {"key": str(uuid7()), "quantity": "1"},
     ),
     page_of_user("GET", "/orders/"),
-    page_of_buyer("GET", "/orders/{order_id}/"),
-    page_of_user("GET", "/orders/{order_id}/confirm/", MOVED),
-    page_of_buyer("POST", "/orders/{order_id}/confirm/", MOVED, order_id="held_id"),
-    page_of_user("GET", "/orders/{order_id}/give-back/", MOVED),
-    page_of_buyer("POST", "/orders/{order_id}/give-back/", MOVED),
+    page_of_buyer("GET", "/orders/{id}/", id="order_id"),
+    page_of_user("GET", "/orders/{id}/confirm/", MOVED, id="order_id"),
+    page_of_buyer("POST", "/orders/{id}/confirm/", MOVED, id="held_id"),
+    page_of_user("GET", "/orders/{id}/give-back/", MOVED, id="order_id"),
+    page_of_buyer("POST", "/orders/{id}/give-back/", MOVED, id="order_id"),
     page_of_user("GET", "/sales/{sale_id}/join/", MOVED, sale_id="rally_id"),
     Row(
         "POST", "/sales/{sale_id}/join/", who={"buyer": MOVED}, stranger=LOGIN, other=409, body=purchase_form,
@@ -300,8 +319,8 @@ ROWS = [
         things={"sale_id": "ended_id"},
     ),
     page_of_user("GET", "/rallies/"),
-    page_of_buyer("GET", "/rallies/joins/{join_id}/"),
-    page_of_buyer("GET", "/rallies/late-joins/{join_id}/", join_id="late_id"),
+    page_of_buyer("GET", "/rallies/joins/{id}/", id="join_id"),
+    page_of_buyer("GET", "/rallies/late-joins/{id}/", id="late_id"),
     page_of_user("GET", "/wallet/"),
     page_of_user("GET", "/pay/"),
     page_of_user("POST", "/pay/", MOVED, top_up_form),
@@ -338,10 +357,17 @@ ROWS = [
     page_of_editors("POST", "/sell/{handle}/rallies/{sale_id}/cancel/", MOVED, sale_id="rally_id"),
     page_of_editors("GET", "/sell/{handle}/joins/{join_id}/remove/"),
     page_of_editors("POST", "/sell/{handle}/joins/{join_id}/remove/", MOVED),
-    page_of_editors("GET", "/sell/{handle}/joins/{join_id}/refund/", join_id="paid_join_id"),
-    page_of_editors("POST", "/sell/{handle}/joins/{join_id}/refund/", MOVED, join_id="paid_join_id"),
-    page_of_editors("GET", "/sell/{handle}/orders/{order_id}/refund/"),
-    page_of_editors("POST", "/sell/{handle}/orders/{order_id}/refund/", MOVED),
+    page_of_members("GET", "/sell/{handle}/drops/{sale_id}/orders/{purchase_id}/", purchase_id="order_id"),
+    page_of_editors(
+        "POST", "/sell/{handle}/drops/{sale_id}/orders/{purchase_id}/", MOVED, refund_form, purchase_id="order_id"
+    ),
+    page_of_members(
+        "GET", "/sell/{handle}/rallies/{sale_id}/joins/{purchase_id}/", sale_id="ended_id", purchase_id="paid_join_id"
+    ),
+    page_of_editors(
+        "POST", "/sell/{handle}/rallies/{sale_id}/joins/{purchase_id}/", MOVED, refund_form, sale_id="ended_id",
+        purchase_id="paid_join_id",
+    ),
 ]  # fmt: skip
 
 # What allauth mounts; it has its own rules. A path that is new here wants a look first.
@@ -441,7 +467,7 @@ def mismatches(rows: list[Row], world: World, roles: list[str] = ROLES) -> list[
 def difference_from_missing(row: Row, role: str, world: World, answer: Answer) -> list[str]:
     """Ask for the same under ids and a shop that do not exist: the answers must be the same, byte for byte."""
     found = []
-    for name in re.findall(r"{(\w+)}", row.path):
+    for name in set(re.findall(r"{(\w+)}", row.path)) - {"number"}:
         missing = ask(row, role, world, instead={name: "no-such-shop" if name == "handle" else uuid7()})
         if (missing.status, missing.body) != (answer.status, answer.body):
             found.append(f"{row.method} {row.path} as {role}: a missing {name} answers otherwise")
@@ -458,7 +484,7 @@ def leaks(row: Row, role: str, world: World, answer: Answer) -> list[str]:
     return [
         f"{row.method} {row.path} as {role} shows {name}"
         for name in secrets & world.things.keys()
-        if str(world.things[name]) in answer.raw and f"{{{name}}}" not in row.path
+        if str(world.things[name]) in answer.raw and f"{{{name}}}" not in row.path and name not in row.things.values()
     ]
 
 
@@ -481,7 +507,8 @@ def ask(row: Row, role: str, world: World, instead: dict[str, Any] | None = None
     if row.method == "GET":
         response = client.get(path)
     elif path.startswith("/api/"):
-        response = client.post(path, json.dumps(body), content_type="application/json")
+        send = client.put if row.method == "PUT" else client.post
+        response = send(path, json.dumps(body), content_type="application/json")
     else:
         response = client.post(path, body)
     body = response.content.decode()
@@ -498,7 +525,7 @@ def _without_what_always_differs(body: str, things: dict[str, Any]) -> str:
     """Without the ids that were asked for, tokens against forgery, and times."""
     body = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", body)
     body = re.sub(r'(content|value|data-now|datetime)="[^"]*\d{4}-\d\d-\d\dT[^"]*"', "", body)
-    for name in ("handle", "sale_id", "order_id", "top_up_id", "join_id"):
+    for name in ("handle", "sale_id", "order_id", "top_up_id", "join_id", "id", "purchase_id"):
         body = body.replace(f"/{things.get(name)}/", "/…/")
     return body
 

@@ -44,7 +44,7 @@ from tests.tools.shop import (
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sent_frames")]
 
-STEPS = ["resolve", "reverse", "refund", "fee_back", "late_fee"]
+STEPS = ["resolve", "reverse", "refund", "fee_back", "late_fee", "refund 1", "fee back 1"]
 PAID_IN_MINOR = 100
 FUNDS_MINOR = 50_000
 
@@ -98,7 +98,8 @@ def test_a_rally_is_settled_and_refunded_over_ids_that_a_fan_occupied():
     assert wallet(other).available_minor == FUNDS_MINOR - 10_000
     assert wallet(fan).available_minor == FUNDS_MINOR - 10_000 + paid_in
     mine = Join.objects.get(fan_id=fan)
-    answer = client_of(owner_id).post(f"/api/v1/sellers/{seller.handle}/joins/{mine.id}/refund")
+    refund = f"/api/v1/sellers/{seller.handle}/rallies/{rally.sale_id}/joins/{mine.id}/refunds/1"
+    answer = client_of(owner_id).put(refund, {"amount_minor": 10_000}, content_type="application/json")
     assert answer.status_code == 200, answer.content
 
     assert wallet(fan).available_minor == FUNDS_MINOR + paid_in

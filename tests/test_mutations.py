@@ -16,15 +16,13 @@ from core.ids import uuid7
 from core.models import DueWork
 from core.money import Money
 from core.transactions import in_transaction
-from drops import services as drops
 from drops.models import Drop, Order
 from drops.rules import CancelOrder, ConfirmOrder, ExpireHold, OrderValue, RefundOrder
 from ledger import services as ledger
 from ledger.models import Transfer
 from payments import services as payments
 from payments.providers import Simulated
-from rallies.models import Rally
-from rallies.services import refund_join
+from rallies.models import Join, Rally
 from rallies.values import LeaveRally, RemoveFan
 from sales import levers, proof, stuck
 from sales import services as sales
@@ -46,6 +44,7 @@ from tests.tools.shop import (
     make_seller,
     pause,
     purchase,
+    refund,
 )
 from tests.tools.tamper import tamper
 from tests.tools.truth import broken_checks
@@ -127,7 +126,8 @@ def drops_world() -> None:
     settle(settled)
     last = Order.objects.filter(drop_id=settled, state="settled").order_by("id").last()
     assert last is not None
-    drops.refund_order(drop_id=settled, order_id=last.id, now=AFTER_THE_END)
+    refund(Sale.objects.get(id=settled), last.id, last.total_minor - 1)
+    refund(Sale.objects.get(id=settled), last.id, 1, number=2)
     frozen = sold(seller, fans).sale_id
     levers.freeze_sale(sale_id=frozen, staff_id=make_fan(), reason="A doubt", now=NOW + 100 * SECOND)
     void(sold(seller, fans).sale)
@@ -166,8 +166,9 @@ def rallies_world() -> None:
     *crowd_fans, late = fans
     settled = crowd(seller, crowd_fans)
     settle(settled.sale_id)
-    refund_join(rally_id=settled.sale_id, fan_id=crowd_fans[0], now=NOW + dt.timedelta(hours=3))
-    join_late(settled, late, 2)
+    paid = Join.objects.get(rally_id=settled.sale_id, fan_id=crowd_fans[0])
+    refund(settled.sale, paid.id, 77)
+    refund(settled.sale, join_late(settled, late, 2).id, 100)
     crowd(seller, crowd_fans)
     void(crowd(seller, crowd_fans).sale)
     call_off(crowd(seller, crowd_fans).sale)
@@ -251,6 +252,8 @@ MAY_GO_UNSEEN = {
     "sales_stuckrow.id of *": OWN_KEY,
     "sales_stuckrow.error of *": "words for staff",
     "sales_stuckrow.made_at of *": MADE_WHEN,
+    "sales_refund.reason of *": "the reason in words",
+    "sales_refund.made_by_id of *": "who of the shop did it; what was given back is compared",
     "drops_fanlimit.* of * none', *": "a row that counts no unit, of a fan who has given everything back",
     "drops_order.idempotency_key of *": CLIENTS_KEY,
     "rallies_join.idempotency_key of *": CLIENTS_KEY,

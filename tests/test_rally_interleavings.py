@@ -18,7 +18,7 @@ from core.sql import Statement, execute_all
 from ledger.rules import Balance
 from rallies.models import Bucket, Join, LateJoin, Outcome, Rally
 from rallies.settlement import RallyRules
-from rallies.values import LeaveRally, RefundJoin, RemoveFan
+from rallies.values import LeaveRally, RemoveFan
 from sales import gates
 from sales import services as sales
 from sales.models import Sale, SaleState
@@ -275,27 +275,6 @@ def test_two_workers_that_settle_one_rally(make_rally, seller, explored, monkeyp
         return Scene({"a": settle, "b": settle}, check)
 
     assert explored("rally_settle_settle", scene) == {"a:ok b:ok"}
-
-
-def test_refunding_while_settling(make_rally, seller, explored):
-    def scene() -> Scene:
-        rally, fan = make_rally(), make_fan(funds=20_000)
-        RallyProcess(rally).do(join_request(fan))
-        close(rally, seller)
-
-        def check(results: Results) -> None:
-            settle_to_the_end(rally)
-            refunded = getattr(results["b"], "state", "") == "refunded"
-            assert wallet(fan) == Balance(20_000 if refunded else 12_000, 0)
-            assert_holds(rally)
-
-        actors = {
-            "a": lambda: sales.settle_step(sale_id=rally.sale_id, now=NOW),
-            "b": lambda: RallyProcess(rally).do(RefundJoin(fan, NOW)),
-        }
-        return Scene(actors, check)
-
-    assert explored("rally_settle_refund", scene) == {"a:ok b:refunded", "a:ok b:cannot_refund"}
 
 
 def test_an_invited_fan_joins_while_the_inviter_is_removed(make_rally, explored):

@@ -35,6 +35,9 @@ class Api:
         content = json.dumps({} if body is None else body).encode() if raw is None else raw
         return self._answer(self.client.post(f"/api/v1{path}", content, content_type="application/json"))
 
+    def put(self, path: str, body: Any) -> tuple[int, Any]:
+        return self._answer(self.client.put(f"/api/v1{path}", json.dumps(body), content_type="application/json"))
+
     @staticmethod
     def _answer(response: Any) -> tuple[int, Any]:
         assert response["Content-Type"].startswith("application/json"), response.content[:200]
@@ -75,8 +78,11 @@ def test_a_seller_drafts_publishes_closes_and_sees_the_orders(owner):
     assert len(owner.post(f"{path}/publish")[1]["terms_sha256"]) == 64
     drop = Drop.objects.get()
     order = shop.buy(drop, shop.make_fan(funds=5_000), at=clock.now())
-    assert owner.get(f"{path}/orders")[1][0]["id"] == str(order.id)
-    assert owner.post(f"/sellers/northlight/orders/{order.id}/refund")[1]["state"] == "refunded"
+    assert owner.get(f"{path}/orders")[1]["items"][0]["id"] == str(order.id)
+    refund = f"{path}/orders/{order.id}/refunds/1"
+    assert owner.put(refund, {"amount_minor": 500})[1]["code"] == "cannot_refund"  # a part, before it is settled
+    for _ in range(2):
+        assert owner.put(refund, {"amount_minor": 2_400})[1]["state"] == "refunded"
     assert owner.post(f"{path}/close")[1]["state"] == "closed"
     status, refusal = owner.post(f"{path}/cancel")
     assert (status, refusal["code"]) == (409, "wrong_state")
@@ -88,7 +94,7 @@ def test_a_fan_confirms_and_gives_back(seller):
     fan = Api(fan_id)
     order = shop.buy(drop, fan_id, hold=True, at=clock.now())
 
-    assert fan.get("/orders")[1][0]["state"] == "held"
+    assert fan.get("/orders")[1]["items"][0]["state"] == "held"
     assert fan.post(f"/orders/{order.id}/confirm")[1]["state"] == "paid"
     assert fan.post(f"/orders/{order.id}/confirm")[1]["state"] == "paid"
     assert fan.post(f"/orders/{order.id}/cancel")[1]["state"] == "refunded"

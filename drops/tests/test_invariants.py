@@ -46,13 +46,18 @@ TAMPERINGS = {
     "terms_hash": ["UPDATE sales_sealedterms SET text = text || ' '"],
     "each_order_paid_once": ["UPDATE drops_order SET state = 'cancelled' WHERE state = 'paid'"],
     "paid_afterwards": ["UPDATE drops_order SET state = 'refunded' WHERE state = 'settled'"],
+    "refunds": [
+        """INSERT INTO sales_refund (purchase_id, number, sale_id, fan_id, amount_minor, fee_minor, paid_minor, refunded_minor,
+                                     reason, made_by_id, at)
+           SELECT id, 2, drop_id, fan_id, 1, 0, 1000, 1, '', fan_id, changed_at FROM drops_order WHERE state = 'settled' LIMIT 1"""
+    ],
     "seller_credited": ["UPDATE ledger_transfer SET amount_minor = amount_minor + 1 WHERE code = 'proceeds'"],
     "nothing_stays_behind": ["UPDATE ledger_transfer SET amount_minor = amount_minor - 1 WHERE code = 'purchase'"],
     "nothing_unsettled": ["UPDATE sales_sale SET state = 'settled'"],
     "orphans": ["DELETE FROM accounts_user WHERE email LIKE 'fan-%'"],
 }
 # The others are broken in a running sale.
-OF_WHAT_IS_SETTLED = ("paid_afterwards", "seller_credited", "paid_to_its_seller", "settlements_add_up")
+OF_WHAT_IS_SETTLED = ("paid_afterwards", "refunds", "seller_credited", "paid_to_its_seller", "settlements_add_up")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from core.ids import uuid7
 from rallies.models import Join, LateJoin, Rally
 from sales import services as sales
 from sales.models import Sale
-from sales.proof import pseudonym
+from sales.pseudonyms import pseudonym
 from tests.tools import shop
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sent_frames")]
@@ -35,6 +35,9 @@ class Api:
     def post(self, path: str, body: Any = None) -> tuple[int, Any]:
         content = json.dumps({} if body is None else body)
         return self._answer(self.client.post(f"/api/v1{path}", content, content_type="application/json"))
+
+    def put(self, path: str, body: Any) -> tuple[int, Any]:
+        return self._answer(self.client.put(f"/api/v1{path}", json.dumps(body), content_type="application/json"))
 
     @staticmethod
     def _answer(response: Any) -> tuple[int, Any]:
@@ -91,22 +94,28 @@ def test_a_seller_drafts_publishes_watches_removes_closes_and_refunds(owner):
     assert len(owner.post(f"{path}/publish")[1]["terms_sha256"]) == 64
     rally = Rally.objects.get()
     first, second, third = (shop.join(rally, fan_id, at=clock.now()).id for fan_id in shop.make_fans(3, funds=10_000))
-    joins = owner.get(f"{path}/joins")[1]
+    joins = owner.get(f"{path}/joins")[1]["items"]
     assert [join["id"] for join in joins] == [str(third), str(second), str(first)]
     assert joins[0]["fan"] == pseudonym(rally.sale_id, Join.objects.get(id=third).fan_id)
-    assert (joins[0]["held"], joins[0]["paid"]) == (eur(10_000), None)
+    assert (joins[0]["held"], joins[0]["paid"]) == (eur(10_000), eur(0))
     assert "fan_id" not in joins[0]
 
     for _ in range(2):
         status, removed = owner.post(f"/sellers/northlight/joins/{third}/remove")
-        assert (status, removed["state"], removed["released"]) == (200, "removed", eur(10_000))
-    assert owner.post(f"/sellers/northlight/joins/{first}/refund")[1]["code"] == "cannot_refund"
+        assert (status, removed["state"], removed["held"]) == (200, "removed", eur(0))
+    refund = f"{path}/joins/{first}/refunds"
+    assert owner.put(f"{refund}/1", {"amount_minor": 1})[1]["code"] == "cannot_refund"
     assert owner.post(f"{path}/close")[1]["state"] == "closed"
     settle(rally)
     assert owner.get(path)[1]["outcome"] == {"joiners": 2, "units": 2, "price": eur(8_000), "did_run": True}
     for _ in range(2):
-        status, refunded = owner.post(f"/sellers/northlight/joins/{first}/refund")
-        assert (status, refunded["state"], refunded["paid"]) == (200, "refunded", eur(8_000))
+        status, refunded = owner.put(f"{refund}/1", {"amount_minor": 3_000, "reason": "A scratch"})
+        assert (status, refunded["paid"], refunded["refunded"]) == (200, eur(8_000), eur(3_000))
+    assert refunded["refunds"][0]["reason"] == "A scratch"
+    assert owner.put(f"{refund}/1", {"amount_minor": 3_001})[1]["code"] == "refund_changed"
+    assert owner.put(f"{refund}/3", {"amount_minor": 1})[1]["data"]["next_number"] == 2
+    assert owner.put(f"{refund}/2", {"amount_minor": 5_001})[1]["code"] == "cannot_refund"
+    assert owner.put(f"{refund}/2", {"amount_minor": 5_000})[1]["refunded"] == eur(8_000)
     status, refusal = owner.post(f"/sellers/northlight/joins/{second}/remove")
     assert (status, refusal["code"]) == (409, "cannot_leave")
     assert owner.post(f"{path}/cancel")[1]["code"] == "wrong_state"
@@ -124,7 +133,7 @@ def test_a_fan_sees_leaves_and_is_told_what_became_of_it(seller):
 
     assert (status, join["state"], join["quantity"], join["only_at_or_below"]) == (200, "joined", 2, 8_000)
     assert (join["ceiling"], join["held"], join["paid"], join["saved"]) == (eur(8_000), eur(16_000), None, None)
-    assert fan.get("/rallies/joins") == (200, [join])
+    assert fan.get("/rallies/joins") == (200, {"items": [join], "next": None})
     for _ in range(2):
         left = fan.post(f"{path}/leave")[1]
         assert (left["state"], left["held"], left["released"]) == ("left", eur(0), eur(16_000))

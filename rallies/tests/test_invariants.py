@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
-from rallies import services
 from rallies.invariants import CHECKS
+from rallies.models import Join
 from rallies.values import LeaveRally
 from sales import proof
 from sales import services as sales
@@ -19,6 +19,7 @@ from tests.tools.shop import (
     make_fans,
     make_rally,
     make_seller,
+    refund,
 )
 from tests.tools.tamper import tamper
 
@@ -59,6 +60,7 @@ TAMPERINGS = {
         "settled",
         "UPDATE ledger_transfer SET amount_minor = amount_minor + 1 WHERE code = 'late_fee'",
     ),
+    "refunds": ("settled", "UPDATE sales_refund SET number = 3 WHERE number = 2"),
     "none_set_aside": (
         "open",
         "INSERT INTO sales_stuckrow (id, sale_id, row_id, error, made_at) SELECT gen_random_uuid(), rally_id, fan_id, '', now() "
@@ -112,7 +114,9 @@ def rallies():
     close_on_time(settled.sale_id)
     while sales.settle_step(sale_id=settled.sale_id, now=NOW):
         pass
-    services.refund_join(rally_id=settled.sale_id, fan_id=one, now=NOW)
+    paid = Join.objects.get(rally_id=settled.sale_id, fan_id=one)
+    refund(settled.sale, paid.id, 3_333, at=NOW)
+    refund(settled.sale, paid.id, 4_667, number=2, at=NOW)
     join_late(settled, five, 2)
     return {"open": opened, "settled": settled}
 

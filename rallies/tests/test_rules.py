@@ -594,6 +594,7 @@ def test_a_refund_gives_back_all_that_was_paid_once():
     books = open_books()
     books.run([join(0, 2), join(1)])
     books.settle(1)
+    books.stand(state="cancelled")
     first, second = books.run([RefundJoin(FANS[0], CLOSES_AT)] * 2)
 
     assert first == second

@@ -118,10 +118,9 @@ def test_its_seller_has_pages_too(sale: Sale) -> None:
     sums = Sums(3, None, Money(900, "PLAY"))
 
     assert "sold 3 revenue, before the fee 9.00 PLAY" in read("console_frame", sale, sums=sums)
-    assert "Bids No bids yet." in read("console_frame", sale, sums=sums)
     assert "Close early Call off" in read("console_frame", sale, sums=sums, may_edit=True)
     assert "call the auction off and make a new one" in read("draft", sale, may_edit=True, terms_text="format: auction")
-    assert "Your auctions" in render_to_string("sales/mine.html", {"format": BARE, "rows": []})
+    assert "Your bids" in render_to_string("sales/mine.html", {"format": BARE})
 
 
 @pytest.mark.tampers

@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts.models import Notification, User
-from core import clock, due_work
+from core import due_work
 from core.errors import Busy, Invalid, NotAllowed, Refusal
 from drops import services as drops
 from drops.rules import OrderValue
@@ -514,22 +514,6 @@ def test_a_fan_is_told_once_of_a_refund_or_a_removal() -> None:
         ["A print: your order was given back"],
         ["A lamp: the seller removed you"],
     )
-
-
-@pytest.mark.parametrize("is_settled", [True, False], ids=["settled", "before"])
-def test_an_order_is_refunded_whole_before_and_after_it_was_settled(is_settled: bool) -> None:
-    (fan,) = make_fans(1, funds=FUNDS)
-    drop = make_drop()
-    order = buy(drop, fan, 2)
-    if is_settled:
-        shop.close_on_time(drop.sale_id)
-        sales.settle_to_the_end(drop.sale_id)
-
-    for _ in range(2):
-        assert drops.refund_order(drop_id=drop.sale_id, order_id=order.id, now=clock.now()).state == "refunded"
-
-    assert money(fan) == (FUNDS, 0)
-    assert broken_checks(drop.sale_id) == []
 
 
 def test_a_closed_sale_that_is_busy_is_said_to_be_busy_and_not_that_it_cannot_be_paused(

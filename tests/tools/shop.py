@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from accounts import services as accounts
+from core import clock
 from core.ids import uuid7
 from core.money import Money
 from core.transactions import in_transaction
@@ -21,7 +22,7 @@ from rallies import values
 from rallies.models import Rally
 from rallies.pricing import PriceTier
 from rallies.values import JoinValue, LateJoinValue
-from sales import levers, minting
+from sales import levers, minting, refunds
 from sales import services as sales
 from sales.drafting import SaleDraft
 from sales.formats import get_format
@@ -201,6 +202,14 @@ def late_request(
 def join_late(rally: Rally, fan_id: UUID, quantity: int = 1, **request: Any) -> LateJoinValue:
     """Join late through this process' lane. Raises the refusals."""
     return rallies.join_late(rally.sale_id, late_request(fan_id, quantity, **request))
+
+
+def refund(sale: Sale, purchase_id: UUID, amount_minor: int, *, number: int = 1, at: dt.datetime | None = None) -> None:
+    """As the seller does it, for no reason."""
+    refunds.refund(
+        seller_id=sale.seller_id, sale_id=sale.id, purchase_id=purchase_id, number=number, amount_minor=amount_minor,
+        reason="", made_by=make_fan(), now=at or clock.now(),
+    )  # fmt: skip
 
 
 def close_on_time(sale_id: UUID) -> dt.datetime:
