@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 from uuid import UUID
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from core.edge import GuardedHttpProtocol
 from core.lean import BODY_MAX, BodyTooLarge, Headers, LaneEndpoint, SalePath, all_headers, answer_to, new_request_id
 
 
@@ -86,15 +87,15 @@ class FastCycle:
         protocol.write_answer(status, all_headers(more, body, request_id), body, keep_alive=self.keep_alive)
 
 
-class FastHttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with the short way built in. `routes` is set before the server starts."""
+class FastHttpProtocol(GuardedHttpProtocol):
+    """uvicorn's HTTP protocol, guarded, with the short way built in. `routes` is set before the server starts."""
 
     routes: ClassVar[list[FastRoute]] = []
 
-    def on_headers_complete(self) -> None:
+    def begin(self) -> None:
         cycle = self._fast_cycle()
         if cycle is None:
-            super().on_headers_complete()
+            super().begin()
         else:
             self.cycle = cycle  # type: ignore[assignment]
 
@@ -113,19 +114,19 @@ class FastHttpProtocol(HttpToolsProtocol):
             return None
         return FastCycle(self, route, sale_id, self.headers)
 
-    def on_body(self, body: bytes) -> None:
+    def take(self, body: bytes) -> None:
         if isinstance(self.cycle, FastCycle):
             if not self.cycle.response_complete:
                 self.cycle.on_body(body)
         else:
-            super().on_body(body)
+            super().take(body)
 
-    def on_message_complete(self) -> None:
+    def end(self) -> None:
         if isinstance(self.cycle, FastCycle):
             if not self.cycle.response_complete:
                 self.cycle.start()
         else:
-            super().on_message_complete()
+            super().end()
 
     def write_answer(self, status: int, headers: Headers, body: bytes, *, keep_alive: bool) -> None:
         lines = [b"%b: %b\r\n" % line for line in (*self.server_state.default_headers, *headers)]

@@ -28,7 +28,8 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-Id", "")
+        # Only of our own proxy: a client could make its lines in the log look like somebody else's.
+        given = request.headers.get("X-Request-Id", "") if settings.ALLAUTH_TRUSTED_PROXY_COUNT else ""
         request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid7())
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = self.get_response(request)

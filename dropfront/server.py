@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 
 import uvicorn
 
@@ -55,6 +56,7 @@ def serve(*, host: str, port: int) -> None:
     # Import the application first: a socket that listens while we are still importing would be given connections.
     config.load()
     FastHttpProtocol.routes = _fast_routes()
+    _guard()
     # Bound here, made to listen by the event loop once the application's lifespan has started.
     with open_socket(host, port) as listener, profiling_if_asked():
         uvicorn.Server(config).run(sockets=[listener])
@@ -72,6 +74,22 @@ def _fast_routes() -> list[FastRoute]:
     from dropfront.lean_routes import FAST_ROUTES  # after Django is set up, which importing the application does
 
     return FAST_ROUTES
+
+
+def _guard() -> None:
+    """The edge's bounds, as settings have them."""
+    from django.conf import settings
+    from django.http.request import split_domain_port, validate_host
+
+    @lru_cache(maxsize=1_000)
+    def allows_host(host: bytes) -> bool:
+        domain, _ = split_domain_port(host.decode("latin-1"))
+        return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+
+    FastHttpProtocol.allows_host = staticmethod(allows_host)
+    FastHttpProtocol.connections_max = settings.CONNECTIONS_MAX
+    if not settings.ALLAUTH_TRUSTED_PROXY_COUNT:
+        FastHttpProtocol.connections_per_address_max = settings.CONNECTIONS_PER_ADDRESS_MAX
 
 
 def open_socket(host: str, port: int) -> socket.socket:

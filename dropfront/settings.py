@@ -249,6 +249,9 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+# Of a web process (`core.edge`). One address may have fewer, where clients reach it without a proxy.
+CONNECTIONS_MAX = int(os.environ.get("CONNECTIONS_MAX", "20000"))
+CONNECTIONS_PER_ADDRESS_MAX = int(os.environ.get("CONNECTIONS_PER_ADDRESS_MAX", "2000"))
 
 METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")
 PAYMENT_PROVIDER = os.environ.get("PAYMENT_PROVIDER", "simulated")

@@ -52,8 +52,11 @@ def answered(given: str | None) -> str:
     return response["X-Request-Id"]
 
 
-def test_a_proxys_request_id_is_kept():
+def test_a_request_id_is_kept_when_it_comes_by_our_own_proxy(settings):
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
     assert answered("0a1b2c3d-4e5f") == "0a1b2c3d-4e5f"
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 0
+    assert answered("0a1b2c3d-4e5f") != "0a1b2c3d-4e5f"
 
 
 @pytest.mark.parametrize("given", [None, "", "short", "x" * 65, "a b c d e f", "forged\tline!!", "é" * 10])
