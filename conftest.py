@@ -93,6 +93,7 @@ def _commands_stand_at_their_second(request: pytest.FixtureRequest, monkeypatch:
         from sales import lanes
 
         monkeypatch.setattr(lanes, "believable", lambda batch, now: batch)
+        monkeypatch.setattr(lanes, "believed", lambda at, now: at)
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import time
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from core import clock, metrics
 from core.blame import Blame, blame
 from core.ids import uuid7
 from core.models import DueWork
+from core.sql import parts
 from core.transactions import joins_transaction, retried_transaction
 
 log = structlog.get_logger(__name__)
@@ -97,8 +99,16 @@ def schedule_by(kind: str, subject_id: UUID, *, due_at: dt.datetime, now: dt.dat
 
 
 def run_due(*, now: dt.datetime | None = None) -> int:
-    """One round: a step each of the oldest due rows of every kind, the urgent first. Returns how many steps were done."""
-    return sum(_run_one(row, now or clock.now()) for row in _next_round(now or clock.now()))
+    """One round: a step each of the oldest due rows of every kind, the urgent first. Returns how many steps were done.
+
+    The time is the database's, not this process': a worker whose clock is wrong closes and settles nothing early or late.
+    """
+    began_at, began_s = now or clock.read(), time.monotonic()
+
+    def at() -> dt.datetime:
+        return now or began_at + dt.timedelta(seconds=time.monotonic() - began_s)
+
+    return sum(_run_one(row, at()) for row in _next_round(began_at))
 
 
 def _next_round(now: dt.datetime) -> Sequence[DueWork]:
@@ -183,8 +193,12 @@ def _note_failure(row_id: UUID, lease_id: UUID, error: Exception, now: dt.dateti
     return is_over
 
 
-@retried_transaction(replayable=True)
 def set_free(row_ids: Sequence[UUID], *, now: dt.datetime) -> int:
-    """Have parked work tried again now. Returns how many rows were parked."""
+    """Have parked work tried again now, however much. Returns how many rows were parked."""
+    return sum(_set_free(some, now=now) for some in parts(row_ids))
+
+
+@retried_transaction(replayable=True)
+def _set_free(row_ids: Sequence[UUID], *, now: dt.datetime) -> int:
     parked = DueWork.objects.filter(id__in=row_ids, parked_at__isnull=False)
     return parked.update(parked_at=None, leased_until=now, **_FREE)

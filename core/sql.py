@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from core.transactions import Conflict40001, joins_transaction
 from dsql.together import execute_together
+
+T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -25,6 +28,16 @@ def array(values: Iterable[Any]) -> str | list[Any]:
     if "\\" in text:
         return listed
     return "{" + text[1:-1] + "}"
+
+
+PART = 1_000
+
+
+def parts(values: Iterable[T]) -> Iterator[list[T]]:
+    """The values, as many at a time as one transaction may write (DSQL takes 3,000 rows)."""
+    rest = iter(values)
+    while part := list(islice(rest, PART)):
+        yield part
 
 
 class Statement(NamedTuple):

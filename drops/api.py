@@ -11,7 +11,7 @@ from core.http import user_id
 from core.schemas import schema_of
 from drops import selectors, services
 from drops.hot import OrderOut, order_out
-from drops.models import Drop
+from drops.models import Drop, Order
 from sales.lifecycle_api import REFUSALS, lifecycle_routes
 from sales.things_api import things_routes
 
@@ -22,9 +22,13 @@ Out = schema_of(OrderOut)
 # A fan's own orders
 
 
+def _shown(order: Order) -> OrderOut:
+    return order_out(order, frozen_ms=order.drop.sale.frozen_ms)
+
+
 @router.get("/orders/{uuid:order_id}", response={200: Out} | REFUSALS, tags=["orders"])
 def get_order(request: HttpRequest, order_id: UUID) -> OrderOut:
-    return order_out(selectors.orders.of_fan(user_id(request), order_id))
+    return _shown(selectors.orders.of_fan(user_id(request), order_id))
 
 
 @router.post("/orders/{uuid:order_id}/confirm", response={200: Out} | REFUSALS, tags=["orders"])
@@ -49,5 +53,5 @@ lifecycle_routes(router, format="drop", plural="drops", draft=services.draft_dro
 
 things_routes(
     router, format="drop", plural="drops", things=selectors.orders, name="orders", mine_at="/orders", out=Out,
-    show=lambda orders: [order_out(order) for order in orders],
+    show=lambda orders: [_shown(order) for order in orders],
 )  # fmt: skip

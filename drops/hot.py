@@ -47,7 +47,9 @@ def order_answer(lane: services.OrderLane, command: rules.PlaceOrder, order: Ord
     return order.id == command.order_id, order_out(order)
 
 
-def order_out(order: OrderValue | Order) -> OrderOut:
+def order_out(order: OrderValue | Order, *, frozen_ms: int | None = None) -> OrderOut:
+    """`frozen_ms` is the sale's by now, where it may have been paused since the order was placed."""
+    now_ms = order.frozen_ms if frozen_ms is None else frozen_ms
     return OrderOut(
         id=order.id,
         sale_id=order.drop_id,
@@ -57,7 +59,7 @@ def order_out(order: OrderValue | Order) -> OrderOut:
         state=order.state,
         is_hold=order.is_hold,
         placed_at=order.placed_at,
-        expires_at=order.expires_at,
+        expires_at=rules.hold_ends_at(order, frozen_ms=now_ms) if order.expires_at else None,
         terms_sha256=order.terms_sha256,
     )
 

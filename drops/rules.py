@@ -20,7 +20,7 @@ from drops.errors import CannotCancel, HoldNotOffered, LimitReached, OrderNotFou
 from ledger import rules as ledger_rules
 from ledger.rules import Transfer
 from sales.deciding import MoneyState, ThingsDecision, add, decide_each, move_money, wallet_of
-from sales.errors import CannotRefund, IdempotencyConflict
+from sales.errors import CannotRefund, Frozen, IdempotencyConflict
 from sales.proceeds import refund_transfers
 from sales.standing import SaleTerms, Standing, check_not_stopped, check_open
 from sales.stock import Stock
@@ -243,6 +243,7 @@ def _cancel(state: State, decision: Decision, command: CancelOrder) -> OrderValu
     order = _own_order(state, command)
     if order.state in (CANCELLED, REFUNDED):
         return order  # a repeat
+    check_not_stopped(state.standing)
     if order.state == HELD:
         return _give_back(state, decision, order, CANCELLED, command.received_at)
     standing = state.standing
@@ -297,6 +298,8 @@ def _give_back_run_out(state: State, decision: Decision) -> None:
 
 def _refund(state: State, decision: Decision, command: RefundOrder) -> OrderValue:
     order = _known_order(state, command.order_id)
+    if state.standing.state == "frozen":
+        raise Frozen  # nothing moves, for the seller neither
     if order.state == HELD:
         return _give_back(state, decision, order, CANCELLED, command.received_at)
     if order.state in (CANCELLED, EXPIRED, REFUNDED):

@@ -40,7 +40,7 @@ class OfSaleAdmin(ReadOnlyAdmin):
 @admin.register(Sale)
 class SaleAdmin(ReadOnlyAdmin):
     list_display = ("title", "seller", "format", "state", "opens_at", "closes_at", "terms_sha256")
-    list_filter = ("state", "format", "currency")
+    list_filter = ("state", "seller__is_active", "format", "currency")
     list_select_related = ("seller",)
     search_fields = ("id", "title", "slug", "seller__handle", "terms_sha256")
     ordering = ("-opens_at",)

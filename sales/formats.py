@@ -53,11 +53,11 @@ class Rules(Protocol):
     def ends_at(self, sale: Sale) -> dt.datetime:
         """When buying ends, as it stands now. The one place that knows."""
 
-    def close(self, sale: Sale, now: dt.datetime) -> None:
-        """What the end means to the format's own rows. The gate lets nobody buy any more already."""
-
     def settle_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
-        """Pay the next chunk. The time of the next step, or None when this one found nothing left to do."""
+        """Pay the next chunk. The time of the next step, or None when this one found nothing left to do.
+
+        The first one passed the gate, so nobody buys any more.
+        """
 
     def unwind_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
         """Give the next chunk of buyers of a cancelled sale their money back. Answers like `settle_step`."""
@@ -89,8 +89,6 @@ class BaseRules:
 
     def ends_at(self, sale: Sale) -> dt.datetime:
         return sale.closes_at + sale.moved_by
-
-    def close(self, sale: Sale, now: dt.datetime) -> None: ...
 
     def next_row(self, sale: Sale, now: dt.datetime) -> UUID | None:
         return None

@@ -133,10 +133,11 @@ def believable(batch: Sequence[C], now: dt.datetime) -> Sequence[C]:
 
     A process whose clock is wrong sells nothing early and nothing late.
     """
-    oldest = now - RECEIVED_AGE_MAX
-    if all(oldest <= command.received_at <= now for command in batch):  # type: ignore[attr-defined]
+    if all(now - RECEIVED_AGE_MAX <= command.received_at <= now for command in batch):  # type: ignore[attr-defined]
         return batch
-    return [
-        replace(command, received_at=min(max(command.received_at, oldest), now))  # type: ignore[attr-defined, type-var]
-        for command in batch
-    ]
+    return [replace(command, received_at=believed(command.received_at, now)) for command in batch]  # type: ignore[attr-defined, type-var]
+
+
+def believed(at: dt.datetime, now: dt.datetime) -> dt.datetime:
+    """The time at which a process says that something was asked of it, as the database's clock can believe it."""
+    return min(max(at, now - RECEIVED_AGE_MAX), now)

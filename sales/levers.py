@@ -1,7 +1,8 @@
 """What staff can do to a sale: freeze it, let it go on, call it off; and to a shop, which freezes all of its sales.
 
-Each is a reason that everybody may read, and a message to the sale's fans. To go on and to call off go through the gate, so of
-them and a purchase one is first for good. A pause does not wait for it: past purchases without end it would never get through.
+Each is a reason that everybody may read, and a message to the sale's fans. First the sale's state changes, which purchases refuse
+from then on; then those that are under way are met at the gate. The other way round, a sale that sells without end would never let
+anybody through.
 """
 
 from __future__ import annotations
@@ -50,23 +51,12 @@ def resume_sale(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime)
     return sale
 
 
+@retried_transaction(replayable=True)
 def void_sale(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> Sale:
     """All money goes back, also what was passed on to the seller by now. For a sale that runs, is frozen, closed or settling.
 
-    A settled sale stands: its buyers are refunded one by one. One that sells too fast is paused first. A repeat changes nothing.
+    A settled sale stands: its buyers are refunded one by one. A repeat changes nothing.
     """
-    given: dict[str, Any] = {"sale_id": sale_id, "staff_id": staff_id, "reason": reason, "now": now}
-    try:
-        return _voided(**given)
-    except Busy:
-        if not Sale.objects.filter(id=sale_id, state__in=RUNNING_STATES).exists():
-            raise  # nothing is sold in it: something else was in the way
-        freeze_sale(**given)
-        return _voided(**given)
-
-
-@retried_transaction(replayable=True, name="void_sale")
-def _voided(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> Sale:
     sale = _load(sale_id)
     if sale.state == SaleState.CANCELLED:
         return sale
@@ -128,7 +118,9 @@ def _with_shop(act, *, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datet
     """One sale a transaction: its gate is many rows. Whether there was something to do."""
     sale = _load(sale_id)
     wanted = RUNNING_STATES if act is _freeze else [SaleState.FROZEN]
-    if sale.state not in wanted:
+    # Locked: of two of staff at once the one who said it last wins, and leaves no sale as the other wanted it.
+    is_active = Seller.objects.select_for_update().get(id=sale.seller_id).is_active
+    if sale.state not in wanted or is_active != (act is _resume):
         return False
     act(sale, staff_id, reason, _in_order(sale, now), with_shop=True)
     return True

@@ -30,7 +30,7 @@ from sales.formats import BaseRules
 from sales.lanes import SaleLane, standing_of
 from sales.models import Sale, SaleState
 from sales.placing import Asked, Place
-from sales.proceeds import escrow_of
+from sales.proceeds import escrow_of, take_back
 from sales.selectors import stuck_row_ids
 from sales.standing import Standing, check_open
 
@@ -123,6 +123,7 @@ class PlainRules(BaseRules):
     row: ClassVar[type[PlainRow]]
 
     def unwind_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
+        take_back(sale, at=now)
         rows = self._owed(sale)
         due = dict(rows.order_by("fan_id").values_list("fan_id", "id")[:limit])
         give_back(list(due.values()), now=now)
@@ -137,7 +138,9 @@ class PlainRules(BaseRules):
 
     def _owed(self, sale: Sale) -> models.QuerySet[PlainRow]:
         """Rows whose fans have not got their money back; but for those that stand aside."""
-        return self.row._default_manager.filter(sale=sale, state=IN).exclude(id__in=stuck_row_ids(sale.id))
+        return (
+            self.row._default_manager.filter(sale=sale).exclude(state=REFUNDED).exclude(id__in=stuck_row_ids(sale.id))
+        )
 
     def fans(self, sale: Sale, *, after: UUID | None, limit: int) -> Sequence[UUID]:
         rows = self.row._default_manager.filter(sale=sale, fan_id__gt=after or UUID(int=0)).order_by("fan_id")

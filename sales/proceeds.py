@@ -9,17 +9,22 @@ from uuid import UUID
 
 from django.db import connection
 
+from core.errors import Refusal
 from core.ids import named_id, uuid7
 from core.money import share_bps
 from core.sql import array
 from core.transactions import joins_transaction
+from ledger import selectors as ledger_selectors
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
-from ledger.rules import Transfer
+from ledger.models import Transfer as TransferRow
+from ledger.rules import Transfer, reverse
 from sales.deciding import Move, journal
 from sales.models import Sale
 from sales.rows import SettlementRow
 from sales.standing import SaleTerms
+
+TAKEN_BACK = "taken_back"
 
 
 class Line(NamedTuple):
@@ -70,6 +75,19 @@ def proceeds_transfers(sale: Sale, lines: Sequence[Line], *, id: UUID, at: dt.da
 def pass_on(sale: Sale, lines: Sequence[Line], *, at: dt.datetime) -> None:
     """Write one chunk's transfers, in a journal of their own."""
     ledger.write_transfers(proceeds_transfers(sale, lines, id=uuid7(), at=at))
+
+
+@joins_transaction
+def take_back(sale: Sale, *, at: dt.datetime) -> None:
+    """What was passed on of a sale that was called off while it was settled is in the sale again. A repeat changes nothing."""
+    escrow = AccountKey(sale.id, AccountKind.ESCROW, sale.currency)
+    account_id = ledger_selectors.account_ids([escrow])[escrow]
+    journals = TransferRow.objects.filter(debit_account_id=account_id, subject_id=sale.id).values("journal_id")
+    passed_on = TransferRow.objects.filter(journal_id__in=journals, subject_id=sale.id).exclude(code=TAKEN_BACK)
+    found = ledger_selectors.transfers_by_id(list(passed_on.values_list("id", flat=True)))
+    for outcome in ledger.do_transfers([reverse(transfer, code=TAKEN_BACK, at=at) for transfer in found.values()]):
+        if isinstance(outcome, Refusal):
+            raise outcome
 
 
 def paid_in(sale_ids: Collection[UUID]) -> dict[UUID, int]:

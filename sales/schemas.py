@@ -12,6 +12,7 @@ from core.schemas import Currency, In, Minor, MoneyOut
 from sales.asked import PriceTerm, WholeTerm, asked_columns
 from sales.drafting import SaleDraft
 from sales.models import Sale
+from sales.phases import ends_at, opens_at
 from sales.rows import TermsRow
 
 
@@ -71,6 +72,16 @@ class SaleOut(Schema):
     def resolve_seller(sale: Sale) -> str:
         return sale.seller.handle
 
+    # As they stand now: later than sealed by the time that staff paused it.
+
+    @staticmethod
+    def resolve_opens_at(sale: Sale) -> dt.datetime:
+        return opens_at(sale)
+
+    @staticmethod
+    def resolve_closes_at(sale: Sale) -> dt.datetime:
+        return ends_at(sale)
+
 
 class SellersSaleOut(Schema):
     """What a seller is told of a sale of every format, from the format's row of terms. A format adds its own."""
@@ -79,9 +90,17 @@ class SellersSaleOut(Schema):
     state: str = Field(alias="sale.state")
     title: str = Field(alias="sale.title")
     fee_bps: int
-    opens_at: dt.datetime = Field(alias="sale.opens_at")
-    closes_at: dt.datetime = Field(alias="sale.closes_at")
+    opens_at: dt.datetime
+    closes_at: dt.datetime
     terms_sha256: str = Field(alias="sale.terms_sha256")
+
+    @staticmethod
+    def resolve_opens_at(terms: TermsRow) -> dt.datetime:
+        return opens_at(terms.sale)
+
+    @staticmethod
+    def resolve_closes_at(terms: TermsRow) -> dt.datetime:
+        return ends_at(terms.sale)
 
 
 def terms_out(model: type[TermsRow], **more: Any) -> type[SellersSaleOut]:

@@ -13,10 +13,11 @@ from django.db.models import F
 from accounts import selectors as account_selectors
 from core import clock, due_work, nudge
 from core.chunks import run_shrinking
+from core.sql import execute_all
 from core.transactions import DEADLINE_S, Conflict40001, joins_transaction, retried_transaction
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
-from sales import frames, gates, prover, selectors, stuck, telling, terms, tokens
+from sales import frames, gates, lanes, prover, selectors, stuck, telling, terms, tokens
 from sales.drafting import SaleDraft, check_times
 from sales.errors import Frozen, NotEditable, WrongState
 from sales.formats import get_format
@@ -140,8 +141,7 @@ def close_sale_early(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sal
     sale = _load(sale_id, seller_id)
     frames.send_after_commit(sale.id)
     if sale.state in RUNNING_STATES:
-        _check_before_end(sale, now)
-        _close(sale, now)
+        _close(sale, _before_end(sale, now))
     elif sale.state == SaleState.FROZEN:
         raise Frozen
     elif sale.state in (SaleState.DRAFT, SaleState.CANCELLED):
@@ -149,16 +149,21 @@ def close_sale_early(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sal
     return sale
 
 
-def _check_before_end(sale: Sale, now: dt.datetime) -> None:
-    """Whoever can see how a sale ended may not change it any more, whether or not the scheduler has come by."""
+@joins_transaction
+def _before_end(sale: Sale, now: dt.datetime) -> dt.datetime:
+    """`now` as the database's clock believes it. Whoever can see how a sale ended may not change it any more, whether or not the
+    scheduler has come by."""
+    (rows,) = execute_all([gates.standing_statement(sale.id)])
+    now = lanes.believed(now, lanes.standing_of(rows).now)
     ends_at = get_format(sale.format).rules.ends_at(sale)
     if now >= ends_at:
         raise WrongState("This sale has ended.", state=sale.state, ends_at=ends_at.isoformat())
+    return now
 
 
 def _close(sale: Sale, now: dt.datetime) -> None:
-    gates.meet_purchases(sale.id)
-    get_format(sale.format).rules.close(sale, now)
+    """From now on purchases are refused. Those under way are met by the first step of settling: this does not wait for them, as
+    past purchases without end it would never get through."""
     sale.closed_at = now
     move(sale, SaleState.CLOSED, "closed_at")
     due_work.schedule(SETTLE, sale.id, due_at=now)
@@ -181,6 +186,9 @@ def _settle(sale_id: UUID, now: dt.datetime, limit: int) -> dt.datetime | None:
         return None
     if not sale.seller.is_active:
         return now + stuck.LOOK_AGAIN_AFTER  # nothing is paid to a shop that staff have switched off
+    if sale.state == SaleState.CLOSED:
+        gates.meet_purchases(sale.id)
+        move(sale, SaleState.SETTLING)
     next_at = get_format(sale.format).rules.settle_step(sale, now, limit=limit)
     if next_at is None and stuck.has_any(sale.id):
         next_at = now + stuck.LOOK_AGAIN_AFTER  # all others are done; what stands aside waits for staff
@@ -188,8 +196,6 @@ def _settle(sale_id: UUID, now: dt.datetime, limit: int) -> dt.datetime | None:
         sale.settled_at = now
         move(sale, SaleState.SETTLED, "settled_at")
         prover.wish_anew(sale.id, now=now)
-    elif sale.state == SaleState.CLOSED:
-        move(sale, SaleState.SETTLING)
     return next_at
 
 
@@ -212,17 +218,16 @@ def cancel_sale(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
     if sale.state != SaleState.DRAFT and sale.state not in RUNNING_STATES:
         raise WrongState("This sale has ended; it can no longer be called off.", state=sale.state)
     if sale.state != SaleState.DRAFT:
-        _check_before_end(sale, now)
+        now = _before_end(sale, now)
     call_off(sale, telling.CALLED_OFF, now)
     return sale
 
 
 @joins_transaction
 def call_off(sale: Sale, event: str, now: dt.datetime) -> None:
-    """End the sale with all money back. `event` is what its fans are told."""
+    """End the sale with all money back. `event` is what its fans are told. Purchases are refused from now on; the last step of
+    giving back meets those under way."""
     if sale.published_at is not None:
-        gates.meet_purchases(sale.id)
-        get_format(sale.format).rules.close(sale, now)
         due_work.schedule(UNWIND, sale.id, due_at=now)
         telling.tell_later(sale.id, event, now=now)
     sale.closed_at = sale.closed_at or now
@@ -243,7 +248,10 @@ def _unwind(sale_id: UUID, now: dt.datetime, limit: int) -> dt.datetime | None:
     sale = _load(sale_id)
     assert sale.state == SaleState.CANCELLED, sale.state
     frames.send_after_commit(sale.id)
-    return get_format(sale.format).rules.unwind_step(sale, now, limit=limit)
+    next_at = get_format(sale.format).rules.unwind_step(sale, now, limit=limit)
+    if next_at is None:
+        gates.meet_purchases(sale.id)  # one that committed since is a conflict, and seen by the next try
+    return next_at
 
 
 def issue_buy_token(*, user_id: UUID, sale_id: UUID) -> dict[str, Any]:

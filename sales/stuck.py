@@ -6,12 +6,26 @@ import datetime as dt
 from collections.abc import Collection
 from uuid import UUID
 
-from core import due_work
+from django.db.models import QuerySet
+
+from core import clock, due_work
+from core.sql import parts
 from core.transactions import joins_transaction, retried_transaction
 from sales.formats import get_format
 from sales.models import Sale, SaleState, StuckRow
 
+WAITS_TOO_LONG = dt.timedelta(days=1)
 LOOK_AGAIN_AFTER = dt.timedelta(minutes=5)
+
+
+def waiting_for_staff(*, now: dt.datetime) -> QuerySet[Sale]:
+    """Sales that ended a day ago or more and are not settled because their shop is switched off: fans' money waits with them."""
+    ended = Sale.objects.filter(state__in=[SaleState.CLOSED, SaleState.SETTLING], closed_at__lte=now - WAITS_TOO_LONG)
+    return ended.filter(seller__is_active=False)
+
+
+def count_waiting_for_staff() -> int:
+    return waiting_for_staff(now=clock.now()).count()
 
 
 @joins_transaction
@@ -33,9 +47,13 @@ def count() -> int:
     return StuckRow.objects.count()
 
 
-@retried_transaction(replayable=True)
 def set_free(*, ids: Collection[UUID], now: dt.datetime) -> int:
-    """Have these rows tried again now. Returns how many there were."""
+    """Have these rows tried again now, however many. Returns how many there were."""
+    return sum(_set_free(ids=some, now=now) for some in parts(ids))
+
+
+@retried_transaction(replayable=True)
+def _set_free(*, ids: Collection[UUID], now: dt.datetime) -> int:
     rows = list(StuckRow.objects.select_related("sale").filter(id__in=ids))
     for sale in {row.sale for row in rows}:
         get_format(sale.format).rules.look_again(sale)

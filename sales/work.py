@@ -10,6 +10,7 @@ from core.due_work import handles
 from sales import services, stuck, telling
 
 counts_stuck("purchases")(stuck.count)
+counts_stuck("sales of shops that are off")(stuck.count_waiting_for_staff)
 
 
 @handles(services.ANNOUNCE)

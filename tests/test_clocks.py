@@ -9,10 +9,12 @@ from uuid import UUID
 
 import pytest
 
-from core import clock
+from core import clock, due_work
 from core.transactions import DEADLINE_S
-from sales.errors import NotOpen
+from sales import services as sales
+from sales.errors import NotOpen, WrongState
 from sales.lanes import RECEIVED_AGE_MAX, believable
+from sales.models import Sale
 from tests.tools.shop import HOUR, NOW, buy, join, make_drop, make_fan, make_rally, purchase, wallet
 from tests.tools.truth import picture
 
@@ -74,3 +76,30 @@ def test_what_is_believed_lies_between_the_longest_wait_and_now():
 
     assert [command.received_at for command in believable(batch, NOW)] == [oldest, oldest, NOW, NOW]
     assert believable(batch[1:3], NOW) == batch[1:3]
+
+
+@pytest.mark.database_clock
+@FORMATS
+@pytest.mark.parametrize("ahead", [MINUTE, -MINUTE], ids=["fast", "slow"])
+def test_a_worker_closes_by_the_databases_clock(make, take, clock_off_by, ahead):
+    now = clock.now()
+    running = make(closes_at=now + MINUTE / 2, now=now)
+    over = make(opens_at=now - HOUR, closes_at=now - MINUTE / 2, now=now - HOUR)
+    clock_off_by(ahead)
+
+    due_work.run_due()
+
+    assert Sale.objects.get(id=running.sale_id).closed_at is None
+    assert Sale.objects.get(id=over.sale_id).closed_at is not None
+
+
+@pytest.mark.database_clock
+@FORMATS
+def test_a_seller_ends_nothing_that_has_ended_by_a_slow_clock(make, take, clock_off_by):
+    now = clock.now()
+    sale = make(opens_at=now - HOUR, closes_at=now - MINUTE / 2, now=now - HOUR).sale
+    clock_off_by(-MINUTE)
+
+    for end in (sales.close_sale_early, sales.cancel_sale):
+        with pytest.raises(WrongState):
+            end(seller_id=sale.seller_id, sale_id=sale.id, now=clock.now())

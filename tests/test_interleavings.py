@@ -309,6 +309,7 @@ def test_nobody_buys_a_unit_given_back_once_the_sale_has_closed(make_drop, selle
 
 def close_and_count_orders(drop: Drop, seller: Any) -> int:
     sales.close_sale_early(seller_id=seller.id, sale_id=drop.sale_id, now=NOW)
+    sales.settle_step(sale_id=drop.sale_id, now=NOW)  # which meets those that are under way
     return Order.objects.filter(drop=drop).count()
 
 
@@ -490,6 +491,27 @@ def test_three_buyers_of_two_units(make_drop, explored):
 
     outcomes = explored("three_for_two", scene, preemptions=1)
     assert outcomes == {"a:sold_out b:paid c:paid", "a:paid b:sold_out c:paid", "a:paid b:paid c:sold_out"}
+
+
+def test_a_shop_that_is_switched_off_and_on_at_once_is_wholly_one_of_them(make_drop, seller, explored):
+    def scene() -> Scene:
+        Sale.objects.filter(seller=seller).update(state=SaleState.CANCELLED, closed_at=NOW)
+        drop, staff = make_drop(), make_fan()
+        given = {"seller_id": seller.id, "staff_id": staff, "reason": "A doubt"}
+        levers.switch_shop_on(**given, now=NOW)
+
+        def check(results: Results) -> None:
+            seller.refresh_from_db()
+            state = Sale.objects.get(id=drop.sale_id).state
+            assert (state == SaleState.FROZEN) == (not seller.is_active), (state, seller.is_active)
+
+        actors = {
+            "a": lambda: levers.switch_shop_off(**given, now=NOW),
+            "b": lambda: levers.switch_shop_on(**given, now=NOW + dt.timedelta(seconds=1)),
+        }
+        return Scene(actors, check)
+
+    explored("switch_switch", scene)
 
 
 # Planted bugs.

@@ -67,6 +67,13 @@ def close(rally: Rally, seller: Any) -> int:
     return counted(rally)
 
 
+def close_for_good(rally: Rally, seller: Any) -> int:
+    """With the first step of settling, which meets those that are under way."""
+    close(rally, seller)
+    sales.settle_step(sale_id=rally.sale_id, now=NOW)
+    return counted(rally)
+
+
 def settle_to_the_end(rally: Rally) -> None:
     while sales.settle_step(sale_id=rally.sale_id, now=NOW):
         pass
@@ -135,7 +142,7 @@ def test_joining_while_the_rally_closes(make_rally, seller, explored):
 
         actors = {
             "a": lambda: RallyProcess(rally).do(join_request(fan, only=8_000)),
-            "b": lambda: close(rally, seller),
+            "b": lambda: close_for_good(rally, seller),
         }
         return Scene(actors, check)
 
@@ -157,7 +164,7 @@ def test_going_while_the_rally_closes(make_rally, seller, explored, going):
 
         actors = {
             "a": lambda: RallyProcess(rally, home=1).do(going(fan, NOW)),
-            "b": lambda: close(rally, seller),
+            "b": lambda: close_for_good(rally, seller),
         }
         return Scene(actors, check)
 
@@ -357,7 +364,7 @@ def test_the_search_finds_a_close_that_leaves_the_gate_open(make_rally, seller, 
 
         actors = {
             "a": lambda: RallyProcess(rally, home=0).do(join_request(fan)),
-            "b": lambda: close(rally, seller),
+            "b": lambda: close_for_good(rally, seller),
         }
         return Scene(actors, check)
 

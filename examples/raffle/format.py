@@ -23,7 +23,7 @@ SEALED = ("price_minor", "prizes", "fee_bps")  # as they are; the seed by its ha
 SEED_SHA256 = {"seed_sha256": "encode(sha256(convert_to(seed::text, 'UTF8')), 'hex')"}
 PAID_FOR = """SELECT price_minor * (SELECT count(*) FROM raffle_entry WHERE sale_id = raffle_raffle.sale_id) AS expected,
        coalesce((SELECT sum(amount_minor) FROM ledger_transfer JOIN ledger_account ON ledger_account.id = credit_account_id
-                  WHERE owner_id = sale_id AND ledger_account.kind = 'escrow'), 0) AS found
+                  WHERE owner_id = sale_id AND ledger_account.kind = 'escrow' AND code = 'purchase'), 0) AS found
   FROM raffle_raffle WHERE sale_id = %(sale_id)s"""
 
 

@@ -21,7 +21,7 @@ from drops.rules import OrderValue
 from drops.settlement import DropRules
 from rallies import services as rallies
 from rallies.settlement import RallyRules
-from sales import levers, telling
+from sales import gates, levers, stuck, telling
 from sales import services as sales
 from sales.errors import Frozen, NotOpen, WrongState
 from sales.models import Sale, SaleState, StaffAction
@@ -516,16 +516,82 @@ def test_a_fan_is_told_once_of_a_refund_or_a_removal() -> None:
     )
 
 
-def test_a_closed_sale_that_is_busy_is_said_to_be_busy_and_not_that_it_cannot_be_paused(
-    staff: UUID, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drop = make_drop()
-    shop.close_on_time(drop.sale_id)
+def run_all(step: Callable[..., Any], sale_id: UUID) -> None:
+    while step(sale_id=sale_id, now=NOW):
+        pass
 
-    def never(**given: Any) -> Sale:
+
+@pytest.mark.parametrize("end", ["close early", "call off", "void"])
+def test_no_end_waits_for_purchases_that_never_pause(end: str, staff: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They pass the gate all the time, so whoever wants all of its rows is busy. Purchases are refused at once all the same."""
+    fan, drop = make_fans(1, funds=FUNDS)[0], make_drop()
+    buy(drop, fan)
+    meet = gates.meet_purchases
+
+    def busy(sale_id: UUID) -> None:
         raise Busy
 
-    monkeypatch.setattr(levers, "_voided", never)
+    monkeypatch.setattr(gates, "meet_purchases", busy)
+    if end == "void":
+        levers.void_sale(sale_id=drop.sale_id, staff_id=staff, reason="A doubt", now=NOW)
+    else:
+        service = sales.cancel_sale if end == "call off" else sales.close_sale_early
+        service(seller_id=drop.sale.seller_id, sale_id=drop.sale_id, now=NOW)
 
+    with pytest.raises(NotOpen):
+        buy(drop, fan)
+    step = sales.settle_step if end == "close early" else sales.unwind_step
+    # Whoever was under way may still commit, so nothing is said to be over; due work comes back, also after a kill.
     with pytest.raises(Busy):
-        void(drop.sale_id, staff, NOW + 2 * HOUR)
+        run_all(step, drop.sale_id)
+    assert due_work.DueWork.objects.filter(
+        subject_id=drop.sale_id, kind__in=[sales.SETTLE, sales.UNWIND], done_at=None
+    ).exists()
+    monkeypatch.setattr(gates, "meet_purchases", meet)
+    run_all(step, drop.sale_id)
+    assert money(fan) == (FUNDS if end != "close early" else FUNDS - 1_000, 0)
+    assert broken_checks(drop.sale_id) == []
+
+
+def test_in_a_paused_drop_nothing_moves_for_the_fan_or_the_seller(staff: UUID) -> None:
+    fan, other = make_fans(2, funds=FUNDS)
+    drop = make_drop(hold_s=60, cancel_s=60)
+    held, paid = buy(drop, fan, hold=True), buy(drop, other)
+    freeze(drop.sale_id, staff)
+
+    for order, fan_id in ((held, fan), (paid, other)):
+        with pytest.raises(Frozen):
+            drops.cancel_order(drop_id=drop.sale_id, order_id=order.id, fan_id=fan_id, now=NOW)
+        with pytest.raises(Frozen):
+            shop.refund(drop.sale, order.id, order.total_minor)
+    assert (money(fan), money(other)) == ((FUNDS - 1_000, 1_000), (FUNDS - 1_000, 0))
+
+
+def test_the_api_says_the_times_as_a_pause_has_moved_them(client: Client) -> None:
+    fan, owner = make_fan(funds=FUNDS), make_fan()
+    seller = shop.make_seller(owner_id=owner)
+    drop = make_drop(seller=seller, hold_s=60)
+    order = buy(drop, fan, hold=True)
+    shop.pause(drop.sale_id, 100)
+    moved = dt.timedelta(seconds=100)
+
+    def times(path: str, as_user: UUID, *names: str) -> list[dt.datetime]:
+        client.force_login(User.objects.get(id=as_user))
+        body = client.get(f"/api/v1{path}").json()
+        return [dt.datetime.fromisoformat(body[name]) for name in names]
+
+    sealed = [drop.sale.opens_at, drop.sale.closes_at]
+    for path in (f"/sales/{drop.sale_id}", f"/sellers/{seller.handle}/drops/{drop.sale_id}"):
+        assert times(path, owner, "opens_at", "closes_at") == [at + moved for at in sealed]
+    assert times(f"/orders/{order.id}", fan, "expires_at") == [NOW + 60 * dt.timedelta(seconds=1) + moved]
+
+
+def test_money_that_waits_for_staff_is_counted(staff: UUID) -> None:
+    drop = make_drop()
+    buy(drop, make_fan(funds=FUNDS))
+    now = shop.close_on_time(drop.sale_id)
+    levers.switch_shop_off(seller_id=drop.sale.seller_id, staff_id=staff, reason="A doubt", now=now)
+    sales.settle_step(sale_id=drop.sale_id, now=now)
+
+    assert list(stuck.waiting_for_staff(now=now + 23 * HOUR)) == []
+    assert list(stuck.waiting_for_staff(now=now + 25 * HOUR)) == [drop.sale]

@@ -13,12 +13,12 @@ from django.test import Client
 from core import clock
 from core.ids import uuid7
 from core.transactions import in_transaction
-from examples.raffle.format import RAFFLE
+from examples.raffle.format import RAFFLE, RaffleRules
 from examples.raffle.models import Entry, Raffle
 from ledger import selectors as ledger_selectors
 from ledger.errors import TransferConflict
 from ledger.models import AccountKey, AccountKind
-from sales import plain, proof, stuck
+from sales import levers, plain, proof, stuck
 from sales import services as sales
 from sales.models import Sale, StuckRow
 from tests.tools import shop
@@ -169,3 +169,24 @@ def test_nobody_is_refunded_on_paper_alone(stage, sale, monkeypatch):
 
     with pytest.raises(TransferConflict):
         in_transaction(lambda: plain.give_back([Entry.objects.get().id], now=clock.now()), name="test")
+
+
+def test_what_was_passed_on_of_a_sale_that_is_called_off_while_it_is_settled_comes_back(stage, sale, monkeypatch):
+    fans = shop.make_fans(3, funds=500)
+    for fan_id in fans:
+        enter(stage, sale, fan_id)
+    settle = RaffleRules.settle_step
+    # In two steps: half way all of it is the seller's already.
+    monkeypatch.setattr(RaffleRules, "settle_step", lambda *args, **how: settle(*args, **how) or clock.now())
+    now = clock.now()
+    sales.close_sale_early(seller_id=stage.shop.id, sale_id=sale.id, now=now)
+    sales.settle_step(sale_id=sale.id, now=now)
+
+    levers.void_sale(sale_id=sale.id, staff_id=shop.make_fan(), reason="A fraud", now=now)
+    while sales.unwind_step(sale_id=sale.id, now=now):
+        pass
+
+    assert {shop.wallet(fan_id, "EUR").available_minor for fan_id in fans} == {500}
+    seller = AccountKey(stage.shop.id, AccountKind.PROCEEDS, "EUR")
+    proceeds_id = ledger_selectors.account_ids([seller])[seller]
+    assert ledger_selectors.balance(proceeds_id).available_minor == 0
