@@ -6,7 +6,6 @@ from sales.invariants import (
     COMMON,
     ESCROW,
     PAUSES,
-    PROCEEDS,
     ended_for_its_fan,
     in_time,
     none_set_aside,
@@ -16,6 +15,7 @@ from sales.invariants import (
     paid_to_its_seller,
     refunds_add_up,
     rows_in_order,
+    seller_credited,
     terms_rule,
 )
 
@@ -193,19 +193,11 @@ PAID_ONCE = Check(
     """,
 )
 
-SELLER_CREDITED = Check(
-    "seller_credited",
-    "The seller was credited exactly the sum of the orders that were settled, less the fee of each.",
-    f"""
-    SELECT (SELECT coalesce(sum(quantity * unit_price_minor
-                                - quantity * unit_price_minor * drops_drop.fee_bps / 10000), 0)
-              FROM drops_order WHERE drop_id = %(sale_id)s AND settlement_id IS NOT NULL) AS expected,
-           (SELECT coalesce(sum(CASE WHEN code = 'proceeds' THEN amount_minor ELSE -amount_minor END), 0)
-              FROM ledger_transfer
-             WHERE (debit_account_id = {PROCEEDS} OR credit_account_id = {PROCEEDS})
-               AND subject_id = %(sale_id)s AND code IN ('proceeds', 'fee')) AS found
-      FROM drops_drop WHERE sale_id = %(sale_id)s
-    """,  # noqa: S608  # a constant
+SELLER_CREDITED = seller_credited(
+    "orders",
+    "SELECT id, quantity * unit_price_minor AS paid_minor FROM drops_order "
+    "WHERE drop_id = %(sale_id)s AND settlement_id IS NOT NULL",
+    "drops_drop",
 )
 
 AFTERWARDS = paid_afterwards(

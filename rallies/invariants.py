@@ -18,6 +18,7 @@ from sales.invariants import (
     paid_to_its_seller,
     refunds_add_up,
     rows_in_order,
+    seller_credited,
     terms_rule,
 )
 
@@ -304,16 +305,18 @@ AFTERWARDS = paid_afterwards(
                                         SELECT id FROM rallies_latejoin WHERE rally_id = %(sale_id)s)""",
 )
 
-REFUNDS = refunds_add_up(
-    "joins",
-    """
+
+def _paid(states: str) -> str:
+    """Joins in these states, and all late ones, with what was paid for each."""
+    return f"""
             SELECT id, fan_id, price_minor * quantity AS paid_minor
-              FROM (SELECT rally_id, id, fan_id, quantity FROM rallies_join WHERE rally_id = %(sale_id)s AND state = 'paid'
+              FROM (SELECT rally_id, id, fan_id, quantity FROM rallies_join WHERE rally_id = %(sale_id)s AND state IN ({states})
                      UNION ALL
                     SELECT rally_id, id, fan_id, quantity FROM rallies_latejoin WHERE rally_id = %(sale_id)s) AS paid
-              JOIN rallies_outcome ON rallies_outcome.rally_id = paid.rally_id""",
-    "rallies_rally",
-)
+              JOIN rallies_outcome ON rallies_outcome.rally_id = paid.rally_id"""  # noqa: S608  # constants of the program
+
+
+REFUNDS = refunds_add_up("joins", _paid("'paid'"), "rallies_rally")
 
 NO_DOUBLE_CHARGES = Check(
     "double_charges",
@@ -395,30 +398,7 @@ CAP_KEPT = Check(
     """,  # noqa: S608  # a constant
 )
 
-SELLER_CREDITED = Check(
-    "seller_credited",
-    "The seller was credited exactly the final price for every unit paid, less the fee of each join; refunds come after that.",
-    """
-    SELECT (SELECT coalesce(sum(rallies_outcome.price_minor * quantity
-                                - rallies_outcome.price_minor * quantity * rallies_rally.fee_bps / 10000), 0)
-              FROM (SELECT quantity FROM rallies_join WHERE rally_id = %(sale_id)s AND state IN ('paid', 'refunded')
-                     UNION ALL
-                    SELECT quantity FROM rallies_latejoin WHERE rally_id = %(sale_id)s) AS paid) AS expected,
-           (SELECT coalesce(sum(CASE WHEN code IN ('proceeds', 'late_join') THEN amount_minor
-                                     ELSE -amount_minor END), 0)
-              FROM ledger_transfer
-             WHERE (debit_account_id = proceeds.id OR credit_account_id = proceeds.id)
-               AND ((subject_id = %(sale_id)s AND code IN ('proceeds', 'fee'))
-                OR (subject_id IN (SELECT id FROM rallies_latejoin WHERE rally_id = %(sale_id)s)
-                    AND code IN ('late_join', 'late_fee')))) AS found
-      FROM rallies_rally
-      JOIN sales_sale ON sales_sale.id = rallies_rally.sale_id
-      JOIN ledger_account AS proceeds ON proceeds.owner_id = sales_sale.seller_id AND proceeds.kind = 'proceeds'
-                                     AND proceeds.currency = sales_sale.currency
-      LEFT JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_rally.sale_id
-     WHERE rallies_rally.sale_id = %(sale_id)s
-    """,
-)
+SELLER_CREDITED = seller_credited("joins", _paid("'paid', 'refunded'"), "rallies_rally")
 
 ESCROW_EMPTY = Check(
     "nothing_stays_behind",

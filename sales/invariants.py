@@ -242,6 +242,25 @@ def paid_to_its_seller(table: str, sale: str) -> Check:
     )
 
 
+def seller_credited(things: str, settled: str, table: str) -> Check:
+    """`settled` selects id and paid_minor of all that was passed on, whatever has become of it since; `table` has the format's row
+    of the sale."""
+    return Check(
+        "seller_credited",
+        f"The seller was credited exactly what was paid for each of the {things} that were settled or made after the end, less the "
+        "fee of each; refunds come after that.",
+        f"""
+    SELECT (SELECT coalesce(sum(paid_minor - paid_minor * fee_bps / 10000), 0) FROM ({settled}) AS settled) AS expected,
+           (SELECT coalesce(sum(CASE WHEN code IN ('proceeds', 'late_join') THEN amount_minor ELSE -amount_minor END), 0)
+              FROM ledger_transfer
+             WHERE (debit_account_id = {PROCEEDS} OR credit_account_id = {PROCEEDS})
+               AND (code IN ('proceeds', 'fee') AND subject_id = %(sale_id)s
+                    OR code IN ('late_join', 'late_fee') AND subject_id IN (SELECT id FROM ({settled}) AS settled))) AS found
+      FROM {table} WHERE sale_id = %(sale_id)s
+    """,  # noqa: S608  # constants of the program
+    )
+
+
 def paid_afterwards(things: str, given: str, of_the_sale: str) -> Check:
     """What moves on the seller's account beside the settlements: the refunds, and what `given` selects: id, fan_id, code, at and
     amount_minor, with fee_code and fee_minor for the house's part. `of_the_sale` is whether the transfer `moved` is for one of

@@ -127,12 +127,9 @@ def events(sale: Sale) -> list[Event]:
     elif sale.closed_at is not None and sale.state != SaleState.CANCELLED and sale.closed_at < ends_at(sale):
         found.append(Event(sale.closed_at, "Closed by the seller before its time"))
     counted = [Event(None, words) for words in get_format(sale.format).presenter.happened(sale)]
+    # Without its reason: that is the seller's word to the fan, who may be named in it.
     given = [
-        Event(
-            refund.at,
-            f"{refund.amount} of {refund.paid} refunded to {pseudonym(sale.id, refund.fan_id)}",
-            refund.reason,
-        )
+        Event(refund.at, f"{refund.amount} of {refund.paid} refunded to {pseudonym(sale.id, refund.fan_id)}")
         for refund in refunds.list_refunds(sale, limit=REFUNDS_SHOWN)
     ]
     return found + counted + given

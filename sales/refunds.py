@@ -22,6 +22,7 @@ from core.transactions import joins_transaction, retried_transaction
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
 from ledger.models import Transfer as TransferRow
+from sales import prover
 from sales.deciding import Move, journal
 from sales.errors import CannotRefund, RefundChanged
 from sales.formats import get_format
@@ -31,6 +32,8 @@ from sales.telling import tell_fan
 from sales.things import Things
 
 REASON_MAX = 200
+# In parts; after that only all of the rest goes back. Each is a message to the fan and a line of the proof.
+PARTS_MAX = 20
 
 
 def refund(
@@ -96,6 +99,8 @@ def write_refund(
     if not 0 < amount_minor <= min(paid_minor - refunded_minor, MINOR_MAX):
         raise CannotRefund("More than what is left of the payment cannot be given back.", **facts)
     left_minor = paid_minor - refunded_minor
+    if len(before) >= PARTS_MAX and amount_minor < left_minor:
+        raise CannotRefund(f"After {PARTS_MAX} parts only all that is left can be given back.", **facts)
     fee_bps = getattr(sale, sale.format).fee_bps
     made = Refund(
         purchase_id=purchase_id, number=number, sale=sale, fan_id=row.fan_id, made_by_id=made_by, at=now, reason=reason,
@@ -106,6 +111,7 @@ def write_refund(
     )  # fmt: skip
     made.save(force_insert=True)  # two refunds meet on its key
     _move(made, row.transfer_id)
+    prover.wish_anew(sale.id, now=now)
     return made
 
 

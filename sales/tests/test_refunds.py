@@ -11,9 +11,11 @@ from drops.models import Order
 from ledger.models import HOUSE, AccountKey, AccountKind
 from ledger.selectors import account_ids, balance
 from rallies.models import Join, LateJoin
+from sales import prover
 from sales import services as sales
 from sales.errors import CannotRefund, RefundChanged
 from sales.models import Refund, Sale
+from sales.presenters import events
 from sales.refunds import refund as refund_of_seller
 from tests.tools.shop import (
     NOW,
@@ -116,3 +118,40 @@ def test_nothing_is_refunded_before_the_sale_is_settled_but_all_of_an_order() ->
     assert wallet(fan).available_minor == FUNDS_MINOR
     assert Refund.objects.count() == 0
     assert broken_checks(drop.sale_id) == []
+
+
+def test_a_reason_is_for_the_fan_and_not_for_the_proof() -> None:
+    sale, fan, purchase_id, _ = settled("order")
+    refund_of_seller(
+        seller_id=sale.seller_id, sale_id=sale.id, purchase_id=purchase_id, number=1, amount_minor=1, reason="For Ada",
+        made_by=fan, now=NOW,
+    )  # fmt: skip
+
+    assert [
+        (event.words.partition(" refunded")[0], event.reason) for event in events(sale) if "refund" in event.words
+    ] == [("€0.01 of €15.54", "")]
+    assert "Ada" in Notification.objects.get(user_id=fan).text
+
+
+def test_a_purchase_is_cut_into_so_many_parts_and_then_only_the_rest_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sales.refunds.PARTS_MAX", 2)
+    sale, fan, purchase_id, paid_minor = settled("order")
+    for number in (1, 2):
+        refund(sale, purchase_id, 1, number=number)
+
+    with pytest.raises(CannotRefund):
+        refund(sale, purchase_id, 1, number=3)
+    refund(sale, purchase_id, paid_minor - 2, number=3)
+
+    assert wallet(fan).available_minor == FUNDS_MINOR
+
+
+def test_the_proof_is_run_again_after_a_refund() -> None:
+    sale, _, purchase_id, _ = settled("order")
+    prover.prove_now(sale)
+
+    refund(sale, purchase_id, 1)
+
+    run = prover.find_run(sale.id)
+    assert run is not None
+    assert run.asked_at is not None
