@@ -185,8 +185,7 @@ async def test_a_server_that_ends_the_socket_leaves_no_task_behind(hub, sale_id,
     assert hub.viewers_count == 0
 
 
-async def test_addresses_without_a_uuid_are_not_ours():
-    scope = {"type": "websocket", "path": "/ws/sales/1/"}
-
-    with pytest.raises(ValueError, match="No route found"):
-        await URLRouter(websocket_urlpatterns)(scope, None, None)
+@pytest.mark.parametrize("path", ["/ws/sales/1/", "/", "/nowhere"])
+async def test_a_socket_to_an_address_that_there_is_not_is_closed_quietly(path):
+    socket = WebsocketCommunicator(URLRouter(websocket_urlpatterns), path)
+    assert await socket.connect() == (False, 1000)
