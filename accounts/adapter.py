@@ -1,10 +1,21 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from allauth.account.adapter import DefaultAccountAdapter
 from django.http import HttpRequest
 
 from accounts.models import User, normal_email
+from core import rate_limit
 from core.rate_limit import client_address
+
+FAILURES_MAX = 5
+FAILURES_S = 300
+
+
+def _who(request: HttpRequest, credentials: Mapping[str, Any]) -> str:
+    return f"{normal_email(str(credentials.get('email', '')))} {client_address(request)}"
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -15,6 +26,22 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def populate_username(self, request: HttpRequest, user: User) -> None:
         """There are no user names here: the e-mail address is the login."""
+
+    # Wrong passwords are counted for an account and a client together, tightly; and for an account alone so loosely (in settings)
+    # that nobody can keep a fan out of a sale by guessing.
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        if rate_limit.used("login", _who(request, credentials), window_s=FAILURES_S) >= FAILURES_MAX:
+            raise self.validation_error("too_many_login_attempts")
+        super().pre_authenticate(request, **credentials)
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        rate_limit.count("login", _who(request, credentials), window_s=FAILURES_S)
+        super().authentication_failed(request, **credentials)
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """The account alone: the Host that a client writes, with its port, would give it as many counts as there are ports."""
+        return normal_email(str(credentials.get("email", "")))
 
     def get_client_ip(self, request: HttpRequest) -> str:
         return client_address(request)

@@ -50,6 +50,10 @@ class UserAdmin(admin.ModelAdmin):
         is_theirs = obj is None or not obj.is_staff or request.user.is_superuser
         return is_theirs and super().has_change_permission(request, obj)
 
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Their purchases, money and shops would lose their name. Who must go is turned out."""
+        return False
+
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.change_user")
 

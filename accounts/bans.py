@@ -12,11 +12,13 @@ from uuid import UUID
 import structlog
 
 from accounts.models import Ban, User
-from core.errors import Invalid, NotAllowed
+from core.errors import NotAllowed
+from core.text import clean_line
 from core.transactions import retried_transaction
 
 log = structlog.get_logger(__name__)
 
+REASON_MAX = 200
 REFRESHED_EVERY_S = 2
 # A permission to buy lives for a quarter of an hour; older bans meet none.
 REMEMBERED = dt.timedelta(minutes=20)
@@ -38,12 +40,11 @@ def refresh(*, now: dt.datetime) -> None:
 @retried_transaction(replayable=True)
 def ban(*, user_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> None:
     """Turn the user out: no session, no login, no purchase. What they have bought stays theirs. A repeat changes nothing."""
-    if not reason.strip():
-        raise Invalid("Say why.", field="reason")
+    reason = clean_line(reason, field="reason", most=REASON_MAX)
     _check_may(user_id, staff_id)
     if Ban.objects.filter(user_id=user_id).exists():
         return
-    Ban.objects.create(user_id=user_id, staff_id=staff_id, reason=reason.strip(), at=now)
+    Ban.objects.create(user_id=user_id, staff_id=staff_id, reason=reason, at=now)
     User.objects.filter(id=user_id).update(is_active=False)
 
 

@@ -9,7 +9,10 @@ from allauth.account.models import EmailAddress
 
 from accounts.models import Notification, User, normal_email
 from core.ids import uuid7
+from core.text import clean_line
 from core.transactions import joins_transaction, retried_transaction
+
+NAME_MAX = 60
 
 
 @retried_transaction(replayable=True)
@@ -26,8 +29,9 @@ def register_verified(*, email: str, password: str | None, display_name: str = "
 
 @retried_transaction(replayable=True)
 def rename(*, user_id: UUID, display_name: str) -> None:
-    """Change how we address the user."""
-    User.objects.filter(id=user_id).update(display_name=display_name)
+    """Change how we address the user; an empty name is none. Raises Invalid."""
+    name = clean_line(display_name, field="display_name", most=NAME_MAX, least=0)
+    User.objects.filter(id=user_id).update(display_name=name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ SOLD_CURRENCIES = tuple(currency for currency in EXPONENTS if currency != "PLAY"
 MINOR_MAX = 10**12  # one payment. Ten billion euro: far above any order
 WORTH_MAX = 10**15  # a whole sale: a thousand such payments, and still a whole number in JavaScript
 
-_AMOUNT = re.compile(r"(0|[1-9][0-9]{0,12})(?:\.([0-9]{1,2}))?", re.ASCII)
+# One comma or point with one or two digits behind it parts the cents, whichever the keypad has; anything else could be thousands.
+_AMOUNT = re.compile(r"(0|[1-9][0-9]{0,12})(?:[.,]([0-9]{1,2}))?", re.ASCII)
 
 
 class MoneyError(ValueError):
@@ -73,15 +74,16 @@ def amount_text(minor: int, currency: str, *, grouped: bool = False) -> str:
 
 
 def parse_money(text: str, currency: str) -> Money:
-    """`"19.99", "EUR"` → `Money(1999, "EUR")`. Only plain ASCII digits with a point; raises MoneyError otherwise.
+    """`"19.99", "EUR"` and `"19,99", "EUR"` → `Money(1999, "EUR")`. Plain ASCII digits; raises MoneyError otherwise.
 
-    Strict on purpose: `int` and `Decimal` of Python also take full-width digits, "1_0", " 7 " and "1e2".
+    Strict on purpose: `int` and `Decimal` of Python also take full-width digits, "1_0", " 7 " and "1e2". And `1,234` is a thousand
+    to some and a little more than one to others, so nobody guesses.
     """
     if currency not in EXPONENTS:
         raise MoneyError(f"{currency!r} is not a currency we know.")
     match = _AMOUNT.fullmatch(text)
     if not match:
-        raise MoneyError("Please write an amount like 10 or 10.50.")
+        raise MoneyError("Please write an amount like 10, 10.50 or 10,50, without marks for thousands.")
     whole, fraction = match[1], match[2] or ""
     exponent = EXPONENTS[currency]
     if len(fraction) > exponent:

@@ -10,9 +10,11 @@ from uuid import UUID
 
 from django.utils.text import slugify
 from msgspec import Struct
+from msgspec.structs import replace
 
 from core.errors import Invalid
 from core.money import MINOR_MAX, WORTH_MAX, sold_in
+from core.text import clean_line, clean_text
 from core.transactions import joins_transaction, retried_transaction
 from sales.asked import asked_columns, check_terms
 from sales.errors import IdTaken
@@ -20,6 +22,9 @@ from sales.models import Sale
 from sales.rows import TermsRow
 
 M = TypeVar("M", bound=TermsRow)
+
+TITLE_MAX = 120
+STORY_MAX = 5_000
 
 SALE_LONGEST = dt.timedelta(days=92)
 # Also keeps times inside what Python can hold: a year 9999 with an offset is stored as the year 10000, which no one can load.
@@ -51,6 +56,11 @@ def draft_once(
 
     Raises Invalid, and IdTaken when the id is another sale's or was used for a draft that says something else.
     """
+    draft = replace(
+        draft,
+        title=clean_line(draft.title, field="title", most=TITLE_MAX),
+        story=clean_text(draft.story, field="story", most=STORY_MAX),
+    )
     check_terms(row)
     check(row)
     existing = Sale.objects.select_related("seller").filter(id=draft.sale_id, seller_id=draft.seller_id).first()
@@ -62,7 +72,7 @@ def draft_once(
     if _is_ours(draft.sale_id) or Sale.objects.filter(id=draft.sale_id).exists():
         raise IdTaken
     sale = Sale(
-        id=draft.sale_id, seller_id=draft.seller_id, format=format, title=draft.title.strip(), story=draft.story.strip(),
+        id=draft.sale_id, seller_id=draft.seller_id, format=format, title=draft.title, story=draft.story,
         currency=draft.currency, slug=_slug(draft.title, draft.sale_id), opens_at=opens_at, closes_at=draft.closes_at,
         created_at=draft.now,
     )  # fmt: skip
@@ -98,7 +108,7 @@ def asked_terms(row: TermsRow) -> dict[str, Any]:
 
 def _says(sale: Sale, draft: SaleDraft) -> bool:
     opens_at = sale.created_at if draft.opens_at is None else draft.opens_at
-    asked = (draft.title.strip(), draft.story.strip(), draft.currency, opens_at, draft.closes_at)
+    asked = (draft.title, draft.story, draft.currency, opens_at, draft.closes_at)
     return (sale.title, sale.story, sale.currency, sale.opens_at, sale.closes_at) == asked
 
 

@@ -14,14 +14,16 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from core.errors import Busy, Invalid
+from core.errors import Busy
 from core.ids import uuid7
+from core.text import clean_line
 from core.transactions import joins_transaction, retried_transaction
 from sales import frames, gates, selectors, services, telling
 from sales.errors import WrongState
 from sales.models import RUNNING_STATES, Sale, SaleState, StaffAction
 from sellers.models import Seller
 
+REASON_MAX = 200  # the sale's fans read it
 MILLISECOND = dt.timedelta(milliseconds=1)
 
 
@@ -174,11 +176,10 @@ def _note(
     sale: Sale, kind: StaffAction.Kind, staff_id: UUID, reason: str, now: dt.datetime, *, with_shop: bool = False
 ) -> int:
     """Write down who did what and why; the number of this action on the sale."""
-    if not reason.strip():
-        raise Invalid("Say why: the sale's fans will read it.", field="reason")
+    reason = clean_line(reason, field="reason", most=REASON_MAX)
     number = StaffAction.objects.filter(sale_id=sale.id).count()
     StaffAction.objects.create(
-        id=uuid7(), sale=sale, kind=kind, reason=reason.strip(), with_shop=with_shop, staff_id=staff_id, at=now
+        id=uuid7(), sale=sale, kind=kind, reason=reason, with_shop=with_shop, staff_id=staff_id, at=now
     )
     return number
 

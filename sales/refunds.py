@@ -18,6 +18,7 @@ from django.db.models import Sum
 from core.errors import NotFound
 from core.ids import named_id
 from core.money import MINOR_MAX, Money, share_bps
+from core.text import clean_line
 from core.transactions import joins_transaction, retried_transaction
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
@@ -56,7 +57,7 @@ def refund(
         return
     made = write_refund(
         seller_id=seller_id, sale_id=sale_id, purchase_id=purchase_id, number=number, amount_minor=amount_minor,
-        reason=reason[:REASON_MAX], made_by=made_by, now=now,
+        reason=clean_line(reason, field="reason", most=REASON_MAX, least=0), made_by=made_by, now=now,
     )  # fmt: skip
     given = Money(amount_minor, made.sale.currency)
     tell_fan(

@@ -15,13 +15,17 @@ HANDLE = RegexValidator(
 )
 
 
+NAME_MAX = 80
+ABOUT_MAX = 2_000
+
+
 class Seller(models.Model):
     """A tenant: a shop with its members, sales and money."""
 
     id = UUIDv7Field(primary_key=True)
     handle = models.CharField(max_length=40, unique=True, validators=[HANDLE])
-    name = models.CharField(max_length=80)
-    about = models.TextField(max_length=2_000, blank=True)
+    name = models.CharField(max_length=NAME_MAX)
+    about = models.TextField(max_length=ABOUT_MAX, blank=True)
     # The house's part of this seller's sales, in hundredths of a percent. Sealed into each sale's terms at publish.
     fee_bps = models.IntegerField(default=500)
     is_active = models.BooleanField(default=True)
@@ -52,7 +56,7 @@ class Member(models.Model):
 
     id = UUIDv7Field(primary_key=True)
     seller = models.ForeignKey(Seller, models.CASCADE, related_name="members", db_index=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

@@ -4,32 +4,82 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from core.transactions import retried_transaction
-from sellers.errors import HandleTaken
-from sellers.models import Member, Role, Seller
+from core.text import clean_line, clean_text
+from core.transactions import joins_transaction, retried_transaction
+from sellers.errors import HandleTaken, LastOwner, TooManyShops
+from sellers.models import ABOUT_MAX, NAME_MAX, Member, Role, Seller
+
+SHOPS_MAX = 5  # that one user opens
+# Addresses that a fan would take for the house's own, or for a part of the site.
+RESERVED = frozenset(
+    {
+        "about", "account", "accounts", "admin", "api", "billing", "dropfront", "help", "house", "legal", "login", "logout",
+        "mail", "moderator", "official", "orders", "pay", "payments", "proof", "rallies", "root", "sales", "security", "sell",
+        "seller", "sellers", "shop", "shops", "staff", "static", "status", "support", "system", "team", "wallet", "www",
+    }
+)  # fmt: skip
+_ALIKE = str.maketrans({"0": "o", "1": "l", "3": "e", "4": "a", "5": "s", "7": "t", "-": None})
 
 
 @retried_transaction(replayable=True)
 def open_shop(*, seller_id: UUID, owner_id: UUID, handle: str, name: str, about: str = "") -> Seller:
-    """A new seller with its owner. A repeat with the same `seller_id` returns the shop; a taken handle raises HandleTaken."""
+    """A new seller with its owner. A repeat with the same `seller_id` returns the shop.
+
+    Raises HandleTaken, also for an address that would pass for the house's, TooManyShops, and Invalid.
+    """
     seller = Seller.objects.filter(id=seller_id, members__user_id=owner_id).first()
     if seller is not None:
         return seller
-    if Seller.objects.filter(Q(handle=handle) | Q(id=seller_id)).exists():
+    handle = handle.lower()
+    if is_reserved(handle) or Seller.objects.filter(Q(handle=handle) | Q(id=seller_id)).exists():
         raise HandleTaken(handle=handle)
-    seller = Seller(id=seller_id, handle=handle, name=name, about=about)
+    if Member.objects.filter(user_id=owner_id, role=Role.OWNER).count() >= SHOPS_MAX:
+        raise TooManyShops(most=SHOPS_MAX)
+    seller = Seller(
+        id=seller_id, handle=handle, name=clean_line(name, field="name", most=NAME_MAX),
+        about=clean_text(about, field="about", most=ABOUT_MAX),
+    )  # fmt: skip
     seller.save(force_insert=True)
     Member.objects.create(seller=seller, user_id=owner_id, role=Role.OWNER)
     return seller
 
 
+def is_reserved(handle: str) -> bool:
+    """Whether it is an address of the house's, or looks like one: `dr0pfront`, `drop-front`, `dropfront-official`."""
+    looks = handle.translate(_ALIKE)
+    return looks in RESERVED or "dropfront" in looks
+
+
 @retried_transaction(replayable=True)
 def set_member(*, seller_id: UUID, user_id: UUID, role: Role) -> Member:
-    """Give the user this role at the seller, whether or not they had one."""
+    """Give the user this role at the seller, whether or not they had one. Raises LastOwner."""
     # Not update_or_create: without savepoints it cannot go on when another transaction was first.
     member = Member.objects.filter(seller_id=seller_id, user_id=user_id).first()
     if member is None:
         return Member.objects.create(seller_id=seller_id, user_id=user_id, role=role)
+    if role != Role.OWNER:
+        _keep_an_owner(member)
     member.role = role
     member.save(update_fields=["role"])
     return member
+
+
+@retried_transaction(replayable=True)
+def remove_member(*, seller_id: UUID, user_id: UUID) -> None:
+    """The user is none of the seller's any more. A repeat changes nothing. Raises LastOwner."""
+    member = Member.objects.filter(seller_id=seller_id, user_id=user_id).first()
+    if member is not None:
+        _keep_an_owner(member)
+        member.delete()
+
+
+@joins_transaction
+def _keep_an_owner(leaving: Member) -> None:
+    """A shop without an owner goes on selling, and nobody can reach what it earns."""
+    if leaving.role != Role.OWNER:
+        return
+    # Locked: two owners who take each other's role away see each other's still.
+    Seller.objects.select_for_update().get(id=leaving.seller_id)
+    others = Member.objects.filter(seller_id=leaving.seller_id, role=Role.OWNER).exclude(id=leaving.id)
+    if not others.exists():
+        raise LastOwner

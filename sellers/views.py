@@ -6,10 +6,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
+from core.errors import Invalid
 from core.http import user_id
 from core.ids import uuid7
 from sellers import selectors, services
-from sellers.errors import HandleTaken
+from sellers.errors import HandleTaken, TooManyShops
 from sellers.forms import OpenShopForm
 
 
@@ -22,8 +23,9 @@ def shops(request: HttpRequest) -> HttpResponse:
         if form.is_valid():
             try:
                 shop = services.open_shop(owner_id=user_id(request), **form.cleaned_data)
-            except HandleTaken as refusal:
-                form.add_error("handle", refusal.message)
+            except (HandleTaken, TooManyShops, Invalid) as refusal:
+                field = "handle" if isinstance(refusal, HandleTaken) else refusal.data.get("field")
+                form.add_error(field, refusal.message)
             else:
                 messages.success(request, f"{shop.name} is open. Draft its first drop.")
                 return redirect("sales:console", shop.handle)

@@ -25,6 +25,7 @@ def now(monkeypatch) -> dt.datetime:
     monkeypatch.setitem(due_work._handlers, KIND, lambda subject_id, now: None)
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now)
+    monkeypatch.setattr(clock, "read", lambda: now)
     return now
 
 

@@ -28,7 +28,8 @@ def test_plain_amounts_are_read(text, currency, minor):
 @pytest.mark.parametrize(
     "text",
     [
-        "", " ", "-1", "+1", "1e2", "1E2", "0x10", "1_000", "1,000", "1,5", "\uff11\uff12", "\u0663", " 7", "7 ", "7\n",
+        "", " ", "-1", "+1", "1e2", "1E2", "0x10", "1_000", "1,000", "1.000", "1.234,56", "1,234.56", "1 000", "1,", ",5", "1,5,0",
+        "\uff11\uff12", "\u0663", " 7", "7 ", "7\n",
         "07", "00", ".5", "5.", "1.234", "NaN", "inf", "-0", "½", "1.2.3", "10000000000.01", "9" * 14, "1\x00", "true", "€1",
     ],
 )  # fmt: skip
@@ -37,7 +38,12 @@ def test_everything_else_is_refused(text):
         parse_money(text, "EUR")
 
 
-@pytest.mark.parametrize(("text", "currency"), [("1.0", "JPY"), ("1", "XXX"), ("1", "eur"), ("1", "")])
+@pytest.mark.parametrize(("text", "minor"), [("10,50", 1_050), ("10,5", 1_050), ("0,05", 5), ("1234,56", 123_456)])
+def test_a_comma_parts_the_cents_where_keypads_have_no_point(text, minor):
+    assert parse_money(text, "EUR") == Money(minor, "EUR")
+
+
+@pytest.mark.parametrize(("text", "currency"), [("1,0", "JPY"), ("1.0", "JPY"), ("1", "XXX"), ("1", "eur"), ("1", "")])
 def test_an_amount_fits_its_currency(text, currency):
     with pytest.raises(MoneyError):
         parse_money(text, currency)

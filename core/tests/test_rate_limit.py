@@ -36,13 +36,16 @@ def test_many_processes_share_one_limit(who, race):
     assert sum(isinstance(result, TooMany) for result in results) == 6
 
 
-def test_everybody_passes_while_the_counter_is_down(who, monkeypatch):
+def test_each_process_counts_for_itself_while_the_counter_is_down(who, monkeypatch):
     def fail(*args, **kwargs):
         raise ConnectionError("no valkey")
 
     monkeypatch.setattr(cache, "incr", fail, raising=False)
-    for _ in range(5):
-        rate_limit.check("test", who, allowed=1, window_s=60)
+    for uses in range(1, 4):
+        rate_limit.check("test", who, allowed=3, window_s=3_600)
+        assert rate_limit.used("test", who, window_s=3_600) == uses
+    with pytest.raises(TooMany):
+        rate_limit.check("test", who, allowed=3, window_s=3_600)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from functools import partial
 import pytest
 from django.core.exceptions import ValidationError
 
-from core.errors import NotAllowed, NotFound
+from core.errors import Invalid, NotAllowed, NotFound
 from core.ids import uuid7
 from sellers import selectors, services
-from sellers.errors import HandleTaken
+from sellers.errors import HandleTaken, LastOwner, TooManyShops
 from sellers.models import HANDLE, Member, Role, Seller
 from tests.tools.race import outcomes
 
@@ -101,3 +101,52 @@ def test_handles_that_are_fine(handle):
 def test_handles_that_are_not(handle):
     with pytest.raises(ValidationError):
         HANDLE(handle)
+
+
+def test_of_two_owners_who_take_each_others_role_away_one_stays(make_fan, race):
+    one, two = make_fan(), make_fan()
+    shop = open_shop(one)
+    services.set_member(seller_id=shop.id, user_id=two, role=Role.OWNER)
+
+    def demote(user_id):
+        return services.set_member(seller_id=shop.id, user_id=user_id, role=Role.VIEWER)
+
+    assert outcomes(race(partial(demote, one), partial(demote, two)))["last_owner"] == 1
+    assert Member.objects.filter(role=Role.OWNER).count() == 1
+
+
+def test_the_last_owner_stays(make_fan):
+    owner = make_fan()
+    shop = open_shop(owner)
+
+    for leave in (
+        lambda: services.set_member(seller_id=shop.id, user_id=owner, role=Role.VIEWER),
+        lambda: services.remove_member(seller_id=shop.id, user_id=owner),
+    ):
+        with pytest.raises(LastOwner):
+            leave()
+    services.set_member(seller_id=shop.id, user_id=make_fan(), role=Role.OWNER)
+    for _ in range(2):
+        services.remove_member(seller_id=shop.id, user_id=owner)
+    assert not Member.objects.filter(user_id=owner).exists()
+
+
+@pytest.mark.parametrize(
+    "handle", ["dropfront", "dr0pfront", "drop-front-official", "staff", "5taff", "api", "Support"]
+)
+def test_no_shop_passes_for_the_house(make_fan, handle):
+    with pytest.raises(HandleTaken):
+        open_shop(make_fan(), handle=handle)
+
+
+def test_nobody_opens_shops_without_end(make_fan):
+    owner = make_fan()
+    for number in range(services.SHOPS_MAX):
+        open_shop(owner, handle=f"shop-{number}")
+    with pytest.raises(TooManyShops):
+        open_shop(owner, handle="one-more")
+
+
+def test_a_shops_name_can_be_seen(make_fan):
+    with pytest.raises(Invalid):
+        services.open_shop(seller_id=uuid7(), owner_id=make_fan(), handle="unseen", name="\u200b")

@@ -1,0 +1,119 @@
+"""Signing up, logging in, and two requests of one session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.contrib.sessions.models import Session
+from django.core import mail
+from django.test import Client
+
+from accounts import forms, services
+from accounts.models import User
+from accounts.sessions import SessionStore
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PASSWORD = "a long password of mine"
+NEW = {"email": "new@example.org", "password1": PASSWORD, "password2": PASSWORD}
+
+
+@pytest.fixture
+def user() -> User:
+    return User.objects.get(id=services.register_verified(email="there@example.org", password=PASSWORD))
+
+
+def log_in(client: Client, password: str, email: str = "there@example.org", **where: Any) -> Any:
+    return client.post("/accounts/login/", {"login": email, "password": password}, **where)
+
+
+def is_in(answer: Any) -> bool:
+    return bool(answer.status_code == 302)
+
+
+def test_signing_up_twice_at_once_makes_one_account_and_says_the_same(race: Any) -> None:
+    def sign_up() -> Any:
+        return Client(raise_request_exception=False).post("/accounts/signup/", NEW)
+
+    answers = race(sign_up, sign_up, sign_up)
+
+    assert {(answer.status_code, answer.headers.get("Location")) for answer in answers} == {
+        (302, "/accounts/confirm-email/")
+    }
+    assert User.objects.filter(email="new@example.org").count() == 1
+
+
+def test_adding_an_address_twice_at_once_adds_one(user: User, race: Any) -> None:
+    client = Client(raise_request_exception=False)
+    assert is_in(log_in(client, PASSWORD))
+
+    def add() -> Any:
+        second = Client(raise_request_exception=False)
+        second.cookies = client.cookies
+        return second.post("/accounts/email/", {"action_add": "", "email": "more@example.org"})
+
+    answers = race(add, add)
+
+    assert {answer.status_code for answer in answers} <= {302, 200}
+    assert EmailAddress.objects.filter(email="more@example.org").count() == 1
+
+
+@pytest.mark.parametrize("email", ["there@example.org", "new@example.org"])
+def test_signing_up_takes_as_long_for_who_is_there_as_for_who_is_not(user: User, email: str, monkeypatch: Any) -> None:
+    from django.contrib.auth import base_user
+
+    hashed = []
+
+    def count(password: str, *args: Any, **options: Any) -> str:
+        hashed.append(password)
+        return "!"
+
+    monkeypatch.setattr(base_user, "make_password", count)
+    monkeypatch.setattr(forms, "make_password", count)
+
+    assert is_in(Client().post("/accounts/signup/", NEW | {"email": email}))
+    assert hashed.count(PASSWORD) == 1
+
+
+def test_wrong_passwords_lock_their_sender_out_and_not_the_fan(user: User) -> None:
+    attacker, fan = Client(), Client()
+    for port in range(forms_failures := 5):
+        assert not is_in(
+            log_in(attacker, f"wrong {port}", HTTP_HOST=f"localhost:{2_000 + port}", REMOTE_ADDR="6.6.6.6")
+        )
+    assert forms_failures == 5
+
+    locked = log_in(attacker, PASSWORD, HTTP_HOST="localhost:3000", REMOTE_ADDR="6.6.6.6")
+    assert "Too many failed login attempts" in locked.content.decode()
+    assert is_in(log_in(fan, PASSWORD, REMOTE_ADDR="1.2.3.4"))
+
+
+def test_another_address_wants_the_password_again_and_the_old_one_hears_of_it(user: User) -> None:
+    client = Client()
+    client.force_login(user)  # a session, and no password given in it
+
+    added = client.post("/accounts/email/", {"action_add": "", "email": "thief@example.org"})
+
+    assert added.headers["Location"].startswith("/accounts/reauthenticate/")
+    assert not EmailAddress.objects.filter(email="thief@example.org").exists()
+    assert is_in(client.post(added.headers["Location"], {"password": PASSWORD}))
+    client.post("/accounts/email/", {"action_add": "", "email": "mine@example.org"})
+    assert EmailAddress.objects.filter(user=user).count() == 2
+    assert any("there@example.org" in sent.to for sent in mail.outbox)
+    assert all(sent.subject.startswith("Dropfront: ") for sent in mail.outbox)
+
+
+def test_two_writers_of_one_session_both_come_through(race: Any) -> None:
+    session = SessionStore()
+    session["n"] = 0
+    session.create()
+
+    def write(number: int) -> None:
+        mine = SessionStore(session.session_key)
+        mine["n"] = number
+        mine.save()
+
+    assert race(*[lambda number=number: write(number) for number in range(6)]) == [None] * 6
+    assert SessionStore().decode(Session.objects.get().session_data)["n"] in range(6)
