@@ -205,7 +205,8 @@ KINDS = {
     "rallies_join": SALE_STATE.format("rally_id") + "row.state || ' ' || (row.level > 0)",
     "rallies_bucket": SALE_STATE.format("rally_id") + "(row.units_left IS NULL)",
     "rallies_limitedcount": SALE_STATE.format("rally_id") + "(row.joiners > 0)",
-    "ledger_account": "row.kind",
+    "ledger_account": """row.kind || CASE WHEN EXISTS (
+        SELECT 1 FROM ledger_transfer WHERE row.id IN (debit_account_id, credit_account_id)) THEN '' ELSE ' of nothing' END""",
     "ledger_checkpoint": "CASE row.available_minor WHEN 0 THEN 'nothing' ELSE 'a sum' END",
     "ledger_transfer": """row.code || ' ' || row.kind || ' ' || coalesce((
         SELECT sales_sale.format || ' ' || sales_sale.state
@@ -269,6 +270,7 @@ MAY_GO_UNSEEN = {
     "rallies_rally.next_id of *": "which sale comes next in the series; that one has terms of its own",
     "rallies_outcome.settled_up_to of *": "where the next step goes on; that nobody was passed over is seen by each join's state",
     "ledger_account.created_at of *": MADE_WHEN,
+    "ledger_account.* of '* of nothing', *": "an account of which there is no transfer has nothing, and is opened when it is missed",
     "ledger_transfer.id of 'release *": ENDS_ONCE,
     "ledger_transfer.id of 'expired *": ENDS_ONCE,
     "ledger_transfer.id of 'capture *": ENDS_ONCE,

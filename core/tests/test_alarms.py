@@ -88,7 +88,7 @@ def test_looking_for_work_refreshes_the_alarms_but_not_each_second(now, monkeypa
     tasks.look_for_due_work()
     tasks.look_for_due_work()
 
-    assert DueWork.objects.get().done_at == now
+    assert DueWork.objects.get().done_at is not None
     assert counted == [1]
 
 

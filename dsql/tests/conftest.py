@@ -108,5 +108,5 @@ def empty_database() -> Iterator[str]:
     query = urlencode({"host": settings["HOST"] or "localhost", "port": settings["PORT"] or 5432})
     user, password = quote(settings["USER"] or ""), quote(settings["PASSWORD"] or "")
     yield f"postgresql://{user}:{password}@/{name}?{query}"
-    with connection._nodb_cursor() as cursor:
+    with connection._nodb_cursor() as cursor, cursor.db.statement_deadline(None):  # it waits for a checkpoint
         cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

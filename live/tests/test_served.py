@@ -19,7 +19,7 @@ from live.hub import hub
 from live.tests.served import application, served
 
 
-def until(is_so: Callable[[], bool], within_s: float = 5.0) -> None:
+def until(is_so: Callable[[], bool], within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not is_so():
         assert time.monotonic() < deadline
@@ -42,10 +42,10 @@ def open_socket(address: str, sale_id: UUID, **options) -> ClientConnection:
 def test_a_socket_shows_frames(address, sale_id, publish):
     publish(1)
     with open_socket(address, sale_id) as viewer:
-        assert viewer.recv(timeout=2) == '{"version":1}'
+        assert viewer.recv(timeout=30) == '{"version":1}'
         until(lambda: hub._is_subscribed)
         publish(2)
-        assert viewer.recv(timeout=2) == '{"version":2}'
+        assert viewer.recv(timeout=30) == '{"version":2}'
 
     until(lambda: hub.viewers_count == 0)
 
@@ -62,7 +62,7 @@ def test_a_page_of_another_origin_gets_403(address, sale_id, publish, origin):
 
 def test_an_unknown_sale_is_told_by_a_close_code_that_browsers_see(address, sale_id):
     with open_socket(address, sale_id) as viewer, pytest.raises(ConnectionClosed) as closed:
-        viewer.recv(timeout=2)
+        viewer.recv(timeout=30)
 
     assert closed.value.rcvd.code == 4404
 
@@ -71,11 +71,11 @@ def test_an_unknown_sale_is_told_by_a_close_code_that_browsers_see(address, sale
 def test_a_talkative_viewer_is_closed(address, sale_id, publish, messages, code):
     publish(1)
     with open_socket(address, sale_id) as viewer:
-        viewer.recv(timeout=2)
+        viewer.recv(timeout=30)
         for message in messages:
             viewer.send(message)
         with pytest.raises(ConnectionClosed) as closed:
-            viewer.recv(timeout=2)
+            viewer.recv(timeout=30)
 
     assert closed.value.rcvd.code == code
     until(lambda: hub.viewers_count == 0)
@@ -89,13 +89,13 @@ def test_a_viewer_that_does_not_read_holds_up_nobody_and_then_gets_the_newest(ad
 
     publish(1)
     with stalled_viewer(address, sale_id) as stalled, open_socket(address, sale_id, max_queue=None) as other:
-        other.recv(timeout=2)
+        other.recv(timeout=30)
         until(lambda: hub._is_subscribed)
         for version in range(2, 252):
             publish(version)
         until(lambda: hub._known(sale_id).version == 251)
 
-        while b'"version":251,' not in other.recv(timeout=2, decode=False):
+        while b'"version":251,' not in other.recv(timeout=30, decode=False):
             pass
         received = read_until(stalled, b'"version":251,')
 
@@ -131,7 +131,7 @@ def read_until(viewer: socket.socket, wanted: bytes) -> bytes:
 
 def test_a_stream_shows_frames_with_their_versions_as_ids(address, sale_id, publish):
     publish(1)
-    with httpx.stream("GET", f"http://{address}/live/{sale_id}/", timeout=5) as response:
+    with httpx.stream("GET", f"http://{address}/live/{sale_id}/", timeout=30) as response:
         assert response.status_code == 200
         assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert response.headers["cache-control"] == "no-store"
@@ -151,7 +151,7 @@ def test_a_stream_shows_frames_with_their_versions_as_ids(address, sale_id, publ
 def test_a_quiet_stream_has_a_heartbeat(address, sale_id, publish, monkeypatch):
     monkeypatch.setattr(sse, "HEARTBEAT_S", 0.05)
     publish(1)
-    with httpx.stream("GET", f"http://{address}/live/{sale_id}/", timeout=5) as response:
+    with httpx.stream("GET", f"http://{address}/live/{sale_id}/", timeout=30) as response:
         lines = response.iter_lines()
         assert [next(lines) for _ in range(9)][5:] == [":", "", ":", ""]
 
@@ -197,16 +197,16 @@ def test_streams_and_sockets_live_through_the_stores_restart(own_valkey, sale_id
     with (
         served(application()) as address,
         open_socket(address, sale_id) as viewer,
-        httpx.stream("GET", f"http://{address}/live/{sale_id}/", timeout=10) as response,
+        httpx.stream("GET", f"http://{address}/live/{sale_id}/", timeout=30) as response,
     ):
         lines = response.iter_lines()
-        assert viewer.recv(timeout=2) == '{"version":1}'
+        assert viewer.recv(timeout=30) == '{"version":1}'
         until(lambda: hub._is_subscribed)
         own_valkey.kill()
         until(lambda: not hub._is_subscribed)
         own_valkey.start()
         publish(2)
 
-        assert viewer.recv(timeout=10) == '{"version":2}'
+        assert viewer.recv(timeout=30) == '{"version":2}'
         while next(lines) != 'data: {"version":2}':
             pass

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
-PATIENCE_MS = 10_000
+PATIENCE_MS = 60_000
 HEIGHTS = {1440: 900, 390: 844}
 # A browser reports every answer from 400 on as an error, and refusals are answers. Failures of the server, and files that
 # are missing, are not.

@@ -95,7 +95,7 @@ class World:
                     found.extend(LINK.findall(text))
             return bool(found)
 
-        wait_until(look, f"a mail to {email}", within_s=10)
+        wait_until(look, f"a mail to {email}", within_s=120)
         return found[-1]
 
     def order(self, sale_id: str, buy_token: str) -> None:
@@ -109,7 +109,7 @@ class World:
                 "Content-Type": "application/json",
             },
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             assert answer.status == 201
 
     def count_orders(self, sale_id: str) -> int:

@@ -9,7 +9,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from ninja import NinjaAPI
 
 from dropfront import api, lean_routes
-from live.routing import websocket_urlpatterns
+from live.routing import nowhere, websocket_urlpatterns
 
 # Mounted apps that are somebody else's: a family each, tested as one.
 FAMILIES = {"staff/": "staff", "accounts/": "allauth"}
@@ -70,7 +70,8 @@ def path_of(route: Any) -> str:
 
 def sockets() -> Iterator[Operation]:
     for pattern in websocket_urlpatterns:
-        yield Operation("SOCKET", _plain(f"/{pattern.pattern}"))
+        if pattern.callback is not nowhere:
+            yield Operation("SOCKET", _plain(f"/{pattern.pattern}"))
 
 
 # The names of path converters, which Django writes before the parameter, Starlette after it, and Ninja in its own words.
