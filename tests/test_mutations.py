@@ -270,7 +270,7 @@ MAY_GO_UNSEEN = {
     "rallies_rally.next_id of *": "which sale comes next in the series; that one has terms of its own",
     "rallies_outcome.settled_up_to of *": "where the next step goes on; that nobody was passed over is seen by each join's state",
     "ledger_account.created_at of *": MADE_WHEN,
-    "ledger_account.* of '* of nothing', *": "an account of which there is no transfer has nothing, and is opened when it is missed",
+    "ledger_account.* of '* of nothing', *": "an account of which there is no transfer has nothing",
     "ledger_transfer.id of 'release *": ENDS_ONCE,
     "ledger_transfer.id of 'expired *": ENDS_ONCE,
     "ledger_transfer.id of 'capture *": ENDS_ONCE,
