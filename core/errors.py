@@ -41,6 +41,12 @@ class NotFound(Refusal):
     detail = "There is nothing here."
 
 
+class WrongMethod(Refusal):
+    status = 405
+    code = "wrong_method"
+    detail = "This address does not answer that method."
+
+
 class Conflict(Refusal):
     status = 409
     code = "conflict"
@@ -75,3 +81,11 @@ class Busy(Refusal):
     def __init__(self, detail: str | None = None, *, retry_after_s: int = 1, **data: Any) -> None:
         super().__init__(detail, **data)
         self.retry_after_s = retry_after_s
+
+
+class Failed(Refusal):
+    """A fault of ours. Particulars are in the log only."""
+
+    status = 500
+    code = "error"
+    detail = "Something went wrong on our side."

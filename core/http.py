@@ -14,7 +14,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from core import clock, metrics
-from core.errors import Busy, NotAuthenticated, Refusal, TooMany
+from core.errors import Busy, Failed, Invalid, NotAllowed, NotAuthenticated, NotFound, Refusal, TooMany, WrongMethod
 from core.ids import uuid7
 from dsql.transactions import is_out_of_reach
 
@@ -38,6 +38,41 @@ class RequestIdMiddleware:
             # A page made for one person must not be kept by a cache for another.
             response.setdefault("Cache-Control", "private, no-store")
         return response
+
+
+class HeadMiddleware:
+    """HEAD works wherever GET does: views and the API's routes see a GET, whose body the server then leaves away."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method != "HEAD":
+            return self.get_response(request)
+        request.method = "GET"
+        try:
+            return self.get_response(request)
+        finally:
+            request.method = "HEAD"
+
+
+class ApiMiddleware:
+    """Under /api/ every refusal has the API's shape, also those of Django itself: an address or a method that there is not, a
+    missing CSRF token, a host that is not ours."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        is_ours = response.headers.get("Content-Type", "").startswith("application/json")
+        if not request.path.startswith("/api/") or response.status_code < 400 or is_ours:
+            return response
+        answer = JsonResponse(said_of(response.status_code).as_json(), status=response.status_code)
+        for name in ("Allow", "Retry-After"):
+            if name in response:
+                answer[name] = response[name]
+        return answer
 
 
 class RefusalMiddleware:
@@ -75,6 +110,22 @@ def user_id(request: HttpRequest) -> UUID:
 def refusal_as_json(refusal: Refusal) -> HttpResponse:
     metrics.REFUSALS.labels(refusal.code).inc()
     return with_retry_after(JsonResponse(refusal.as_json(), status=refusal.status), refusal)
+
+
+def said_of(status: int) -> Refusal:
+    """The refusal for an answer that has nothing but its status."""
+    match status:
+        case 403:
+            return NotAllowed("This needs the CSRF token of your session, in the header X-CSRFToken.")
+        case 404:
+            return NotFound()
+        case 405:
+            return WrongMethod()
+        case 503:
+            return Busy()
+        case _ if status < 500:
+            return Invalid()
+    return Failed()
 
 
 def with_retry_after(response: HttpResponse, refusal: Refusal) -> HttpResponse:

@@ -14,10 +14,9 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Match
 
-from core.errors import Busy, Invalid, NotFound, Refusal, TooMany
+from core.errors import Busy, Failed, Invalid, NotFound, Refusal, TooMany, WrongMethod
 from core.lanes import Lane
 from dsql.transactions import is_out_of_reach
 
@@ -102,7 +101,7 @@ def answer_to(error: BaseException, request_id: bytes) -> Answer:
     if is_out_of_reach(error):
         return _refused(Busy())
     log.error("lean_endpoint_failed", request_id=request_id.decode(), exc_info=error)
-    return 500, b'{"code":"error","detail":"Something went wrong on our side.","data":{}}', []
+    return _refused(Failed())
 
 
 def _refused(refusal: Refusal) -> Answer:
@@ -172,20 +171,22 @@ class SaleRoute(BaseRoute):
         self.app = app
         self.method = method
         self.path = f"{before}{{sale_id}}{after}"
-        self.methods = {method}
+        self.methods = {"GET", "HEAD"} if method == "GET" else {method}
         self._path = SalePath(before, after)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         sale_id = self._path.sale_id(scope["path"]) if scope["type"] == "http" else None
         if sale_id is None:
             return Match.NONE, {}
-        return (Match.FULL if scope["method"] == self.method else Match.PARTIAL), {"path_params": {"sale_id": sale_id}}
+        return (Match.FULL if scope["method"] in self.methods else Match.PARTIAL), {"path_params": {"sale_id": sale_id}}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == self.method:
-            await self.app(scope, receive, send)
-        else:
-            await PlainTextResponse("Method Not Allowed", 405, {"Allow": self.method})(scope, receive, send)
+        app = self.app if scope["method"] in self.methods else Lean(self._wrong_method)
+        await app(scope, receive, send)
+
+    async def _wrong_method(self, scope: Scope, receive: Receive) -> Answer:
+        status, body, headers = _refused(WrongMethod())
+        return status, body, [*headers, (b"allow", ", ".join(sorted(self.methods)).encode())]
 
 
 def path_uuid(scope: Scope, name: str) -> UUID:

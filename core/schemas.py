@@ -38,12 +38,6 @@ class MoneyOut(Schema):
         return cls(minor=money.minor, currency=money.currency)
 
 
-class RefusalOut(Schema):
-    code: str
-    detail: str
-    data: dict[str, object]
-
-
 @cache
 def schema_of(struct: type[msgspec.Struct]) -> type[Schema]:
     """The same answer for Ninja as a hot route's struct, so that its fields are written once."""

@@ -12,7 +12,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 
 from core.errors import Busy, Invalid, NotAuthenticated, Refusal
-from core.http import refusal_as_json
+from core.http import refusal_as_json, said_of
 from core.lean import BodyTooLarge
 from dropfront import lean_routes
 from dsql.transactions import is_out_of_reach
@@ -20,6 +20,20 @@ from ledger.api import router as ledger
 from payments.api import router as payments
 from sales.api import router as sales
 from sales.formats import list_formats
+
+# Status → why any operation may be refused with it, and those that change something, and those for whoever is logged in.
+REFUSED = {
+    "404": "Nothing here, or not yours",
+    "422": "Something in the request cannot be; `data.mistakes` says where",
+    "429": "Too many requests; see Retry-After",
+    "503": "Busy; see Retry-After",
+}
+CHANGES_REFUSED = {
+    "403": "Not allowed, or without a CSRF token",
+    "409": "Not as things stand",
+    "413": "The body is too large",
+}
+SESSION_REFUSED = {"401": "Not logged in", "403": "Not allowed"}
 
 
 class Api(NinjaAPI):
@@ -30,6 +44,15 @@ class Api(NinjaAPI):
         paths, components = lean_routes.openapi()
         schema["paths"] |= paths
         schema["components"]["schemas"] |= components
+        for methods in schema["paths"].values():
+            for method, operation in methods.items():
+                refused = REFUSED | (SESSION_REFUSED if operation.get("security") else {})
+                refused |= CHANGES_REFUSED if method != "get" else {}
+                described = {status: lean_routes.refused_with(why) for status, why in refused.items()}
+                # Ninja's statuses are numbers, and what an operation says itself counts.
+                operation["responses"] = described | {
+                    str(status): as_is for status, as_is in operation["responses"].items()
+                }
         return schema
 
 
@@ -66,10 +89,8 @@ def on_invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
-    refusal = Invalid(str(error))
-    response = refusal_as_json(refusal)
-    response.status_code = 422 if error.status_code == 400 else error.status_code
-    return response
+    """Ninja's own: a body that cannot be read, a missing CSRF token."""
+    return refusal_as_json(Invalid(str(error)) if error.status_code == 400 else said_of(error.status_code))
 
 
 @api.exception_handler(RequestDataTooBig)

@@ -68,7 +68,6 @@ def openapi() -> tuple[dict[str, Any], dict[str, Any]]:
             "parameters": [_SALE_ID],
             "responses": {
                 "200": _answer("The frame", {"type": "object"}),
-                "404": _answer("not_found", schema[RefusalOut]),
             },
         }
     }
@@ -84,8 +83,7 @@ def _described(place: Place, schema: dict[Any, dict[str, Any]]) -> dict[str, Any
         "schema": {"type": "string", "format": "uuid"},
         "description": f"Made by the client, one per purchase. A repeat with the same key returns the first {place.thing}.",
     }
-    refused = {"401": "bad_token", "404": "not_found", "413": "body_too_large", **place.refused}
-    busy = _answer("Busy; see Retry-After", schema[RefusalOut])
+    refused = {"401": "bad_token", **place.refused}
     return {
         "operationId": place.operation_id,
         "summary": place.summary,
@@ -95,10 +93,14 @@ def _described(place: Place, schema: dict[Any, dict[str, Any]]) -> dict[str, Any
         "responses": {
             "201": _answer(f"The {place.thing}", schema[place.outcome]),
             "200": _answer(f"The {place.thing} made by an earlier request", schema[place.outcome]),
-            **{status: _answer(codes, schema[RefusalOut]) for status, codes in refused.items()},
-            "503": busy | {"headers": {"Retry-After": {"schema": {"type": "integer"}}}},
+            **{status: refused_with(codes) for status, codes in refused.items()},
         },
     }
+
+
+def refused_with(description: str) -> dict[str, Any]:
+    """A refusal as the document describes it."""
+    return _answer(description, {"$ref": "#/components/schemas/RefusalOut"})
 
 
 def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from ninja import Router, Schema
 from ninja.security import django_auth
 
 from core.http import user_id
-from core.schemas import MoneyOut, RefusalOut
+from core.schemas import MoneyOut
 from ledger import selectors
 
 router = Router(auth=django_auth, tags=["wallet"])
@@ -30,7 +30,7 @@ class LineOut(Schema):
     balance_minor: int
 
 
-@router.get("", response={200: list[WalletOut], 401: RefusalOut})
+@router.get("", response=list[WalletOut])
 def list_wallets(request: HttpRequest) -> list[dict[str, Any]]:
     """The user's wallets, one per currency."""
     return [
@@ -42,7 +42,7 @@ def list_wallets(request: HttpRequest) -> list[dict[str, Any]]:
     ]
 
 
-@router.get("/{currency}/statement", response={200: list[LineOut], 401: RefusalOut})
+@router.get("/{currency}/statement", response=list[LineOut])
 def get_statement(
     request: HttpRequest, currency: str, since: dt.datetime | None = None, until: dt.datetime | None = None
 ) -> list[Any]:

@@ -29,8 +29,12 @@ async def sse_app(scope: Scope, receive: Receive, send: Send, sale_id: UUID) -> 
 
     Answers 404 for an unknown sale (a browser then does not come back) and 503 when there are too many viewers.
     """
+    if scope["method"] == "HEAD":
+        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        await send({"type": "http.response.body"})
+        return
     if scope["method"] != "GET":
-        await _answer(send, 405, b"", [(b"allow", b"GET")])
+        await _answer(send, 405, b"", [(b"allow", b"GET, HEAD")])
         return
     try:
         async with hub.watch(sale_id) as viewer:

@@ -10,7 +10,7 @@ from ninja.security import django_auth
 from core import clock
 from core.http import user_id
 from core.money import Money, sold_in
-from core.schemas import Currency, In, Minor, RefusalOut
+from core.schemas import Currency, In, Minor
 from payments import providers, services
 
 router = Router(auth=django_auth, tags=["wallet"])
@@ -30,7 +30,7 @@ class TopUpOut(Schema):
     checkout_url: str
 
 
-@router.post("", response={201: TopUpOut, 401: RefusalOut, 409: RefusalOut, 422: RefusalOut, 503: RefusalOut})
+@router.post("", response={201: TopUpOut})
 def start_top_up(request: HttpRequest, body: TopUpIn) -> Status[dict[str, Any]]:
     """Start putting money into the wallet; the answer says where to pay."""
     amount = Money(body.amount_minor, sold_in(body.currency))

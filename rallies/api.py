@@ -18,7 +18,7 @@ from rallies.schemas import MORE_IN, MORE_OUT, BroughtOut, LateJoinIn, LateJoinO
 from rallies.shown import JoinRow, LateRow
 from sales.errors import NotVerified
 from sales.frames import read_frame
-from sales.lifecycle_api import REFUSALS, lifecycle_routes
+from sales.lifecycle_api import lifecycle_routes
 from sales.placing import Asked
 from sales.things_api import BoughtOut, things_routes
 from sellers import selectors as seller_selectors
@@ -29,12 +29,12 @@ router = Router(auth=django_auth)
 # A fan's own joins. Joining itself is in `hot`.
 
 
-@router.get("/rallies/{uuid:sale_id}/join", response={200: MyJoinOut} | REFUSALS, tags=["rallies"])
+@router.get("/rallies/{uuid:sale_id}/join", response=MyJoinOut, tags=["rallies"])
 def get_join(request: HttpRequest, sale_id: UUID) -> JoinRow:
     return _rows([selectors.get_join(user_id(request), sale_id)])[0]
 
 
-@router.post("/rallies/{uuid:sale_id}/leave", response={200: MyJoinOut} | REFUSALS, tags=["rallies"])
+@router.post("/rallies/{uuid:sale_id}/leave", response=MyJoinOut, tags=["rallies"])
 def leave_rally(request: HttpRequest, sale_id: UUID) -> JoinRow:
     """Leave before the close; the hold ends at once. A repeat returns the join as it was left."""
     mine = selectors.get_join(user_id(request), sale_id)
@@ -42,16 +42,14 @@ def leave_rally(request: HttpRequest, sale_id: UUID) -> JoinRow:
     return _rows([selectors.get_join(mine.fan_id, sale_id)])[0]
 
 
-@router.get("/rallies/{uuid:sale_id}/invited", response={200: list[BroughtOut]} | REFUSALS, tags=["rallies"])
+@router.get("/rallies/{uuid:sale_id}/invited", response=list[BroughtOut], tags=["rallies"])
 def list_invited(request: HttpRequest, sale_id: UUID) -> list[dict[str, Any]]:
     """Who came by the fan's link and is still in."""
     mine = selectors.get_join(user_id(request), sale_id)
     return shown.brought_by(sale_id, mine.fan_id)
 
 
-@router.post(
-    "/rallies/{uuid:sale_id}/late-joins", response={200: LateJoinOut, 201: LateJoinOut} | REFUSALS, tags=["rallies"]
-)
+@router.post("/rallies/{uuid:sale_id}/late-joins", response={200: LateJoinOut, 201: LateJoinOut}, tags=["rallies"])
 def join_late(request: HttpRequest, sale_id: UUID, body: LateJoinIn) -> Status[LateRow]:
     """Buy at the final price after the end, once. 200 with the first purchase for a repeat."""
     fan_id = user_id(request)
@@ -85,9 +83,7 @@ for _things, _name, _at, _out, _show in (
     )
 
 
-@router.post(
-    "/sellers/{slug:handle}/joins/{uuid:join_id}/remove", response={200: BoughtOut} | REFUSALS, tags=["seller"]
-)
+@router.post("/sellers/{slug:handle}/joins/{uuid:join_id}/remove", response=BoughtOut, tags=["seller"])
 def remove_fan(request: HttpRequest, handle: str, join_id: UUID) -> JoinRow:
     """Turn a fan out before the close. A repeat changes nothing."""
     member = seller_selectors.get_editor(user_id(request), handle)

@@ -10,7 +10,6 @@ from ninja.security import django_auth
 from core import clock, rate_limit
 from core.errors import NotFound
 from core.http import user_id
-from core.schemas import RefusalOut
 from sales import prover, selectors, services
 from sales.errors import BeingChecked
 from sales.models import Sale, SealedTerms
@@ -25,12 +24,12 @@ def list_sales(request: HttpRequest) -> list[Sale]:
     return selectors.list_running_sales()
 
 
-@router.get("/{uuid:sale_id}", response={200: SaleOut, 404: RefusalOut})
+@router.get("/{uuid:sale_id}", response=SaleOut)
 def get_sale(request: HttpRequest, sale_id: UUID) -> Sale:
     return selectors.get_public_sale(sale_id)
 
 
-@router.get("/{uuid:sale_id}/terms", response={200: TermsOut, 404: RefusalOut})
+@router.get("/{uuid:sale_id}/terms", response=TermsOut)
 def get_terms(request: HttpRequest, sale_id: UUID) -> SealedTerms:
     """The sealed terms as canonical text: its SHA-256 is in every receipt."""
     sale = selectors.get_public_sale(sale_id)
@@ -40,16 +39,14 @@ def get_terms(request: HttpRequest, sale_id: UUID) -> SealedTerms:
     return terms
 
 
-@router.post(
-    "/{uuid:sale_id}/buy-token", auth=django_auth, response={200: BuyTokenOut, 401: RefusalOut, 404: RefusalOut}
-)
+@router.post("/{uuid:sale_id}/buy-token", auth=django_auth, response=BuyTokenOut)
 def make_buy_token(request: HttpRequest, sale_id: UUID) -> dict[str, Any]:
     """A short-lived permission to buy in this sale, for the header X-Buy-Token."""
     sale = selectors.get_public_sale(sale_id)
     return services.issue_buy_token(user_id=user_id(request), sale_id=sale.id)
 
 
-@router.get("/{uuid:sale_id}/proof", response={200: ProofOut, 404: RefusalOut, 429: RefusalOut, 503: RefusalOut})
+@router.get("/{uuid:sale_id}/proof", response=ProofOut)
 def get_proof(request: HttpRequest, sale_id: UUID) -> dict[str, Any]:
     """The newest run of the sale's checks: sentence, SQL, expected and found value; the books have a run of their own.
 

@@ -18,7 +18,7 @@ from core.schemas import In, Minor, MoneyOut
 from sales import mine, refunds
 from sales.bought import BoughtRow
 from sales.formats import get_format
-from sales.lifecycle_api import REFUSALS, of_format
+from sales.lifecycle_api import of_format
 from sales.selectors import get_sale_for_seller
 from sales.things import Things
 from sellers import selectors as sellers
@@ -73,7 +73,7 @@ def things_routes(
     place = f"/sellers/{{slug:handle}}/{plural}/{{uuid:sale_id}}/{name}"
 
     @router.get(
-        mine_at, response={200: page_out} | REFUSALS, tags=[plural], operation_id=f"{plural}_list_{name}",
+        mine_at, response=page_out, tags=[plural], operation_id=f"{plural}_list_{name}",
         summary=f"Your {name}",
     )  # fmt: skip
     def list_mine(request: HttpRequest, after: str = "") -> Any:
@@ -81,7 +81,7 @@ def things_routes(
         return {"items": show(page.rows), "next": page.next}
 
     @router.get(
-        place, response={200: BoughtPage} | REFUSALS, tags=["seller"], operation_id=f"{plural}_list_{name}_of_sale",
+        place, response=BoughtPage, tags=["seller"], operation_id=f"{plural}_list_{name}_of_sale",
         summary=f"The {name} of one of the shop's {plural}",
     )  # fmt: skip
     def list_of_sale(
@@ -93,7 +93,7 @@ def things_routes(
         return page.map(lambda rows: mine.shown(get_format(format), rows))
 
     @router.put(
-        f"{place}/{{uuid:id}}/refunds/{{int:number}}", response={200: BoughtOut} | REFUSALS, tags=["seller"],
+        f"{place}/{{uuid:id}}/refunds/{{int:number}}", response=BoughtOut, tags=["seller"],
         operation_id=f"{plural}_refund_{name}", summary="Give back what was paid, or a part of it",
     )  # fmt: skip
     def refund(request: HttpRequest, handle: str, sale_id: UUID, id: UUID, number: int, body: RefundIn) -> BoughtRow:

@@ -189,7 +189,7 @@ def test_a_full_process_answers_503(address, sale_id, publish, monkeypatch):
 def test_a_stream_takes_only_get(address, sale_id):
     answer = httpx.post(f"http://{address}/live/{sale_id}/")
 
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
 def test_streams_and_sockets_live_through_the_stores_restart(own_valkey, sale_id, publish):
