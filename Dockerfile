@@ -1,5 +1,5 @@
 # One image for every role: web, worker, beat and the one-shot migration. compose.yaml shows each.
-FROM python:3.13-slim AS build
+FROM python:3.13.9-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 RUN python -m venv /venv
 WORKDIR /app
@@ -7,10 +7,13 @@ WORKDIR /app
 COPY requirements.txt .
 RUN /venv/bin/pip install --only-binary :all: --require-hashes -r requirements.txt
 COPY . .
-# The key signs nothing here: settings want one, and the image must not carry a real one.
-RUN PRODUCTION=1 SECRET_KEY=only-for-this-step /venv/bin/python manage.py collectstatic --noinput
+# Settings want a production that is complete. Nothing is signed or sent in this step, and none of it is in the image.
+RUN PRODUCTION=1 SECRET_KEY=$(head -c 64 /dev/urandom | base64 -w 0) PSEUDONYM_KEY=$(head -c 64 /dev/urandom | base64 -w 0) \
+    ALLOWED_HOSTS=build.invalid PAYMENT_PROVIDER=none EMAIL_HOST=build.invalid DEFAULT_FROM_EMAIL=build@build.invalid \
+    DATABASE_URL=postgres://build.invalid/ REDIS_URL=redis://build.invalid TRUSTED_PROXIES=1 \
+    /venv/bin/python manage.py collectstatic --noinput
 
-FROM python:3.13-slim
+FROM python:3.13.9-slim
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PRODUCTION=1
 RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin dropfront
 COPY --from=build /venv /venv

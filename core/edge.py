@@ -39,6 +39,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     # Of one address; None behind a proxy, where all come from its address.
     connections_per_address_max: ClassVar[int | None] = None
     allows_host: ClassVar[Any] = staticmethod(lambda host: True)  # a function of the header's bytes
+    https_only: ClassVar[bool] = False  # what changes something must have come to our proxy by https
     # (beginning of the path, bytes) where more than BODY_BYTES_MAX may come.
     larger_bodies: ClassVar[list[tuple[bytes, int]]] = []
 
@@ -136,7 +137,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def _check_head(self) -> None:
         if self.transport.is_closing():
             raise Refused  # what stands behind a request that ended the connection is not carried out
-        hosts, length, has_encoding, size = 0, 0, False, 0
+        hosts, length, has_encoding, size, came_by = 0, 0, False, 0, b""
         for name, value in self.headers:
             if name == b"host":
                 hosts += 1
@@ -145,6 +146,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
                 length = int(value)
             elif name == b"transfer-encoding":
                 has_encoding = True
+            elif name == b"x-forwarded-proto":
+                came_by = value
         if self._head_bytes > HEAD_BYTES_MAX:  # or what is behind the head in its packet
             size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > HEAD_BYTES_MAX:
@@ -153,6 +156,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self._stop(
                 400, "upgrade_not_offered", "The only upgrade here is to a WebSocket, by GET and without a body."
             )
+        if self.https_only and came_by != b"https" and self.parser.get_method() not in (b"GET", b"HEAD"):
+            self._stop(400, "https_only", "This site takes orders over https only.")
         is_named = hosts == 1 and (self.allows_host(host) or self.url.startswith(NAMELESS))
         if not is_named and not (hosts == 0 and self.parser.get_http_version() == "1.0"):
             self._stop(400, "bad_host", "The request's Host is not this site.")

@@ -15,6 +15,7 @@ from django.core.asgi import get_asgi_application
 
 django_app = get_asgi_application()  # first: it sets Django up, which the imports below need
 
+from asgiref.sync import sync_to_async  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from starlette.routing import Router  # noqa: E402
 
@@ -38,6 +39,7 @@ async def lifespan(_app: object) -> AsyncIterator[None]:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+    await sync_to_async(operations.refuse_demo_data)()
     hub.fallback_read = read_frame_for_hub
     kept = [asyncio.create_task(operations.keep_clock()), asyncio.create_task(operations.keep_bans())]
     try:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import redis
 import structlog
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import connection
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from accounts import bans
+from accounts.models import User
 from core import clock, metrics
 from core.lean import Answer, Receive, Scope, Send, header
+from dropfront import demo
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +80,19 @@ def _may_read_metrics(token: str) -> bool:
     if not settings.METRICS_TOKEN:
         return not settings.PRODUCTION
     return hmac.compare_digest(token.encode(), settings.METRICS_TOKEN.encode())
+
+
+def refuse_demo_data() -> None:
+    """A web process of a production site does not start beside the demo's logins, whose password everybody can read.
+
+    Raises ImproperlyConfigured. A database that is out of reach says nothing, and nobody can log in by it either.
+    """
+    if not settings.PRODUCTION:
+        return
+    with suppress(DatabaseError, InterfaceError):
+        found = list(User.objects.filter(email__in=[login.email for login in demo.LOGINS], is_active=True))
+        if any(user.check_password(demo.PASSWORD) for user in found):
+            raise ImproperlyConfigured("This database holds the demo's logins: PRODUCTION wants a database of its own.")
 
 
 async def keep_clock() -> None:

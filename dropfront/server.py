@@ -22,6 +22,11 @@ BACKLOG = 2048  # a drop opens and everybody connects in the same second
 WEBSOCKET_MESSAGE_BYTES_MAX = 64 * 1024  # what viewers send us is short
 KEEP_ALIVE_S = 75  # above the idle time of common load balancers (60 s), or they meet a connection that we just closed
 SHUTDOWN_S = 5
+# On every answer, files and hot routes too; what else a page needs, Django's middleware says.
+HEADERS = [
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+]
 UNREAD_MS = 30_000  # a peer that takes nothing for so long is gone; uvicorn alone would wait for it to read
 
 
@@ -50,6 +55,7 @@ def serve(*, host: str, port: int) -> None:
         timeout_graceful_shutdown=SHUTDOWN_S,
         access_log=False,  # metrics count requests; a line for each costs more than a hot request itself
         server_header=False,
+        headers=HEADERS,
         proxy_headers=False,  # settings.TRUSTED_PROXIES says whose headers count; uvicorn would trust any local one
         log_config=None,  # settings have set up logging for every process alike
     )
@@ -87,6 +93,7 @@ def _guard() -> None:
         return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
 
     FastHttpProtocol.allows_host = staticmethod(allows_host)
+    FastHttpProtocol.https_only = settings.PRODUCTION
     FastHttpProtocol.connections_max = settings.CONNECTIONS_MAX
     if not settings.ALLAUTH_TRUSTED_PROXY_COUNT:
         FastHttpProtocol.connections_per_address_max = settings.CONNECTIONS_PER_ADDRESS_MAX

@@ -1,6 +1,6 @@
 """Settings. Each part moves to a real server by one variable; nothing else changes.
 
-DSQL_ENDPOINTS or DATABASE_URL, REDIS_URL, SECRET_KEY, ALLOWED_HOSTS, DEBUG, EMAIL_URL, TRUSTED_PROXIES.
+`docs/operations.md` has them all. With PRODUCTION=1 nothing starts that would be unsafe (`dropfront/safety.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from dropfront import safety
 from embedded import env as embedded_env
+from payments import names as payment_names
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -27,6 +29,11 @@ PRODUCTION = os.environ.get("PRODUCTION", "") == "1"
 SECRET_KEY = os.environ.get("SECRET_KEY", "")
 if not SECRET_KEY:
     raise ImproperlyConfigured("Set SECRET_KEY (bin/up makes one for local use).")
+
+# Keys that were in use before: what they signed stays good until they are taken out.
+SECRET_KEY_FALLBACKS = [key for key in os.environ.get("SECRET_KEY_FALLBACKS", "").split(",") if key]
+# Fans' names on proofs are made with it. Proofs are for ever, so it never changes; locally it follows the other key.
+PSEUDONYM_KEY = os.environ.get("PSEUDONYM_KEY") or SECRET_KEY
 
 ALLOWED_HOSTS = [host for host in os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",") if host]
 
@@ -50,6 +57,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "django.contrib.sitemaps",
     "channels",
     "allauth",
     "allauth.account",
@@ -209,13 +217,11 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
 
-# A folder in which each mail becomes a file, for tests that must follow the links in them.
-EMAIL_FILE_PATH = os.environ.get("EMAIL_FILE_PATH")
-EMAIL_BACKEND = (
-    "django.core.mail.backends.smtp.EmailBackend" if os.environ.get("EMAIL_HOST")
-    else "django.core.mail.backends.filebased.EmailBackend" if EMAIL_FILE_PATH
-    else "django.core.mail.backends.console.EmailBackend"
-)  # fmt: skip
+# Where there is no mail server, each mail becomes a file in a folder (`core/mailbox.py`), which /dev/mail/ shows.
+EMAIL_FILE_PATH = os.environ.get("EMAIL_FILE_PATH") or (
+    None if PRODUCTION or os.environ.get("EMAIL_HOST") else str(BASE_DIR / ".data" / "mail")
+)
+EMAIL_BACKEND = "core.mailbox.FolderBackend" if EMAIL_FILE_PATH else "django.core.mail.backends.smtp.EmailBackend"
 EMAIL_HOST = os.environ.get("EMAIL_HOST", "")
 EMAIL_PORT = int(os.environ.get("EMAIL_PORT", "587"))
 EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
@@ -263,8 +269,10 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 CONNECTIONS_MAX = int(os.environ.get("CONNECTIONS_MAX", "20000"))
 CONNECTIONS_PER_ADDRESS_MAX = int(os.environ.get("CONNECTIONS_PER_ADDRESS_MAX", "2000"))
 
+# Whom faults can be told, as RFC 9116 wants it: mailto:… or https://…
+SECURITY_CONTACT = os.environ.get("SECURITY_CONTACT", "")
 METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")
-PAYMENT_PROVIDER = os.environ.get("PAYMENT_PROVIDER", "simulated")
+PAYMENT_PROVIDER = os.environ.get("PAYMENT_PROVIDER") or payment_names.SIMULATED
 
 
 # Language, time, files
@@ -293,3 +301,6 @@ LOGGING_CONFIG = None  # core.logs sets up structlog and the standard library's 
 from core import logs  # noqa: E402
 
 logs.configure(json=PRODUCTION, level=os.environ.get("LOG_LEVEL", "INFO"))
+
+if PRODUCTION and (_faults := safety.faults(globals(), os.environ, payment_names.REAL)):
+    raise ImproperlyConfigured("This is not safe in production:\n" + "\n".join(f"- {fault}" for fault in _faults))

@@ -4,7 +4,7 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
-from dropfront import views
+from dropfront import public, views
 from dropfront.api import api
 from sales.console import urls_of
 from sales.formats import list_formats
@@ -16,6 +16,7 @@ admin.site.site_header = "Dropfront staff"
 admin.site.site_title = "Dropfront staff"
 
 urlpatterns = [
+    path("", include(public)),
     path("", include("sales.urls")),
     *(path("", include(urls_of(format))) for format in list_formats()),
     path("wallet/", include("ledger.urls")),

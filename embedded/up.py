@@ -146,6 +146,10 @@ class Site:
         shutil.rmtree(metrics, ignore_errors=True)  # counts of processes that are gone
         metrics.mkdir()
         variables = {**servers.variables(), "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+        if not os.environ.get("EMAIL_HOST"):
+            variables["EMAIL_FILE_PATH"] = os.environ.get("EMAIL_FILE_PATH") or str(
+                self.data / "mail"
+            )  # read at /dev/mail/
         if not is_loopback(self.options.host) and not os.environ.get("ALLOWED_HOSTS"):
             variables["ALLOWED_HOSTS"] = "*"  # we cannot know by which names others reach this machine
         return variables

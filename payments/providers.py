@@ -17,6 +17,7 @@ from django.urls import reverse
 
 from payments.errors import NoProvider
 from payments.models import TopUp
+from payments.names import SIMULATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Provider(Protocol):
 class Simulated:
     """Stands in for a provider where no real money may move: a page of ours asks whether to "pay"."""
 
-    name = "simulated"
+    name = SIMULATED
 
     def checkout_url(self, top_up: TopUp) -> str:
         return reverse("payments:simulated", args=[top_up.id])
@@ -52,7 +53,9 @@ class Simulated:
         return None  # its page tells the service directly: there is nobody outside to sign a message
 
     def decided(self, top_up: TopUp, *, is_paid: bool) -> PaymentEvent:
-        """The event for what the fan chose on the simulated page."""
+        """The event for what the fan chose on the simulated page. Raises NoProvider in production, whatever was begun before."""
+        if settings.PRODUCTION:
+            raise NoProvider
         return PaymentEvent(top_up.id, is_paid, top_up.amount_minor, top_up.currency, f"simulated-{top_up.id}")
 
 
@@ -62,6 +65,6 @@ _providers: dict[str, Provider] = {Simulated.name: Simulated()}
 def current() -> Provider:
     """The provider that new top-ups go to. Raises NoProvider."""
     provider = _providers.get(settings.PAYMENT_PROVIDER)
-    if provider is None:
+    if provider is None or (settings.PRODUCTION and provider.name == SIMULATED):
         raise NoProvider
     return provider

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import cast
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -60,7 +61,7 @@ def _safe_path(request: HttpRequest, path: str) -> str:
 def simulated(request: HttpRequest, top_up_id: UUID) -> HttpResponse:
     """Stands in for a provider's own page: the fan says whether the payment goes through."""
     top_up = services.get_top_up_of_user(user_id(request), top_up_id)
-    if top_up.provider != providers.Simulated.name:
+    if settings.PRODUCTION or top_up.provider != providers.Simulated.name:
         raise TopUpNotFound
     if request.method == "POST" and top_up.state == TopUpState.STARTED:
         is_paid = request.POST.get("answer") == "pay"

@@ -37,14 +37,15 @@ class BuyToken(Struct, frozen=True, gc=False):
 
 
 @cache
-def _key() -> bytes:
-    # A key of its own: a buy token can never pass as another signed thing of the site.
-    return sha256(b"dropfront.buy-token:" + settings.SECRET_KEY.encode()).digest()
+def _keys() -> list[bytes]:
+    """The key that signs, and those that did before. Keys of their own: a buy token can never pass as another signed thing."""
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return [sha256(b"dropfront.buy-token:" + key.encode()).digest() for key in keys]
 
 
 def make_buy_token(*, fan_id: UUID, sale_id: UUID, is_verified: bool, now_s: float, valid_s: int = VALID_S) -> str:
     body = _BODY.pack(_VERSION, _VERIFIED if is_verified else 0, int(now_s) + valid_s, fan_id.bytes, sale_id.bytes)
-    return urlsafe_b64encode(body + _mac(body)).rstrip(b"=").decode()
+    return urlsafe_b64encode(body + _mac(body, _keys()[0])).rstrip(b"=").decode()
 
 
 def read_buy_token(text: str, *, sale_id: UUID, now_s: float) -> BuyToken:
@@ -56,7 +57,7 @@ def read_buy_token(text: str, *, sale_id: UUID, now_s: float) -> BuyToken:
     except (ValueError, binascii.Error):
         raise BadBuyToken from None
     body, mac = raw[: _BODY.size], raw[_BODY.size :]
-    if not compare_digest(mac, _mac(body)):
+    if not any(compare_digest(mac, _mac(body, key)) for key in _keys()):
         raise BadBuyToken
     version, flags, expires_at, fan, sale = _BODY.unpack(body)
     if version != _VERSION or expires_at <= now_s or sale != sale_id.bytes:
@@ -64,5 +65,5 @@ def read_buy_token(text: str, *, sale_id: UUID, now_s: float) -> BuyToken:
     return BuyToken(UUID(bytes=fan), sale_id, bool(flags & _VERIFIED), expires_at)
 
 
-def _mac(body: bytes) -> bytes:
-    return blake2b(body, digest_size=_MAC_BYTES, key=_key(), person=b"buy-token").digest()
+def _mac(body: bytes, key: bytes) -> bytes:
+    return blake2b(body, digest_size=_MAC_BYTES, key=key, person=b"buy-token").digest()

@@ -2,12 +2,18 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from core.errors import NotAllowed, NotFound
 from sellers.models import MAY_EDIT_SALES, Member, Seller
 
 
+def open_shops() -> QuerySet[Seller]:
+    return Seller.objects.filter(is_active=True)
+
+
 def get_seller(handle: str) -> Seller:
-    seller = Seller.objects.filter(handle=handle, is_active=True).first()
+    seller = open_shops().filter(handle=handle).first()
     if seller is None:
         raise NotFound("This shop does not exist.")
     return seller

@@ -102,7 +102,7 @@ def build_world(*, with_rallies: bool = True) -> World:
     world.things = {
         "handle": seller.handle, "sale_id": world.drop.sale_id, "draft_id": draft.sale_id, "currency": "EUR",
         "order_id": shop.buy(world.drop, buyer, at=now).id, "held_id": shop.buy(world.drop, buyer, hold=True, at=now).id,
-        "top_up_id": top_up.id, "number": 1,
+        "top_up_id": top_up.id, "number": 1, "mail": "none",
         "upcoming_id": shop.make_drop(seller=seller, opens_at=now + shop.HOUR, closes_at=now + 2 * shop.HOUR, now=now).sale_id,
     }  # fmt: skip
     if with_rallies:
@@ -286,6 +286,13 @@ ROWS = [
     public("GET", "/metrics"),  # in production behind a token
     Row("SOCKET", "/ws/sales/{sale_id}/", who={}, stranger=SOCKET, other=SOCKET),
     # public pages
+    public("GET", "/robots.txt"),
+    public("GET", "/sitemap.xml"),
+    public("GET", "/dev/mail/"),  # on one machine; in production there is no such page
+    Row("GET", "/dev/mail/{mail}/", who={}, stranger=404, other=404),
+    Row("GET", "/favicon.ico", who={}, stranger=MOVED, other=MOVED),
+    Row("GET", "/.well-known/security.txt", who={}, stranger=404, other=404),  # nobody is named here
+    Row("GET", "/.well-known/change-password", who={}, stranger=MOVED, other=MOVED),
     public("GET", "/"),
     public("GET", "/s/{handle}/"),
     public("GET", "/sales/{sale_id}/"),

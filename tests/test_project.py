@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from django.core.management import call_command
 from django.test import Client
 
-from dropfront import lean_routes
+from dropfront import lean_routes, safety
 from dropfront.api import api
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,12 +27,17 @@ def test_no_migration_is_missing():
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
 
+STRONG = "a-random-text-of-letters-and-digits-0123456789-of-{}-only"
+PRODUCTION = {
+    "PRODUCTION": "1", "SECRET_KEY": STRONG.format("this"), "PSEUDONYM_KEY": STRONG.format("that"), "ALLOWED_HOSTS": "shop.example",
+    "PAYMENT_PROVIDER": "none", "EMAIL_HOST": "mail.shop.example", "DEFAULT_FROM_EMAIL": "Shop <shop@shop.example>",
+    "TRUSTED_PROXIES": "1", "PYTHONDONTWRITEBYTECODE": "1",
+}  # fmt: skip
+
+
 def production(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        "PATH": os.environ["PATH"], "PRODUCTION": "1", "SECRET_KEY": "only-for-this-check-" * 3, "ALLOWED_HOSTS": "shop.example",
-        "DATABASE_URL": os.environ.get("DATABASE_URL", ""), "REDIS_URL": os.environ.get("REDIS_URL", ""),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    } | variables  # fmt: skip
+    here = {name: os.environ.get(name) or f"{name.lower()}://nowhere/" for name in ("DATABASE_URL", "REDIS_URL")}
+    environment = PRODUCTION | here | {"PATH": os.environ["PATH"]} | variables
     return subprocess.run(
         [sys.executable, "manage.py", *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
     )
@@ -49,6 +56,128 @@ def test_money_is_not_made_of_nothing_in_production(command):
 
     assert done.returncode == 1
     assert "production" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"DEBUG": True}, "DEBUG"),
+        ({"SECRET_KEY": "short"}, "SECRET_KEY must"),
+        ({"SECRET_KEY": "ab" * 40}, "SECRET_KEY must"),
+        ({"SECRET_KEY_FALLBACKS": ["short"]}, "SECRET_KEY_FALLBACKS must"),
+        ({"PSEUDONYM_KEY": "short"}, "PSEUDONYM_KEY must"),
+        ({"PSEUDONYM_KEY": STRONG}, "PSEUDONYM_KEY must be a key of its own"),
+        ({"ALLOWED_HOSTS": ["shop.example", "*"]}, "ALLOWED_HOSTS"),
+        ({"PAYMENT_PROVIDER": "simulated"}, "PAYMENT_PROVIDER must be none"),
+        ({"PAYMENT_PROVIDER": "nobody-knows"}, "PAYMENT_PROVIDER"),
+        ({"EMAIL_HOST": ""}, "EMAIL_HOST"),
+        ({"EMAIL_FILE_PATH": "/tmp/mail"}, "EMAIL_FILE_PATH"),
+        ({"DEFAULT_FROM_EMAIL": "Dropfront <no-reply@localhost>"}, "DEFAULT_FROM_EMAIL"),
+        ({"ALLAUTH_TRUSTED_PROXY_COUNT": 0}, "TRUSTED_PROXIES"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_production_refuses_what_is_unsafe(wrong, said):
+    good = {
+        "DEBUG": False, "SECRET_KEY": STRONG, "SECRET_KEY_FALLBACKS": [], "PSEUDONYM_KEY": STRONG[::-1],
+        "ALLOWED_HOSTS": ["shop.example"], "PAYMENT_PROVIDER": "none", "EMAIL_HOST": "mail", "EMAIL_FILE_PATH": None,
+        "DEFAULT_FROM_EMAIL": "shop@shop.example", "ALLAUTH_TRUSTED_PROXY_COUNT": 1,
+    }  # fmt: skip
+    said_by_environment = [*PRODUCTION, "DATABASE_URL", "REDIS_URL"]
+
+    assert safety.faults(good, dict.fromkeys(said_by_environment, "x"), frozenset()) == []
+    (fault,) = safety.faults(good | wrong, dict.fromkeys(said_by_environment, "x"), frozenset())
+    assert said in fault
+
+
+@pytest.mark.parametrize(
+    "left_out", sorted({*PRODUCTION, "DATABASE_URL", "REDIS_URL"} - {"PRODUCTION", "PYTHONDONTWRITEBYTECODE"})
+)
+def test_production_takes_no_default(left_out):
+    """A default is made for one machine; in production somebody must have said it."""
+    given = {
+        name: value
+        for name, value in (PRODUCTION | {"DATABASE_URL": "x", "REDIS_URL": "x"}).items()
+        if name != left_out
+    }
+    as_read = {
+        "DEBUG": False, "SECRET_KEY": given.get("SECRET_KEY", ""), "SECRET_KEY_FALLBACKS": [],
+        "PSEUDONYM_KEY": given.get("PSEUDONYM_KEY") or given.get("SECRET_KEY", ""), "ALLOWED_HOSTS": ["localhost"],
+        "PAYMENT_PROVIDER": given.get("PAYMENT_PROVIDER", "simulated"), "EMAIL_HOST": given.get("EMAIL_HOST", ""),
+        "EMAIL_FILE_PATH": None, "DEFAULT_FROM_EMAIL": "shop@shop.example",
+        "ALLAUTH_TRUSTED_PROXY_COUNT": int(given.get("TRUSTED_PROXIES", 0)),
+    }  # fmt: skip
+
+    assert safety.faults(as_read, given, frozenset()) != []
+
+
+def test_all_reasons_are_told_at_once_and_by_every_command():
+    done = production("showmigrations", PAYMENT_PROVIDER="", EMAIL_HOST="", DEBUG="1")
+
+    assert done.returncode != 0
+    assert all(word in done.stderr for word in ("DEBUG shows", "PAYMENT_PROVIDER must", "EMAIL_HOST must"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_adds_money_in_production_that_was_not_paid(settings, make_fan):
+    """Whatever a row says: it may be from before."""
+    from accounts.models import User
+    from core import clock
+    from core.ids import uuid7
+    from core.money import Money
+    from payments import providers, services
+    from payments.errors import NoProvider
+
+    user = User.objects.get(id=make_fan())
+    top_up = services.start_top_up(top_up_id=uuid7(), user_id=user.id, amount=Money(500, "EUR"), now=clock.now())
+    client = Client()
+    client.force_login(user)
+    page = f"/pay/simulated/{top_up.id}/"
+    assert client.get(page).status_code == 200
+    settings.PRODUCTION, settings.SECURE_SSL_REDIRECT = True, False
+
+    assert [client.get(page).status_code, client.post(page, {"answer": "pay"}).status_code] == [404, 404]
+    with pytest.raises(NoProvider):
+        providers.current()
+    with pytest.raises(NoProvider):
+        providers.Simulated().decided(top_up, is_paid=True)
+
+
+def variables_of_settings() -> set[str]:
+    code = "".join((ROOT / "dropfront" / name).read_text() for name in ("settings.py", "safety.py"))
+    return set(re.findall(r"environ(?:\.get\(|\[)\"([A-Z_]+)\"", code))
+
+
+def test_whatever_settings_read_is_passed_on_and_written_down():
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    passed = set(compose["x-site"]["environment"])
+    written = (ROOT / "docs" / "operations.md").read_text()
+
+    # The image says that it is production; the rest is for one machine.
+    assert variables_of_settings() - passed == {
+        "PRODUCTION",
+        "DEBUG",
+        "EMAIL_FILE_PATH",
+        "DATABASE_ENDPOINTS",
+        "DROPFRONT_SLOT",
+    }
+    assert [
+        name for name in sorted(variables_of_settings()) if f"`{name}`" not in written and f"`{name}=" not in written
+    ] == []
+
+
+def test_containers_can_do_no_more_than_they_must():
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    pinned = re.compile(r"[\w./-]+:[\w.-]*\d+\.\d+[\w.-]*$")
+    images = [service.get("image", "") for service in compose["services"].values() if "build" not in service]
+    images += re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+
+    assert [image for image in images if not pinned.match(image)] == []
+    for name, service in compose["services"].items():
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["read_only"] is True, name
+        assert {"mem_limit", "pids_limit"} <= set(service), name
 
 
 def test_nothing_starts_without_a_secret_key(tmp_path):
@@ -86,7 +215,7 @@ def test_the_document_describes_the_hot_routes_too(document):
     assert purchases >= {"/api/v1/drops/{sale_id}/orders", "/api/v1/rallies/{sale_id}/joins"}
     for path in purchases:
         purchase = document["paths"][path]["post"]
-        assert set(purchase["responses"]) == {"200", "201", "401", "403", "404", "409", "413", "422", "503"}
+        assert set(purchase["responses"]) == {"200", "201", "401", "403", "404", "409", "413", "422", "429", "503"}
         named = {parameter["name"] for parameter in purchase["parameters"]}
         assert named == {"sale_id", "X-Buy-Token", "Idempotency-Key"}
     assert "/api/v1/sales/{sale_id}/frame" in document["paths"]

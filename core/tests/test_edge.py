@@ -84,6 +84,7 @@ class Peer:
             try:
                 part = self.socket.recv(65536)
             except ConnectionError:
+                self.socket.close()
                 return found
             if not part:
                 self.socket.close()

@@ -46,18 +46,45 @@ def test_every_bit_is_covered_by_the_signature():
             read_buy_token(urlsafe_b64encode(forged).rstrip(b"=").decode(), sale_id=SALE, now_s=NOW_S)
 
 
-def test_a_token_of_another_key_is_refused(settings):
+@pytest.fixture
+def new_key(settings):
+    """Signs from now on; the key before it is still known while it is in `SECRET_KEY_FALLBACKS`."""
     from sales import tokens
 
+    before = settings.SECRET_KEY
+
+    def rotate(*, keeps: bool) -> None:
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another", [before] if keeps else []
+        tokens._keys.cache_clear()
+
+    yield rotate
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = before, []
+    tokens._keys.cache_clear()
+
+
+def test_a_token_of_another_key_is_refused(new_key):
     made_here = token()
+    new_key(keeps=False)
+
+    with pytest.raises(BadBuyToken):
+        read_buy_token(made_here, sale_id=SALE, now_s=NOW_S)
+
+
+def test_a_token_of_the_key_before_is_good_until_that_is_taken_out(new_key):
+    made_here = token()
+    new_key(keeps=True)
+
+    assert read_buy_token(made_here, sale_id=SALE, now_s=NOW_S)
+    assert token() != made_here
+
+
+def test_names_on_proofs_outlive_the_secret_key(settings):
+    from sales.pseudonyms import pseudonym
+
+    before = pseudonym(SALE, FAN)
     settings.SECRET_KEY = "another"
-    tokens._key.cache_clear()
-    try:
-        with pytest.raises(BadBuyToken):
-            read_buy_token(made_here, sale_id=SALE, now_s=NOW_S)
-    finally:
-        settings.SECRET_KEY = "x"
-        tokens._key.cache_clear()
+
+    assert pseudonym(SALE, FAN) == before
 
 
 @given(st.text(max_size=120) | st.text("ABCabc019-_", min_size=len(token()), max_size=len(token())))

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from core import mailbox
 from tests.e2e.shop import HANDLE, wait_until
 from tests.e2e.site import Site
 
@@ -89,14 +90,14 @@ class World:
         found: list[str] = []
 
         def look() -> bool:
-            for path in self.mail.glob("*.log"):
-                text = path.read_text()
-                if email in text:
-                    found.extend(LINK.findall(text))
+            for path in mailbox.newest_first(self.mail):
+                message = mailbox.read(path)
+                if email in message["To"]:
+                    found.extend(LINK.findall(mailbox.text_of(message)))
             return bool(found)
 
         wait_until(look, f"a mail to {email}", within_s=120)
-        return found[-1]
+        return found[0]
 
     def order(self, sale_id: str, buy_token: str) -> None:
         """Buy one unit through the API."""
