@@ -1,8 +1,5 @@
-"""Users who are turned out, and how that reaches those who still carry a permission to buy.
-
-A ban ends every session at once, because sessions read the user. A buy token is read without the database, so each web process
-keeps the newest bans in memory and asks the database for them every few seconds.
-"""
+"""Users who are turned out. A ban ends every session at once, because sessions read the user, and every permission to buy
+(`accounts/permits.py`)."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from uuid import UUID
 
 import structlog
 
+from accounts import permits
 from accounts.models import Ban, User
 from core.errors import NotAllowed
 from core.text import clean_line
@@ -19,22 +17,6 @@ from core.transactions import retried_transaction
 log = structlog.get_logger(__name__)
 
 REASON_MAX = 200
-REFRESHED_EVERY_S = 2
-# A permission to buy lives for a quarter of an hour; older bans meet none.
-REMEMBERED = dt.timedelta(minutes=20)
-
-_banned: frozenset[UUID] = frozenset()
-
-
-def is_banned(user_id: UUID) -> bool:
-    """As this process knew it at most a few seconds ago. Costs a look into a set."""
-    return user_id in _banned
-
-
-def refresh(*, now: dt.datetime) -> None:
-    """Read the newest bans; whoever was let in again is not among them."""
-    global _banned
-    _banned = frozenset(Ban.objects.filter(at__gt=now - REMEMBERED).values_list("user_id", flat=True))
 
 
 @retried_transaction(replayable=True)
@@ -46,6 +28,7 @@ def ban(*, user_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> None
         return
     Ban.objects.create(user_id=user_id, staff_id=staff_id, reason=reason, at=now)
     User.objects.filter(id=user_id).update(is_active=False)
+    permits.end(user_id, now)
 
 
 @retried_transaction(replayable=True)

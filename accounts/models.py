@@ -75,13 +75,23 @@ class Notification(models.Model):
         return self.title
 
 
+class PermitsEnd(models.Model):
+    """When the user's permissions to buy ended last (`accounts/permits.py`)."""
+
+    user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="+")
+    at = models.DateTimeField(db_index=True)  # web processes ask for the newest
+
+    def __str__(self) -> str:
+        return f"{self.user_id} at {self.at}"
+
+
 class Ban(models.Model):
     """A user whom staff have turned out, as long as they are."""
 
     user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="ban")
     staff = models.ForeignKey(User, models.PROTECT, related_name="+", db_index=False)
     reason = models.CharField(max_length=200)
-    at = models.DateTimeField(db_index=True)  # web processes ask for the newest
+    at = models.DateTimeField()
 
     def __str__(self) -> str:
         return f"{self.user_id}: {self.reason[:60]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,7 @@ class RequestIdMiddleware:
         # Only of our own proxy: a client could make its lines in the log look like somebody else's.
         given = request.headers.get("X-Request-Id", "") if settings.ALLAUTH_TRUSTED_PROXY_COUNT else ""
         request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid7())
+        request.began_at = clock.now()  # type: ignore[attr-defined]
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = self.get_response(request)
         response["X-Request-Id"] = request_id
@@ -98,6 +100,11 @@ class RefusalMiddleware:
             return redirect_to_login(request.get_full_path())
         response = render(request, "refusal.html", {"refusal": error}, status=error.status)
         return with_retry_after(response, error)
+
+
+def began_at(request: HttpRequest) -> dt.datetime:
+    """When the request came in, before anything was read for it."""
+    return request.began_at  # type: ignore[attr-defined, no-any-return]
 
 
 def user_id(request: HttpRequest) -> UUID:

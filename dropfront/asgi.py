@@ -41,7 +41,7 @@ async def lifespan(_app: object) -> AsyncIterator[None]:
     gc.set_threshold(*GC_THRESHOLDS)
     await sync_to_async(operations.refuse_demo_data)()
     hub.fallback_read = read_frame_for_hub
-    kept = [asyncio.create_task(operations.keep_clock()), asyncio.create_task(operations.keep_bans())]
+    kept = [asyncio.create_task(operations.keep_clock()), asyncio.create_task(operations.keep_permits())]
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from accounts import bans
+from accounts import permits
 from accounts.models import User
 from core import clock, metrics
 from core.lean import Answer, Receive, Scope, Send, header
@@ -100,9 +100,9 @@ async def keep_clock() -> None:
     await _repeat(clock.measure, every_s=CLOCK_EVERY_S)
 
 
-async def keep_bans() -> None:
-    """Know who was turned out lately, for those whose permission to buy is older."""
-    await _repeat(lambda: bans.refresh(now=clock.now()), every_s=bans.REFRESHED_EVERY_S)
+async def keep_permits() -> None:
+    """Know whose permissions to buy have ended lately."""
+    await _repeat(lambda: permits.refresh(now=clock.now()), every_s=permits.REFRESHED_EVERY_S)
 
 
 async def _repeat(do: Callable[[], object], *, every_s: float) -> None:

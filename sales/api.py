@@ -9,7 +9,7 @@ from ninja.security import django_auth
 
 from core import clock, rate_limit
 from core.errors import NotFound
-from core.http import user_id
+from core.http import began_at, user_id
 from sales import prover, selectors, services
 from sales.errors import BeingChecked
 from sales.models import Sale, SealedTerms
@@ -43,7 +43,7 @@ def get_terms(request: HttpRequest, sale_id: UUID) -> SealedTerms:
 def make_buy_token(request: HttpRequest, sale_id: UUID) -> dict[str, Any]:
     """A short-lived permission to buy in this sale, for the header X-Buy-Token."""
     sale = selectors.get_public_sale(sale_id)
-    return services.issue_buy_token(user_id=user_id(request), sale_id=sale.id)
+    return services.issue_buy_token(user_id=user_id(request), sale_id=sale.id, now=began_at(request))
 
 
 @router.get("/{uuid:sale_id}/proof", response=ProofOut)

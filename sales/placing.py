@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from accounts import bans
+from accounts import permits
 from core import clock
 from core.lanes import Lane
 from core.lean import Answer, Headers, header, parse_json, uuid_header
@@ -78,8 +78,8 @@ class Place:
         """The lane and the command. Checks token, verification, key and body; raises their refusals."""
         now = clock.now()
         token = read_buy_token(header(headers, b"x-buy-token"), sale_id=sale_id, now_s=now.timestamp())
-        if bans.is_banned(token.fan_id):
-            raise BadBuyToken("You can no longer buy here.")
+        if permits.ended_since(token.fan_id, token.made_at_ms):
+            raise BadBuyToken("You have logged out, or may no longer buy here.")
         if not token.is_verified:
             raise NotVerified
         key = uuid_header(headers, b"idempotency-key")

@@ -63,13 +63,15 @@ def newest_frames(sale_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
     return found
 
 
-def may_buy(sale: Sale, fan_id: UUID) -> dict[str, Any]:
-    """What the form of a room needs of the fan who is logged in."""
+def may_buy(sale: Sale, fan_id: UUID, began_at: dt.datetime) -> dict[str, Any]:
+    """What the form of a room needs of the fan who is logged in, for a request that began then."""
     if not account_selectors.is_verified(fan_id):
         return {"is_verified": False}
     # The key is for forms without scripts; a script makes its own, one per purchase.
     own = {"is_verified": True, "key": uuid7()}
-    return own | issue_buy_token(user_id=fan_id, sale_id=sale.id) if sale.state in UNENDED_STATES else own
+    if sale.state not in UNENDED_STATES:
+        return own
+    return own | issue_buy_token(user_id=fan_id, sale_id=sale.id, now=began_at)
 
 
 def quantities(*limits: int | None) -> range:

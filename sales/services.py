@@ -254,9 +254,9 @@ def _unwind(sale_id: UUID, now: dt.datetime, limit: int) -> dt.datetime | None:
     return next_at
 
 
-def issue_buy_token(*, user_id: UUID, sale_id: UUID) -> dict[str, Any]:
-    """A short-lived permission for the user to buy in this sale: {"buy_token", "expires_at"}."""
-    now = clock.now()
+def issue_buy_token(*, user_id: UUID, sale_id: UUID, now: dt.datetime) -> dict[str, Any]:
+    """A short-lived permission for the user to buy in this sale: {"buy_token", "expires_at"}. `now` is when the request began,
+    before its session was read: one that ends meanwhile ends this too."""
     is_verified = account_selectors.is_verified(user_id)
     token = tokens.make_buy_token(fan_id=user_id, sale_id=sale_id, is_verified=is_verified, now_s=now.timestamp())
     return {"buy_token": token, "expires_at": now + dt.timedelta(seconds=tokens.VALID_S)}

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from core import clock, rate_limit
 from core.errors import NotFound, Refusal
-from core.http import user_id
+from core.http import began_at, user_id
 from core.money import EXPONENTS
 from sales import presenters, prover, selectors, telling
 from sales.formats import get_format, list_formats
@@ -110,7 +110,7 @@ def _own(request: HttpRequest, sale: Sale) -> dict[str, Any]:
     if not request.user.is_authenticated:
         return {"is_reminded": False, "is_verified": False}
     fan_id = user_id(request)
-    return {"is_reminded": telling.is_reminded(sale.id, fan_id), **presenters.may_buy(sale, fan_id)}
+    return {"is_reminded": telling.is_reminded(sale.id, fan_id), **presenters.may_buy(sale, fan_id, began_at(request))}
 
 
 def _dock(sale: Sale) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from accounts import bans
+from accounts import bans, permits, services
 from accounts.models import Ban, User
 from core import clock
 from core.errors import Invalid
@@ -24,13 +24,15 @@ from sales.services import issue_buy_token
 from sales.tokens import VALID_S
 from tests.tools.shop import NOW, buy, make_drop, make_fan, wallet
 
+PASSWORD = "a long password of mine"
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def nobody_banned() -> Iterator[None]:
+def no_ends() -> Iterator[None]:
     yield
-    bans._banned = frozenset()
+    permits._ends_ms = {}
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def staff() -> UUID:
 
 def turn_out(fan: UUID, staff: UUID, at: dt.datetime) -> None:
     bans.ban(user_id=fan, staff_id=staff, reason="Bots", now=at)
-    bans.refresh(now=at)
+    permits.refresh(now=at)
 
 
 def read_purchase(sale_id: UUID, token: str) -> Any:
@@ -50,7 +52,7 @@ def read_purchase(sale_id: UUID, token: str) -> Any:
 
 def test_a_permission_from_before_the_ban_buys_nothing(staff: UUID) -> None:
     drop, fan = make_drop(), make_fan(funds=5_000)
-    token = issue_buy_token(user_id=fan, sale_id=drop.sale_id)["buy_token"]
+    token = issue_buy_token(user_id=fan, sale_id=drop.sale_id, now=clock.now())["buy_token"]
     read_purchase(drop.sale_id, token)
 
     turn_out(fan, staff, clock.now())
@@ -61,19 +63,56 @@ def test_a_permission_from_before_the_ban_buys_nothing(staff: UUID) -> None:
 
 def test_whoever_is_let_in_again_buys_again(staff: UUID) -> None:
     drop, fan = make_drop(), make_fan(funds=5_000)
-    token = issue_buy_token(user_id=fan, sale_id=drop.sale_id)["buy_token"]
     turn_out(fan, staff, clock.now())
 
     bans.let_in_again(user_id=fan, staff_id=staff, reason="A mistake", now=clock.now())
-    bans.refresh(now=clock.now())
+    permits.refresh(now=clock.now())
 
-    read_purchase(drop.sale_id, token)
+    read_purchase(drop.sale_id, issue_buy_token(user_id=fan, sale_id=drop.sale_id, now=clock.now())["buy_token"])
     assert User.objects.get(id=fan).is_active
 
 
-def test_no_permission_to_buy_outlives_what_is_remembered_of_bans() -> None:
+def test_no_permission_to_buy_outlives_what_is_remembered_of_ends() -> None:
+    assert dt.timedelta(seconds=VALID_S + 10 * permits.REFRESHED_EVERY_S) < permits.REMEMBERED
 
-    assert dt.timedelta(seconds=VALID_S + 10 * bans.REFRESHED_EVERY_S) < bans.REMEMBERED
+
+def log_out(client: Client) -> None:
+    client.post("/accounts/logout/")
+
+
+def change_password(client: Client) -> None:
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    new = "another long password of mine"
+    client.post("/accounts/password/change/", {"oldpassword": PASSWORD, "password1": new, "password2": new})
+
+
+@pytest.mark.parametrize("act", [log_out, change_password])
+def test_what_ends_a_login_ends_its_permissions_to_buy_in_every_process(client: Client, act: Any) -> None:
+    fan = services.register_verified(email="fan@example.org", password=PASSWORD)
+    drop = make_drop()
+    client.force_login(User.objects.get(id=fan))
+    before = client.post(f"/api/v1/sales/{drop.sale_id}/buy-token").json()["buy_token"]
+    read_purchase(drop.sale_id, before)
+
+    act(client)
+    permits.refresh(now=clock.now())
+
+    with pytest.raises(BadBuyToken):
+        read_purchase(drop.sale_id, before)
+    after = issue_buy_token(user_id=fan, sale_id=drop.sale_id, now=clock.now())["buy_token"]
+    read_purchase(drop.sale_id, after)
+
+
+def test_a_permission_that_is_asked_for_while_the_session_ends_is_none() -> None:
+    """The session was read before the log-out, the token made after it."""
+    fan, drop = make_fan(), make_drop()
+    began = clock.now()
+    permits.end_now(user_id=fan, now=clock.now())
+    token = issue_buy_token(user_id=fan, sale_id=drop.sale_id, now=began)["buy_token"]
+    permits.refresh(now=clock.now())
+
+    with pytest.raises(BadBuyToken):
+        read_purchase(drop.sale_id, token)
 
 
 def test_a_ban_ends_the_session_and_keeps_what_was_bought(client: Client, staff: UUID) -> None:

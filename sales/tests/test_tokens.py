@@ -22,7 +22,7 @@ def token(*, is_verified: bool = True) -> str:
 def test_a_token_says_who_may_buy_where_and_until_when(is_verified):
     read = read_buy_token(token(is_verified=is_verified), sale_id=SALE, now_s=NOW_S)
 
-    assert read == BuyToken(FAN, SALE, is_verified, int(NOW_S) + VALID_S)
+    assert read == BuyToken(FAN, SALE, is_verified, int(NOW_S) + VALID_S, int(NOW_S * 1_000))
 
 
 @pytest.mark.parametrize("later_s", [VALID_S, VALID_S + 1, 10 * VALID_S])

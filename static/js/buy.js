@@ -1,7 +1,9 @@
 // Buying. One purchase is one key: made when the button is pressed, kept over every retry, given up only with a final answer.
 // So however often a request is sent, and whatever happened to its answers, it makes one order.
 
-const ANSWER_MS = 10_000;
+import { onOtherUser, signedOut } from "./session.js";
+import { answerOf } from "./answers.js";
+
 const TRIES_MAX = 8;
 const REFRESH_BEFORE_MS = 60_000;
 
@@ -18,19 +20,27 @@ export function startBuying(saleId, form, result, purchase) {
   const buttons = [...form.querySelectorAll("[data-buy-button]")];
   let isOpen = false;
   let isBusy = false;
+  let isOver = false; // whoever this page was made for is not who is logged in now
 
   const showButtons = () => {
     for (const button of buttons) {
-      button.disabled = !isOpen && !isBusy;
+      button.disabled = isOver || (!isOpen && !isBusy);
       // Not disabled while busy: a disabled button loses the focus.
       button.setAttribute("aria-disabled", String(isBusy));
       button.setAttribute("aria-busy", String(isBusy));
     }
   };
 
+  onOtherUser(() => {
+    isOver = true;
+    token.drop();
+    showButtons();
+    page.refused({ message: "You are not logged in here any more" }, LOGIN);
+  });
+
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (isBusy) return;
+    if (isBusy || isOver) return;
     isBusy = true;
     showButtons();
     try {
@@ -66,46 +76,33 @@ async function buy(saleId, purchase, wanted, token, page, form) {
       page.refused(answer.refusal, answer.link || linkFor(answer.refusal, form));
       return;
     }
-    page.working("Many people at once", "We keep asking for you. It still counts once.");
+    if (answer.isOffline) page.working("You are offline", "We send it when you are back. It counts once.");
+    else page.working("Waiting for an answer", "We keep asking for you. It still counts once.");
     await pause(answer.waitMs * (0.75 + Math.random() / 2));
   }
   // The attempt is kept: pressing again asks about the same purchase.
   page.refused({ message: "We could not get an answer", detail: "Press the button again: it is the same request, and counts once." });
 }
 
-/** One request. `{outcome}`, `{refusal, link}`, or `{waitMs}` when it should be sent again. */
+/** One request. `{outcome}`, `{refusal, link}`, or `{waitMs, isOffline}` when it should be sent again. */
 async function send(url, attempt, token) {
   let answer;
   try {
-    const buyToken = await token.fresh();
-    answer = await post(url, {
-      headers: { "X-Buy-Token": buyToken, "Idempotency-Key": attempt.key },
-      body: attempt.wanted,
-    });
+    const headers = { "X-Buy-Token": await token.fresh(), "Idempotency-Key": attempt.key };
+    answer = await answerOf(url, { headers, body: attempt.wanted });
   } catch (error) {
     if (error instanceof LoggedOut) return { refusal: { message: "Please log in again" }, link: LOGIN };
-    return { waitMs: 1000 }; // no network, or no answer in time: it may have gone through, so ask again with the same key
+    return { waitMs: 1000, isOffline: !navigator.onLine };
   }
-  if (answer.status === 401) {
+  if (answer.made) return UUID.test(answer.made.id) ? { outcome: answer.made } : { waitMs: 1000 };
+  if (answer.refusal?.status === 401) {
     token.drop();
     return { waitMs: 100 };
   }
-  if (answer.status === 429 || answer.status >= 500) {
-    return { waitMs: (Number(answer.headers.get("Retry-After")) || 1) * 1000 };
-  }
-  const body = await answer.json().catch(() => ({}));
-  if (answer.ok) return { outcome: body };
-  return { refusal: { code: body.code, message: body.detail || "That was not done", data: body.data || {} } };
+  return answer;
 }
 
-async function post(url, { headers, body }) {
-  return fetch(url, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", ...headers },
-    body: JSON.stringify(body),
-    signal: AbortSignal.timeout(ANSWER_MS),
-  });
-}
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 class LoggedOut extends Error {}
 
@@ -140,12 +137,14 @@ class BuyToken {
   }
 
   async fetch() {
-    const answer = await post(`/api/v1/sales/${this.saleId}/buy-token`, { headers: { "X-CSRFToken": this.csrf }, body: {} });
-    if (answer.status === 401 || answer.status === 403) throw new LoggedOut();
-    if (!answer.ok) throw new Error(`buy-token: ${answer.status}`);
-    const { buy_token, expires_at } = await answer.json();
-    this.text = buy_token;
-    this.expiresAtMs = Date.parse(expires_at);
+    const answer = await answerOf(`/api/v1/sales/${this.saleId}/buy-token`, { headers: { "X-CSRFToken": this.csrf }, body: {} });
+    if ([401, 403].includes(answer.refusal?.status)) {
+      signedOut();
+      throw new LoggedOut();
+    }
+    if (!answer.made?.buy_token) throw new Error("no buy token");
+    this.text = answer.made.buy_token;
+    this.expiresAtMs = Date.parse(answer.made.expires_at);
   }
 }
 

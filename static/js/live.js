@@ -77,12 +77,13 @@ class Watching {
 
   connect() {
     this.disconnect();
-    if (document.hidden && WAYS[this.way] === poll) return; // `shown` will
+    if (document.hidden && WAYS[this.way] !== openSocket) return; // `shown` will
     let isOpen = true; // this connection, and not one that followed it
     const only = (act) => (...values) => isOpen && act(...values);
     const close = WAYS[this.way](this.saleId, {
       frame: only((frame) => this.arrived(frame)),
       lost: only(() => this.lost()),
+      crowded: only(() => this.lost(FAILURES_BEFORE_NEXT_IF_IT_WORKED)),
       missing: only(() => this.missing()),
     });
     this.connection = () => {
@@ -173,7 +174,8 @@ class Watching {
   // Tabs
 
   hidden() {
-    if (WAYS[this.way] === poll) this.disconnect(); // a socket costs nothing while it is silent; polling does
+    // A socket costs nothing while it is silent. Polling does, and a stream takes one of the few connections that a browser has.
+    if (WAYS[this.way] !== openSocket) this.disconnect();
   }
 
   shown() {
@@ -201,15 +203,43 @@ function openSocket(saleId, on) {
   return () => socket.close();
 }
 
+// Without HTTP/2 a browser has six connections to a site, over all tabs. Streams may take these many; other tabs poll.
+const STREAMS = ["stream-0", "stream-1"];
+
 function openStream(saleId, on) {
-  const stream = new EventSource(`/live/${saleId}/`);
-  stream.onmessage = (message) => on.frame(JSON.parse(message.data));
-  // Its own reconnecting would not give up when it should, nor spread the load as ours does.
-  stream.onerror = () => {
-    stream.close();
-    on.lost();
+  let stream = null;
+  let isOpen = true;
+  let letGo = () => {};
+  takeOne(STREAMS).then((release) => {
+    if (release === null) return on.crowded();
+    if (!isOpen) return release();
+    letGo = release;
+    stream = new EventSource(`/live/${saleId}/`);
+    stream.onmessage = (message) => on.frame(JSON.parse(message.data));
+    // Its own reconnecting would not give up when it should, nor spread the load as ours does.
+    stream.onerror = () => {
+      stream.close();
+      letGo();
+      on.lost();
+    };
+  });
+  return () => {
+    isOpen = false;
+    stream?.close();
+    letGo();
   };
-  return () => stream.close();
+}
+
+/** A function that gives it back, or null if other tabs have all of them (or if this browser cannot know). */
+async function takeOne(names) {
+  if (!navigator.locks) return null;
+  for (const name of names) {
+    const release = await new Promise((resolve) => {
+      navigator.locks.request(name, { ifAvailable: true }, (lock) => (lock ? new Promise((held) => resolve(held)) : resolve(null)));
+    });
+    if (release !== null) return release;
+  }
+  return null;
 }
 
 function poll(saleId, on) {

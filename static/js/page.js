@@ -1,8 +1,10 @@
 // What every page does beyond its HTML.
 
 import { offerCopying } from "./copy.js";
+import { followSession } from "./session.js";
 import { showTimes } from "./times.js";
 
+followSession();
 showTimes(document);
 offerCopying(document);
 
@@ -10,3 +12,15 @@ for (const button of document.querySelectorAll("button[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => window.print());
 }
+
+// A form that is under way is not sent again by a second press. The button keeps its focus and comes back with the page.
+document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented || event.target.method !== "post") return;
+  if (event.target.dataset.sent) event.preventDefault();
+  event.target.dataset.sent = "yes";
+  event.submitter?.setAttribute("aria-busy", "true");
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+  for (const button of document.querySelectorAll("[aria-busy=true]")) button.removeAttribute("aria-busy");
+});

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import OpenVisitor
 from tests.browser.world import World
@@ -126,3 +126,57 @@ def test_a_refusal_in_a_currency_the_browser_does_not_know_is_read(visit: OpenVi
     visitor.button("Buy").click()
 
     expect(visitor.page.get_by_text("There is not enough money.")).to_be_visible()
+
+
+def test_logging_out_in_one_tab_ends_buying_in_the_others(visit: OpenVisitor, world: World) -> None:
+    sale_id = world.next_drop()
+    visitor = visit(email=world.next_fan())
+    visitor.page.goto(f"/sales/{sale_id}/")
+    expect(visitor.button("Buy")).to_be_enabled()
+    other = visitor.open_tab()
+    other.goto("/accounts/logout/")
+    other.get_by_role("main").get_by_role("button", name="Log out").click()
+
+    expect(visitor.page.get_by_text("You are not logged in here any more")).to_be_visible()
+    expect(visitor.button("Buy")).to_be_disabled()
+    assert world.count_orders(sale_id) == 0
+
+
+def test_a_page_of_somebody_elses_is_no_purchase_and_the_next_try_buys_once(visit: OpenVisitor, world: World) -> None:
+    """What a proxy or a wall against bots may answer."""
+    sale_id = world.next_drop()
+    visitor = visit(email=world.next_fan())
+    answers = [{"status": 200, "content_type": "text/html"}, {"status": 403, "content_type": "text/html"},
+               {"status": 200, "content_type": "application/json", "body": "{}"}]  # fmt: skip
+
+    def answer(route: Route) -> None:
+        if answers:
+            route.fulfill(**answers.pop(0))
+        else:
+            route.continue_()
+
+    visitor.page.route("**/orders", answer)
+    visitor.page.goto(f"/sales/{sale_id}/")
+    visitor.button("Buy").click()
+
+    expect(visitor.page.get_by_text("It is yours")).to_be_visible()
+    assert answers == []
+    assert world.count_orders(sale_id) == 1
+
+
+def test_many_tabs_without_sockets_leave_connections_to_buy_with(visit: OpenVisitor, world: World) -> None:
+    """A browser without HTTP/2 has six connections to a site, and each stream keeps one."""
+    sale_id = world.next_drop()
+    visitor = visit(email=world.next_fan())
+    visitor.context.add_init_script(
+        "window.WebSocket = class { constructor() { setTimeout(() => this.onclose({code: 1006})); } close() {} }"
+    )
+    tabs = [visitor.page, *(visitor.open_tab() for _ in range(7))]
+    for tab in tabs:
+        tab.goto(f"/sales/{sale_id}/")
+    visitor.page.wait_for_timeout(8_000)  # for every tab to have given up on sockets
+
+    visitor.button("Buy").click()
+
+    expect(visitor.page.get_by_text("It is yours")).to_be_visible()
+    expect(tabs[7].locator("[data-count]")).to_have_text("4")
