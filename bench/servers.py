@@ -106,6 +106,7 @@ def scratch_stack(data: Path | None = None) -> Iterator[Stack]:
     """
     with scratch_folder(data) as folder:
         os.environ.update(dict.fromkeys(CLEARED, ""))
+        os.environ["VIEWERS_PER_ADDRESS_MAX"] = "100000"  # all of a benchmark's viewers have one address
         with running_servers(folder) as servers:
             os.environ.update(servers.variables())
             stack = Stack(servers)

@@ -7,6 +7,7 @@ from collections import Counter
 from hashlib import sha256
 
 import structlog
+from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest
 
@@ -56,10 +57,13 @@ def _key(name: str, who: str, window_s: int) -> str:
 
 def client_address(request: HttpRequest) -> str:
     """The client's address as our own proxies saw it; what the client wrote in front of that counts for nothing."""
-    from django.conf import settings
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    return nearest_client(
+        forwarded, str(request.META.get("REMOTE_ADDR", "")), proxies=settings.ALLAUTH_TRUSTED_PROXY_COUNT
+    )
 
-    proxies = settings.ALLAUTH_TRUSTED_PROXY_COUNT
-    forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
-    if proxies and len(forwarded) >= proxies:
-        return forwarded[-proxies]
-    return str(request.META.get("REMOTE_ADDR", ""))
+
+def nearest_client(forwarded: str, peer: str, *, proxies: int) -> str:
+    """The address that the outermost of our `proxies` saw, out of X-Forwarded-For; the connection's own without any."""
+    addresses = [part.strip() for part in forwarded.split(",") if part.strip()]
+    return addresses[-proxies] if proxies and len(addresses) >= proxies else peer

@@ -268,6 +268,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 # Of a web process (`core.edge`). One address may have fewer, where clients reach it without a proxy.
 CONNECTIONS_MAX = int(os.environ.get("CONNECTIONS_MAX", "20000"))
 CONNECTIONS_PER_ADDRESS_MAX = int(os.environ.get("CONNECTIONS_PER_ADDRESS_MAX", "2000"))
+# Strangers behind one address who watch sales, of a web process: a whole campus may be. Fans have bounds of their own.
+VIEWERS_PER_ADDRESS_MAX = int(os.environ.get("VIEWERS_PER_ADDRESS_MAX", "500"))
 
 # Whom faults can be told, as RFC 9116 wants it: mailto:… or https://…
 SECURITY_CONTACT = os.environ.get("SECURITY_CONTACT", "")

@@ -9,6 +9,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from core.errors import Busy
 from core.lean import Receive, Scope, Send
 from live.hub import hub
+from live.viewers import who_is
 
 CLOSE_S = 5.0  # so long a slow connection may take to be told why it is closed
 # We expect nothing from viewers; a few short messages may come from a browser extension or a curious one.
@@ -62,7 +63,7 @@ class SaleConsumer(AsyncWebsocketConsumer):
     async def _show(self) -> None:
         sale_id = self.scope["url_route"]["kwargs"]["sale_id"]
         try:
-            async with hub.watch(sale_id) as viewer:
+            async with hub.watch(sale_id, who_is(self.scope)) as viewer:
                 if await hub.latest(sale_id) is None:
                     return await self._close(UNKNOWN_SALE)
                 while True:

@@ -9,21 +9,25 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 
 from core.errors import Busy
 from live.frame import Frame
 from live.store import STORE_ERRORS, AsyncStore
+from live.viewers import Who
 
 log = structlog.get_logger(__name__)
 
 VIEWERS_MAX = 10_000  # a process; a socket costs about 50 KB
+STRANGERS_PERCENT = 70  # of these; where strangers have taken theirs, fans who are logged in still find room
+PER_FAN_MAX = 50
 UNWATCHED_MAX = 1_000  # frames kept of sales that nobody in this process watches
 # So long a viewer may be busy with one frame. Looked at from here now and then: a timer for each frame and viewer would cost
 # a third of all the work of sending.
@@ -54,9 +58,10 @@ class Viewer:
     the context is then cancelled, and the context raises TimeoutError.
     """
 
-    __slots__ = ("_busy_since", "_hub", "_is_cut", "_room", "_sale_id", "_seen", "_task", "_waiting")
+    __slots__ = ("_busy_since", "_hub", "_is_cut", "_room", "_sale_id", "_seen", "_task", "_waiting", "who")
 
-    def __init__(self, hub: Hub, sale_id: UUID) -> None:
+    def __init__(self, hub: Hub, sale_id: UUID, who: Who) -> None:
+        self.who = who
         self._hub = hub
         self._sale_id = sale_id
         self._room: _Room | None = None
@@ -67,7 +72,7 @@ class Viewer:
         self._is_cut = False
 
     async def __aenter__(self) -> Viewer:
-        """Raises Busy when this process has as many viewers as it can bear."""
+        """Raises Busy when this process has as many viewers as it can bear, or as many of this address or fan."""
         self._room = self._hub._join(self._sale_id, self)
         self._task = asyncio.current_task()
         self._busy_since = asyncio.get_running_loop().time()
@@ -130,6 +135,7 @@ class Hub:
         """Know nothing, on no loop."""
         self._rooms: dict[UUID, _Room] = {}
         self._viewers_count = 0
+        self._viewers_of: Counter[Who] = Counter()
         # Frames of unwatched sales, the least recently used first. Right only while we are subscribed.
         self._unwatched: OrderedDict[UUID, Frame] = OrderedDict()
         self._is_subscribed = False
@@ -140,12 +146,12 @@ class Hub:
 
     # What viewers use
 
-    def watch(self, sale_id: UUID) -> Viewer:
+    def watch(self, sale_id: UUID, who: Who) -> Viewer:
         """A viewer, to be used as `async with hub.watch(sale_id) as viewer`. It reads nothing: `latest` does.
 
         Watch before the first read: a change between the two is then seen twice, not never.
         """
-        return Viewer(self, sale_id)
+        return Viewer(self, sale_id, who)
 
     async def latest(self, sale_id: UUID) -> Frame | None:
         """The sale's newest frame: from memory, else from the store, else by `fallback_read`. None: no such sale.
@@ -184,13 +190,19 @@ class Hub:
 
     def _join(self, sale_id: UUID, viewer: Viewer) -> _Room:
         self._ensure_listening()
-        if self._viewers_count >= VIEWERS_MAX:
+        who = viewer.who
+        if who.is_fan:
+            most, each = VIEWERS_MAX, PER_FAN_MAX
+        else:
+            most, each = math.ceil(VIEWERS_MAX * STRANGERS_PERCENT / 100), settings.VIEWERS_PER_ADDRESS_MAX
+        if self._viewers_count >= most or self._viewers_of[who] >= each:
             raise Busy
         room = self._rooms.get(sale_id)
         if room is None:
             room = self._rooms[sale_id] = _Room(self._unwatched.pop(sale_id, None))
         room.viewers.add(viewer)
         self._viewers_count += 1
+        self._viewers_of[who] += 1
         return room
 
     def _leave(self, sale_id: UUID, room: _Room, viewer: Viewer) -> None:
@@ -198,6 +210,9 @@ class Hub:
         if self._rooms.get(sale_id) is not room:
             return  # the hub was closed meanwhile
         self._viewers_count -= 1
+        self._viewers_of[viewer.who] -= 1
+        if not self._viewers_of[viewer.who]:
+            del self._viewers_of[viewer.who]
         if not room.viewers:
             del self._rooms[sale_id]
             if room.frame is not None and self._is_subscribed:

@@ -11,6 +11,7 @@ import msgspec
 from core.errors import Busy, NotFound, Refusal
 from core.lean import Receive, Scope, Send
 from live.hub import Viewer, hub
+from live.viewers import who_is
 
 HEARTBEAT_S = 15.0  # below the idle time at which proxies cut a quiet connection
 RETRY_MS = 2_000
@@ -37,7 +38,7 @@ async def sse_app(scope: Scope, receive: Receive, send: Send, sale_id: UUID) -> 
         await _answer(send, 405, b"", [(b"allow", b"GET, HEAD")])
         return
     try:
-        async with hub.watch(sale_id) as viewer:
+        async with hub.watch(sale_id, who_is(scope)) as viewer:
             if await hub.latest(sale_id) is None:
                 raise NotFound("This sale does not exist.")
             await _stream(viewer, receive, send)

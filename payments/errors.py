@@ -1,4 +1,4 @@
-from core.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Invalid, NotFound, TooMany
 
 
 class TopUpNotFound(NotFound):
@@ -12,6 +12,11 @@ class TopUpConflict(Conflict):
 
 class AmountOutOfRange(Invalid):
     code = "amount_out_of_range"
+
+
+class TooManyTopUps(TooMany):
+    code = "too_many_top_ups"
+    detail = "You have begun many payments and ended none of them. Please end one, or wait a while."
 
 
 class NoProvider(Conflict):

@@ -29,6 +29,8 @@ class TopUp(models.Model):
     state = models.CharField(max_length=10, choices=TopUpState.choices, default=TopUpState.STARTED)
     created_at = models.DateTimeField()
     completed_at = models.DateTimeField(null=True)
+    # A path of this site to go on to. Here and not in the session: the provider may bring the fan back without that.
+    return_to = models.TextField(null=True)  # noqa: DJ001  # a column that is added has no default on DSQL
     # Made when the money comes in. None until then, and where it came in under the top-up's own id, before this column.
     transfer_id = models.UUIDField(null=True, editable=False)
 

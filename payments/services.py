@@ -13,19 +13,23 @@ from ledger import rules as transfers
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
 from payments import providers
-from payments.errors import AmountOutOfRange, TopUpConflict, TopUpNotFound
+from payments.errors import AmountOutOfRange, TooManyTopUps, TopUpConflict, TopUpNotFound
 from payments.limits import LIMITS
 from payments.models import TopUp, TopUpState
 from payments.providers import PaymentEvent
+
+# So many payments somebody may begin without ending one.
+OPEN_MAX = 20
+OPEN_FOR = dt.timedelta(hours=1)
 
 MINTED = "minted"  # the provider of money that nobody paid
 
 
 @retried_transaction(replayable=True)
-def start_top_up(*, top_up_id: UUID, user_id: UUID, amount: Money, now: dt.datetime) -> TopUp:
+def start_top_up(*, top_up_id: UUID, user_id: UUID, amount: Money, now: dt.datetime, return_to: str = "") -> TopUp:
     """Write the intent down; the caller then sends the fan to `providers.current().checkout_url`.
 
-    A repeat with the same id returns it. Raises Invalid, AmountOutOfRange, TopUpConflict, NoProvider.
+    A repeat with the same id returns it. Raises Invalid, AmountOutOfRange, TooManyTopUps, TopUpConflict, NoProvider.
     """
     lowest, highest = (Money(minor, amount.currency) for minor in LIMITS[sold_in(amount.currency)])
     if not lowest.minor <= amount.minor <= highest.minor:
@@ -35,9 +39,12 @@ def start_top_up(*, top_up_id: UUID, user_id: UUID, amount: Money, now: dt.datet
         if (existing.user_id, existing.amount_minor, existing.currency) != (user_id, amount.minor, amount.currency):
             raise TopUpConflict
         return existing
+    open_ones = TopUp.objects.filter(user_id=user_id, state=TopUpState.STARTED, created_at__gt=now - OPEN_FOR)
+    if open_ones.count() >= OPEN_MAX:
+        raise TooManyTopUps(retry_after_s=int(OPEN_FOR.total_seconds()))
     top_up = TopUp(
         id=top_up_id, user_id=user_id, amount_minor=amount.minor, currency=amount.currency,
-        provider=providers.current().name, created_at=now,
+        provider=providers.current().name, created_at=now, return_to=return_to or None,
     )  # fmt: skip
     top_up.save(force_insert=True)
     return top_up

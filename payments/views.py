@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from typing import cast
 from uuid import UUID
 
 from django.conf import settings
@@ -18,12 +17,9 @@ from core.http import user_id
 from core.ids import uuid7
 from core.money import Money
 from payments import providers, services
-from payments.errors import TopUpNotFound
+from payments.errors import TooManyTopUps, TopUpNotFound
 from payments.forms import TopUpForm
 from payments.models import TopUp, TopUpState
-
-# Where to go after paying: in the session, because the provider brings the fan back without it.
-RETURN_TO = "after_top_up"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -41,11 +37,11 @@ def start(request: HttpRequest) -> HttpResponse:
                 user_id=user_id(request),
                 amount=form.cleaned_data["amount"],
                 now=clock.now(),
+                return_to=_safe_path(request, form.cleaned_data["next"]),
             )
-        except Invalid as refusal:
+        except (Invalid, TooManyTopUps) as refusal:
             form.add_error(str(refusal.data.get("field", "amount")), refusal.message)
         else:
-            request.session[RETURN_TO] = _safe_path(request, form.cleaned_data["next"])
             return redirect(providers.current().checkout_url(top_up))
     return render(request, "payments/start.html", {"form": form}, status=422)
 
@@ -79,4 +75,4 @@ def _done(request: HttpRequest, top_up: TopUp) -> HttpResponse:
         messages.success(request, f"{amount} is in your wallet.")
     else:
         messages.info(request, "The payment was declined; nothing was added to your wallet.")
-    return redirect(cast(str, request.session.pop(RETURN_TO, reverse("ledger:wallet"))))
+    return redirect(top_up.return_to or reverse("ledger:wallet"))

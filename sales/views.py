@@ -15,6 +15,7 @@ from core import clock, rate_limit
 from core.errors import NotFound, Refusal
 from core.http import began_at, user_id
 from core.money import EXPONENTS
+from live.viewers import mark_of
 from sales import presenters, prover, selectors, telling
 from sales.formats import get_format, list_formats
 from sales.mine import shown
@@ -110,7 +111,8 @@ def _own(request: HttpRequest, sale: Sale) -> dict[str, Any]:
     if not request.user.is_authenticated:
         return {"is_reminded": False, "is_verified": False}
     fan_id = user_id(request)
-    return {"is_reminded": telling.is_reminded(sale.id, fan_id), **presenters.may_buy(sale, fan_id, began_at(request))}
+    own = {"is_reminded": telling.is_reminded(sale.id, fan_id), "viewer_mark": mark_of(fan_id)}
+    return own | presenters.may_buy(sale, fan_id, began_at(request))
 
 
 def _dock(sale: Sale) -> dict[str, Any]:

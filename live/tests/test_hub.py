@@ -14,6 +14,9 @@ from live import hub as hub_module
 from live import store
 from live.hub import Hub
 from live.tests.conftest import payload
+from live.viewers import Who, mark_of, who_is
+
+ME = Who("192.0.2.1", is_fan=False)
 
 pytestmark = pytest.mark.anyio
 
@@ -162,7 +165,7 @@ async def test_frames_of_unwatched_sales_are_kept_up_to_a_bound(hub, monkeypatch
 
 async def test_a_viewer_gets_the_frame_there_is_and_then_each_newer_one(hub, sale_id, publish):
     publish(1)
-    async with hub.watch(sale_id) as viewer:
+    async with hub.watch(sale_id, ME) as viewer:
         await hub.latest(sale_id)
         assert await viewer.next_frame() == payload(1)
         await subscribed(hub)
@@ -173,7 +176,7 @@ async def test_a_viewer_gets_the_frame_there_is_and_then_each_newer_one(hub, sal
 
 
 async def test_a_stalled_viewer_misses_250_frames_and_gets_the_newest(hub, sale_id, publish):
-    async with hub.watch(sale_id) as viewer:
+    async with hub.watch(sale_id, ME) as viewer:
         await subscribed(hub)
         publish(1)
         assert (await viewer.next_frame()).version == 1
@@ -189,7 +192,7 @@ async def test_a_stalled_viewer_misses_250_frames_and_gets_the_newest(hub, sale_
 
 
 async def test_all_viewers_are_given_the_same_encoded_frame(hub, sale_id, publish):
-    async with hub.watch(sale_id) as one, hub.watch(sale_id) as other:
+    async with hub.watch(sale_id, ME) as one, hub.watch(sale_id, ME) as other:
         await subscribed(hub)
         publish(1)
 
@@ -201,7 +204,7 @@ async def test_all_viewers_are_given_the_same_encoded_frame(hub, sale_id, publis
 
 
 async def test_a_viewer_of_one_sale_hears_nothing_of_another(hub, sale_id, publish):
-    async with hub.watch(uuid4()) as viewer:
+    async with hub.watch(uuid4(), ME) as viewer:
         await subscribed(hub)
         publish(1)
         await until(lambda: hub._known(sale_id) is not None)
@@ -215,7 +218,7 @@ async def test_versions_never_go_down_while_two_publishers_race(hub, sale_id, pu
     seen: list[int] = []
 
     async def look() -> None:
-        async with hub.watch(sale_id) as viewer:
+        async with hub.watch(sale_id, ME) as viewer:
             while not seen or seen[-1] < 400:
                 seen.append((await viewer.next_frame()).version)
 
@@ -241,7 +244,7 @@ async def test_a_read_that_is_overtaken_by_a_frame_does_not_take_viewers_back(hu
         return payload(1)
 
     hub.fallback_read = read
-    async with hub.watch(sale_id) as viewer:
+    async with hub.watch(sale_id, ME) as viewer:
         await subscribed(hub)
         reading = asyncio.ensure_future(hub.latest(sale_id))
         await asyncio.sleep(0.05)
@@ -255,15 +258,48 @@ async def test_a_read_that_is_overtaken_by_a_frame_does_not_take_viewers_back(hu
 
 async def test_more_viewers_than_a_process_can_bear_are_turned_away(hub, sale_id, monkeypatch):
     monkeypatch.setattr(hub_module, "VIEWERS_MAX", 1)
-    async with hub.watch(sale_id):
+    async with hub.watch(sale_id, ME):
         with pytest.raises(Busy):
-            async with hub.watch(sale_id):
+            async with hub.watch(sale_id, ME):
                 pass
         assert hub.viewers_count == 1
 
     assert hub.viewers_count == 0
-    async with hub.watch(sale_id):
+    async with hub.watch(sale_id, ME):
         assert hub.viewers_count == 1
+
+
+async def test_one_address_cannot_shut_the_others_out(hub, sale_id, settings):
+    settings.VIEWERS_PER_ADDRESS_MAX = 1
+    async with hub.watch(sale_id, ME):
+        with pytest.raises(Busy):
+            async with hub.watch(sale_id, ME):
+                pass
+        async with hub.watch(sale_id, Who("192.0.2.2", is_fan=False)):
+            assert hub.viewers_count == 2
+
+
+async def test_where_strangers_have_taken_theirs_fans_find_room(hub, sale_id, monkeypatch):
+    monkeypatch.setattr(hub_module, "VIEWERS_MAX", 3)
+    monkeypatch.setattr(hub_module, "STRANGERS_PERCENT", 33)
+    async with hub.watch(sale_id, ME):
+        with pytest.raises(Busy):
+            async with hub.watch(sale_id, Who("192.0.2.2", is_fan=False)):
+                pass
+        async with hub.watch(sale_id, Who("fan", is_fan=True)):
+            assert hub.viewers_count == 2
+
+
+@pytest.mark.parametrize("proxies", [0, 1])
+def test_a_viewer_is_a_fan_by_our_mark_and_else_an_address_that_they_cannot_choose(settings, proxies):
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = proxies
+    fan_id = UUID(int=7)
+    scope = {"client": ("10.0.0.1", 1), "headers": [(b"x-forwarded-for", b"6.6.6.6, 192.0.2.9")]}
+
+    assert who_is(scope | {"query_string": f"viewer={mark_of(fan_id)}".encode()}) == Who(fan_id.hex, is_fan=True)
+    for query in (b"", b"viewer=" + fan_id.hex.encode(), b"viewer=%ff"):
+        name = "192.0.2.9" if proxies else "10.0.0.1"
+        assert who_is(scope | {"query_string": query}) == Who(name, is_fan=False)
 
 
 @pytest.fixture
@@ -274,7 +310,7 @@ def impatient(monkeypatch):
 
 async def test_a_viewer_that_is_stuck_with_a_frame_is_cut(hub, impatient, sale_id, publish):
     async def watch() -> None:
-        async with hub.watch(sale_id) as viewer:
+        async with hub.watch(sale_id, ME) as viewer:
             await hub.latest(sale_id)
             await viewer.next_frame()
             await asyncio.sleep(10)
@@ -290,7 +326,7 @@ async def test_a_viewer_that_is_stuck_with_a_frame_is_cut(hub, impatient, sale_i
 
 async def test_a_viewer_that_waits_for_a_frame_is_not_cut(hub, impatient, sale_id, publish):
     publish(1)
-    async with hub.watch(sale_id) as viewer:
+    async with hub.watch(sale_id, ME) as viewer:
         await hub.latest(sale_id)
         await viewer.next_frame()
 
@@ -303,7 +339,7 @@ async def test_a_viewer_that_waits_for_a_frame_is_not_cut(hub, impatient, sale_i
 
 async def test_a_task_that_is_cancelled_while_it_watches_ends_as_cancelled(hub, sale_id):
     async def watch() -> None:
-        async with hub.watch(sale_id) as viewer:
+        async with hub.watch(sale_id, ME) as viewer:
             await viewer.next_frame()
 
     watching = asyncio.ensure_future(watch())
@@ -316,7 +352,7 @@ async def test_a_task_that_is_cancelled_while_it_watches_ends_as_cancelled(hub, 
 
 
 async def test_a_sale_that_nobody_watches_any_more_stays_known(hub, sale_id, publish):
-    async with hub.watch(sale_id) as viewer:
+    async with hub.watch(sale_id, ME) as viewer:
         await subscribed(hub)
         publish(1)
         await viewer.next_frame()
@@ -329,7 +365,7 @@ async def test_a_sale_that_nobody_watches_any_more_stays_known(hub, sale_id, pub
 
 
 async def test_viewers_outlive_the_store_and_catch_up_with_what_they_missed(hub, away, own_valkey, sale_id, publish):
-    async with hub.watch(sale_id) as viewer:
+    async with hub.watch(sale_id, ME) as viewer:
         await subscribed(hub)
         publish(1)
         assert (await viewer.next_frame()).version == 1
@@ -349,7 +385,7 @@ async def test_viewers_outlive_the_store_and_catch_up_with_what_they_missed(hub,
 async def test_a_store_that_comes_back_empty_is_made_up_for_by_the_database(
     hub, database, own_valkey, sale_id, publish
 ):
-    async with hub.watch(sale_id) as viewer:
+    async with hub.watch(sale_id, ME) as viewer:
         await subscribed(hub)
         publish(1)
         await viewer.next_frame()
@@ -365,7 +401,7 @@ async def test_a_store_that_comes_back_empty_is_made_up_for_by_the_database(
 
 @pytest.mark.parametrize("is_watched", [False, True])
 async def test_while_the_store_is_down_the_database_answers(hub, database, own_valkey, sale_id, publish, is_watched):
-    async with hub.watch(sale_id if is_watched else uuid4()):
+    async with hub.watch(sale_id if is_watched else uuid4(), ME):
         await subscribed(hub)
         publish(1)
         await until(lambda: hub._known(sale_id) is not None)
@@ -384,7 +420,7 @@ async def test_a_store_that_hangs_is_left_and_found_again(hub, database, own_val
     monkeypatch.setattr(store, "ANSWER_S", 0.3)
     monkeypatch.setattr(store, "SILENCE_MAX_S", 0.5)
     database.versions[sale_id] = 2
-    async with hub.watch(sale_id) as viewer:
+    async with hub.watch(sale_id, ME) as viewer:
         await subscribed(hub)
         publish(1)
         assert (await viewer.next_frame()).version == 1
@@ -403,7 +439,7 @@ async def test_a_store_that_hangs_is_left_and_found_again(hub, database, own_val
 
 
 async def test_while_nobody_can_tell_a_watched_sale_shows_what_was_known(hub, own_valkey, sale_id, publish):
-    async with hub.watch(sale_id):
+    async with hub.watch(sale_id, ME):
         await subscribed(hub)
         publish(1)
         await until(lambda: hub._known(sale_id) is not None)
@@ -463,7 +499,7 @@ async def test_a_read_from_before_a_subscription_says_nothing_after_it(
 
 async def test_a_hub_cut_off_again_and_again_keeps_one_subscription(hub, away, sale_id, publish, valkey):
     admin = redis.Redis.from_url(valkey.url)
-    async with hub.watch(sale_id) as viewer:
+    async with hub.watch(sale_id, ME) as viewer:
         for version in range(1, 6):
             await subscribed(hub)
             admin.client_kill_filter(_type="pubsub")
@@ -494,7 +530,7 @@ def test_it_starts_on_whatever_loop_is_running(valkey, sale_id, publish):
     hub = Hub()
 
     async def look(version: int) -> None:
-        async with hub.watch(sale_id) as viewer:
+        async with hub.watch(sale_id, ME) as viewer:
             publish(version)
             await hub.latest(sale_id)
             assert (await viewer.next_frame()).version == version

@@ -195,9 +195,13 @@ class Watching {
 
 const WAYS = [openSocket, openStream, poll];
 
+// So that a fan finds room where strangers have taken all there is.
+const mark = document.querySelector("[data-viewer]")?.dataset.viewer;
+const asked = mark ? `?viewer=${encodeURIComponent(mark)}` : "";
+
 function openSocket(saleId, on) {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  const socket = new WebSocket(`${scheme}//${location.host}/ws/sales/${saleId}/`);
+  const socket = new WebSocket(`${scheme}//${location.host}/ws/sales/${saleId}/${asked}`);
   socket.onmessage = (message) => on.frame(JSON.parse(message.data));
   socket.onclose = (close) => (close.code === UNKNOWN_SALE ? on.missing() : on.lost());
   return () => socket.close();
@@ -214,7 +218,7 @@ function openStream(saleId, on) {
     if (release === null) return on.crowded();
     if (!isOpen) return release();
     letGo = release;
-    stream = new EventSource(`/live/${saleId}/`);
+    stream = new EventSource(`/live/${saleId}/${asked}`);
     stream.onmessage = (message) => on.frame(JSON.parse(message.data));
     // Its own reconnecting would not give up when it should, nor spread the load as ours does.
     stream.onerror = () => {
