@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.http import HttpRequest
 
 from accounts.models import User, normal_email
-from core import rate_limit
+from core import letters, rate_limit
 from core.rate_limit import client_address
 
 FAILURES_MAX = 5
@@ -23,6 +24,13 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def clean_email(self, email: str) -> str:
         return super().clean_email(normal_email(email))
+
+    def render_mail(self, template_prefix: str, email: Any, context: Any, headers: Any = None) -> EmailMessage:
+        """allauth's text, and the same in our design."""
+        letter = super().render_mail(template_prefix, email, context, headers)
+        assert isinstance(letter, EmailMultiAlternatives)
+        letter.attach_alternative(letters.as_html(str(letter.subject), str(letter.body)), "text/html")
+        return letter
 
     def populate_username(self, request: HttpRequest, user: User) -> None:
         """There are no user names here: the e-mail address is the login."""

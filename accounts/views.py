@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from allauth.mfa.utils import is_mfa_enabled
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -21,7 +22,11 @@ def profile(request: HttpRequest) -> HttpResponse:
         services.rename(user_id=user_id(request), display_name=form.cleaned_data["display_name"])
         messages.success(request, "Your name is saved.")
         return redirect("accounts:profile")
-    context = {"form": form, "is_verified": selectors.is_verified(user_id(request))}
+    context = {
+        "form": form,
+        "is_verified": selectors.is_verified(user_id(request)),
+        "has_second_factor": is_mfa_enabled(request.user),
+    }
     return render(request, "accounts/profile.html", context, status=422 if form.errors else 200)
 
 

@@ -62,7 +62,7 @@ def serve(*, host: str, port: int) -> None:
     # Import the application first: a socket that listens while we are still importing would be given connections.
     config.load()
     FastHttpProtocol.routes = _fast_routes()
-    _guard()
+    _guard(port)
     # Bound here, made to listen by the event loop once the application's lifespan has started.
     with open_socket(host, port) as listener, profiling_if_asked():
         uvicorn.Server(config).run(sockets=[listener])
@@ -82,15 +82,17 @@ def _fast_routes() -> list[FastRoute]:
     return FAST_ROUTES
 
 
-def _guard() -> None:
-    """The edge's bounds, as settings have them."""
+def _guard(port: int) -> None:
+    """The edge's bounds, as settings have them. Links in mails carry the Host, so its port must be the site's own as well."""
     from django.conf import settings
     from django.http.request import split_domain_port, validate_host
 
+    ports = {"", "80", "443", str(port), settings.PUBLIC_PORT}
+
     @lru_cache(maxsize=1_000)
     def allows_host(host: bytes) -> bool:
-        domain, _ = split_domain_port(host.decode("latin-1"))
-        return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+        domain, host_port = split_domain_port(host.decode("latin-1"))
+        return bool(domain) and host_port in ports and validate_host(domain, settings.ALLOWED_HOSTS)
 
     FastHttpProtocol.allows_host = staticmethod(allows_host)
     FastHttpProtocol.https_only = settings.PRODUCTION

@@ -35,6 +35,8 @@ SECRET_KEY_FALLBACKS = [key for key in os.environ.get("SECRET_KEY_FALLBACKS", ""
 # Fans' names on proofs are made with it. Proofs are for ever, so it never changes; locally it follows the other key.
 PSEUDONYM_KEY = os.environ.get("PSEUDONYM_KEY") or SECRET_KEY
 
+# The port in links to this site, where it is neither the usual one nor the process' own: of a proxy in front.
+PUBLIC_PORT = os.environ.get("PUBLIC_PORT", "")
 ALLOWED_HOSTS = [host for host in os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",") if host]
 
 INSTALLED_APPS = [
@@ -61,6 +63,8 @@ INSTALLED_APPS = [
     "channels",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
 ]
 
 MIDDLEWARE = [
@@ -77,6 +81,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.SecondFactorMiddleware",
     "core.http.RefusalMiddleware",
 ]
 
@@ -209,6 +214,15 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_MAX_EMAIL_ADDRESSES = 2
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "Dropfront: "
+# An address is confirmed by a link, which works in any browser and however often the form was sent; or by logging in with a code
+# that is mailed, so that on a phone nobody leaves a sale for it.
+ACCOUNT_LOGIN_BY_CODE_ENABLED = True
+# Second factors, and passkeys instead of passwords.
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Dropfront"
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
+STAFF_NEED_SECOND_FACTOR = PRODUCTION  # on one machine staff go without
 # Of an account alone; of an account and a client together `accounts.adapter` counts.
 ACCOUNT_RATE_LIMITS = {"login_failed": "20/m/ip,50/h/key"}
 # Limits are counted per client address; behind proxies that is the address they saw, never one the client wrote.

@@ -23,7 +23,7 @@ urlpatterns = [
     path("pay/", include("payments.urls")),
     path("sell/", include("sellers.urls")),
     path("account/", include("accounts.urls")),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("allauth.urls")),
     path("api/v1/", api.urls),
     path("staff/", admin.site.urls),
 ]

@@ -25,6 +25,7 @@ class Visitor:
 
     def __init__(self, browser: Browser, url: str, *, scripts: bool, width: int) -> None:
         self.url = url
+        self.email = ""  # of who is logged in
         self.complaints: list[str] = []
         self.context = browser.new_context(
             base_url=url,
@@ -52,6 +53,7 @@ class Visitor:
             self.complaints.append(f"{source}: {message.text}")
 
     def log_in(self, email: str, password: str) -> None:
+        self.email = email
         self.page.goto("/accounts/login/")
         self.page.get_by_label("Email").fill(email)
         self.page.get_by_label("Password").fill(password)

@@ -51,7 +51,16 @@ def pages(resolver: Any = None, prefix: str = "") -> Iterator[Operation]:
 def family_paths(mount: str) -> set[str]:
     """The patterns below a mounted app, as their own package writes them."""
     (found,) = [pattern for pattern in get_resolver().url_patterns if str(pattern.pattern) == mount]
-    return {str(pattern.pattern) for pattern in found.url_patterns}
+    return set(_paths_in(found))
+
+
+def _paths_in(resolver: URLResolver, prefix: str = "") -> Iterator[str]:
+    for pattern in resolver.url_patterns:
+        path = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _paths_in(pattern, path)
+        else:
+            yield path
 
 
 def lean_operations() -> Iterator[Operation]:

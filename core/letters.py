@@ -1,0 +1,31 @@
+"""Mail in our design. A letter is written once, as text; its HTML is made from that, so the two cannot say different things."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from django.template.loader import render_to_string
+
+_LINK = re.compile(r"https?://\S+")
+_CODE = re.compile(r"[A-Z0-9]{3,8}(-[A-Z0-9]{3,8})?")
+
+
+class Part(NamedTuple):
+    kind: str  # "text", "link" (a paragraph that is nothing else) or "code"
+    text: str
+
+
+def parts(text: str) -> list[Part]:
+    paragraphs = [paragraph.strip() for paragraph in re.split(r"\n\s*\n", text) if paragraph.strip()]
+    return [Part(_kind(paragraph), paragraph) for paragraph in paragraphs]
+
+
+def _kind(paragraph: str) -> str:
+    if _LINK.fullmatch(paragraph):
+        return "link"
+    return "code" if _CODE.fullmatch(paragraph) else "text"
+
+
+def as_html(subject: str, text: str) -> str:
+    return render_to_string("mail/letter.html", {"subject": subject, "parts": parts(text)})
