@@ -7,6 +7,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.http import HttpRequest
 
+from accounts import audit
 from accounts.models import User, normal_email
 from core import letters, rate_limit
 from core.rate_limit import client_address
@@ -40,6 +41,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         if rate_limit.used("login", _who(request, credentials), window_s=FAILURES_S) >= FAILURES_MAX:
+            audit.note_seldom("locked_out", _who(request, credentials), email=str(credentials.get("email", "")))
             raise self.validation_error("too_many_login_attempts")
         super().pre_authenticate(request, **credentials)
 

@@ -1,20 +1,46 @@
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
+from uuid import UUID
 
+from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.http import HttpRequest
 
-from accounts import bans
-from accounts.models import Ban, User
+from accounts import audit, bans, closing, services
+from accounts.models import Ban, SecurityEvent, User, normal_email
+from core import clock
+from core.admin_base import ServiceAdmin
 from core.admin_reasons import STAFF_READ_IT, asks_reason
+from core.http import user_id
 from ledger.admin import ReadOnlyAdmin
 
 POWERS = ("is_staff", "is_superuser", "groups")
 
 
+def _close(id: UUID, *, staff_id: UUID, reason: str, now: dt.datetime) -> None:
+    bans.check_may(id, staff_id)
+    closing.close_account(user_id=id, by=staff_id, reason=reason, now=now)
+
+
+class AddressInline(admin.TabularInline):
+    """What allauth knows: to look at. A change goes through the account's own address, above."""
+
+    model = EmailAddress
+    fields = readonly_fields = ("email", "verified", "primary")
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 @admin.register(User)
-class UserAdmin(admin.ModelAdmin):
+class UserAdmin(ServiceAdmin):
     list_display = ("email", "display_name", "is_active", "is_staff", "created_at")
     list_filter = ("is_staff", "is_active")
     search_fields = ("email", "display_name")
@@ -36,9 +62,11 @@ class UserAdmin(admin.ModelAdmin):
         "last_login",
     )
     filter_horizontal = ("groups",)
+    inlines = (AddressInline,)
     actions = (
         asks_reason("Turn out", lambda id, **why: bans.ban(user_id=id, **why), read_by=STAFF_READ_IT),
         asks_reason("Let in again", lambda id, **why: bans.let_in_again(user_id=id, **why), read_by=STAFF_READ_IT),
+        asks_reason("Close the account", _close, read_by=STAFF_READ_IT),
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
@@ -56,6 +84,33 @@ class UserAdmin(admin.ModelAdmin):
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.change_user")
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """An address is changed by the service, which ends sessions and tells both addresses; a new account gets a way in."""
+        wanted = obj.email
+        if change:
+            obj.email = form.initial["email"]
+        super().save_model(request, obj, form, change)
+        if not change:
+            obj.set_unusable_password()
+            obj.save(update_fields=["password"])
+            EmailAddress.objects.create(user=obj, email=obj.email, verified=False, primary=True)
+            services.invite(request, obj)
+        elif normal_email(wanted) != obj.email:
+            before, after = services.change_email(user_id=obj.id, email=wanted, now=clock.now(), by=user_id(request))
+            services.tell_of_new_email(request, user_id=obj.id, before=before, after=after)
+        if powers := [name for name in POWERS if name in form.changed_data]:
+            facts = {name: form.cleaned_data[name] for name in powers if name != "groups"}
+            audit.note("powers_changed", user_id=obj.id, by_staff=user_id(request), changed=", ".join(powers), **facts)
+
+
+@admin.register(SecurityEvent)
+class SecurityEventAdmin(ReadOnlyAdmin):
+    list_display = ("at", "event", "user", "by", "client", "facts")
+    list_filter = ("event",)
+    list_select_related = ("user", "by")
+    search_fields = ("user__email", "client")
+    ordering = ("-id",)
 
 
 @admin.register(Ban)

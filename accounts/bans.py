@@ -6,15 +6,11 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
-import structlog
-
-from accounts import permits
+from accounts import audit, permits
 from accounts.models import Ban, User
 from core.errors import NotAllowed
 from core.text import clean_line
 from core.transactions import retried_transaction
-
-log = structlog.get_logger(__name__)
 
 REASON_MAX = 200
 
@@ -23,24 +19,25 @@ REASON_MAX = 200
 def ban(*, user_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> None:
     """Turn the user out: no session, no login, no purchase. What they have bought stays theirs. A repeat changes nothing."""
     reason = clean_line(reason, field="reason", most=REASON_MAX)
-    _check_may(user_id, staff_id)
+    check_may(user_id, staff_id)
     if Ban.objects.filter(user_id=user_id).exists():
         return
     Ban.objects.create(user_id=user_id, staff_id=staff_id, reason=reason, at=now)
     User.objects.filter(id=user_id).update(is_active=False)
     permits.end(user_id, now)
+    audit.write("turned_out", user_id=user_id, now=now, by=staff_id, reason=reason)
 
 
 @retried_transaction(replayable=True)
 def let_in_again(*, user_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> None:
     """End the ban. A repeat changes nothing."""
-    _check_may(user_id, staff_id)
-    log.info("let_in_again", user_id=str(user_id), staff_id=str(staff_id), reason=reason, at=now)
+    check_may(user_id, staff_id)
+    audit.write("let_in_again", user_id=user_id, now=now, by=staff_id, reason=reason)
     Ban.objects.filter(user_id=user_id).delete()
     User.objects.filter(id=user_id).update(is_active=True)
 
 
-def _check_may(user_id: UUID, staff_id: UUID) -> None:
+def check_may(user_id: UUID, staff_id: UUID) -> None:
     """Whoever looks after fans may not turn out those who look after them."""
     is_staff = User.objects.filter(id=user_id, is_staff=True).exists()
     if is_staff and not User.objects.filter(id=staff_id, is_superuser=True).exists():

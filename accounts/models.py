@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from dsql.fields import UUIDv7Field
@@ -41,12 +45,38 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     objects: ClassVar[UserManager] = UserManager()
 
+    class Meta:
+        constraints = [
+            # One address is one account, however it is typed.
+            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="email_in_small_letters"),
+        ]
+
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     def __str__(self) -> str:
         return self.email
+
+    def clean(self) -> None:
+        super().clean()
+        self.email = normal_email(self.email)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.email = normal_email(self.email)
+        super().save(*args, **kwargs)
+
+    def get_session_auth_hash(self) -> str:
+        """Another address ends the sessions, as another password does."""
+        return self._hashed(self.password)
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        for key in settings.SECRET_KEY_FALLBACKS:
+            yield self._hashed(self.password, secret=key)
+
+    def _hashed(self, password: str, secret: str | None = None) -> str:
+        salt = "accounts.User.get_session_auth_hash"
+        return salted_hmac(salt, f"{password} {self.email}", secret=secret, algorithm="sha256").hexdigest()
 
     def get_full_name(self) -> str:
         return self.display_name or self.email.partition("@")[0]
@@ -95,3 +125,18 @@ class Ban(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id}: {self.reason[:60]}"
+
+
+class SecurityEvent(models.Model):
+    """Something about somebody's way in, or done by staff (`accounts/audit.py`)."""
+
+    id = UUIDv7Field(primary_key=True)
+    event = models.CharField(max_length=60)
+    user = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")  # whom it is about
+    by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)  # who did it, if not they
+    client = models.CharField(max_length=64)  # the address that the request came from
+    facts = models.JSONField()
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.at}"

@@ -5,9 +5,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from allauth.account.adapter import get_adapter
+from allauth.account.forms import ResetPasswordForm
 from allauth.account.models import EmailAddress
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.http import HttpRequest
 
+from accounts import audit, permits
 from accounts.models import Notification, User, normal_email
+from core.errors import Conflict, Invalid
 from core.ids import uuid7
 from core.text import clean_line
 from core.transactions import joins_transaction, retried_transaction
@@ -32,6 +39,53 @@ def rename(*, user_id: UUID, display_name: str) -> None:
     """Change how we address the user; an empty name is none. Raises Invalid."""
     name = clean_line(display_name, field="display_name", most=NAME_MAX, least=0)
     User.objects.filter(id=user_id).update(display_name=name)
+
+
+class EmailTaken(Conflict):
+    code = "email_taken"
+    detail = "Another account has this address."
+
+
+@retried_transaction(replayable=True)
+def change_email(*, user_id: UUID, email: str, now: dt.datetime, by: UUID | None = None) -> tuple[str, str]:
+    """Give the account another address, which its owner must confirm; all sessions end. (the address before, the new one).
+
+    The caller writes to both (`tell_of_new_email`). Raises Invalid, EmailTaken. A repeat changes nothing.
+    """
+    email = normal_email(email)
+    try:
+        validate_email(email)
+    except ValidationError:
+        raise Invalid("This is not an e-mail address.", field="email") from None
+    user = User.objects.get(id=user_id)
+    before = user.email
+    if before == email:
+        return before, email
+    others = User.objects.filter(email=email).exclude(id=user_id).exists()
+    if others or EmailAddress.objects.filter(email=email).exclude(user_id=user_id).exists():
+        raise EmailTaken(field="email")
+    user.email = email
+    user.save(update_fields=["email"])
+    EmailAddress.objects.filter(user_id=user_id).delete()
+    EmailAddress.objects.create(user=user, email=email, verified=False, primary=True)
+    permits.end(user_id, now)
+    audit.write("email_changed", user_id=user_id, now=now, by=by)
+    return before, email
+
+
+def tell_of_new_email(request: HttpRequest, *, user_id: UUID, before: str, after: str) -> None:
+    """To the address before what happened, to the new one how to confirm it."""
+    user = User.objects.get(id=user_id)
+    context = {"from_email": before, "to_email": after}
+    get_adapter(request).send_notification_mail("account/email/email_changed", user, context, email=before)
+    EmailAddress.objects.get(user=user, email=after).send_confirmation(request)
+
+
+def invite(request: HttpRequest, user: User) -> None:
+    """Mail the user a link by which they choose a password. Of an account that staff made."""
+    form = ResetPasswordForm({"email": user.email})
+    if form.is_valid():
+        form.save(request)
 
 
 @dataclass(frozen=True, slots=True)

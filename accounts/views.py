@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+from allauth.account.decorators import reauthentication_required
 from allauth.mfa.utils import is_mfa_enabled
 from django.contrib import messages
+from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import selectors, services
+from accounts import closing, selectors, services
 from accounts.forms import DisplayNameForm
-from core import clock
+from core import clock, rate_limit
 from core.http import user_id
 
 
@@ -39,3 +41,26 @@ def notifications(request: HttpRequest) -> HttpResponse:
     if any(notification.read_at is None for notification in listed):
         services.mark_read(user_id=user_id(request), now=now)
     return render(request, "accounts/notifications.html", {"notifications": listed, "now": now})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@reauthentication_required
+def close(request: HttpRequest) -> HttpResponse:
+    """Leave for good. What stands in the way is said first; the password is asked for again."""
+    if request.method == "POST":
+        closing.close_account(user_id=user_id(request), now=clock.now())
+        logout(request)
+        messages.success(request, "Your account is closed.")
+        return redirect("sales:home")
+    return render(request, "accounts/close.html", {"obstacles": closing.obstacles(user_id(request))})
+
+
+@require_safe
+@login_required
+def export(request: HttpRequest) -> HttpResponse:
+    """All that is kept of the user, as a file."""
+    rate_limit.check("export", str(user_id(request)), allowed=10, window_s=3_600)
+    answer = JsonResponse(closing.export(user_id(request)), json_dumps_params={"indent": 2})
+    answer["Content-Disposition"] = 'attachment; filename="dropfront-account.json"'
+    return answer

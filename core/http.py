@@ -17,6 +17,7 @@ from django.template.loader import render_to_string
 from core import clock, metrics
 from core.errors import Busy, Failed, Invalid, NotAllowed, NotAuthenticated, NotFound, Refusal, TooMany, WrongMethod
 from core.ids import uuid7
+from core.rate_limit import client_address
 from dsql.transactions import is_out_of_reach
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}", re.ASCII)
@@ -33,7 +34,7 @@ class RequestIdMiddleware:
         given = request.headers.get("X-Request-Id", "") if settings.ALLAUTH_TRUSTED_PROXY_COUNT else ""
         request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid7())
         request.began_at = clock.now()  # type: ignore[attr-defined]
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(request_id=request_id, client=client_address(request)):
             response = self.get_response(request)
         response["X-Request-Id"] = request_id
         if settings.SESSION_COOKIE_NAME in request.COOKIES:

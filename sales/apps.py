@@ -11,7 +11,7 @@ class SalesConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        from sales import work  # noqa: F401  # registers the due work
+        from sales import leaving, work  # noqa: F401  # they register themselves
 
 
 class FormatConfig(AppConfig):

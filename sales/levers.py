@@ -14,6 +14,7 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
+from accounts import audit
 from core.errors import Busy
 from core.ids import uuid7
 from core.text import clean_line
@@ -78,14 +79,14 @@ def switch_shop_off(*, seller_id: UUID, staff_id: UUID, reason: str, now: dt.dat
 
     A repeat after a kill goes on with the sales that are left.
     """
-    _switch(seller_id=seller_id, is_active=False)
+    _switch(seller_id=seller_id, is_active=False, staff_id=staff_id, reason=reason, now=now)
     running = Sale.objects.filter(seller_id=seller_id, state__in=RUNNING_STATES).values_list("id", flat=True)
     return _each_with_shop(_freeze, list(running), staff_id=staff_id, reason=reason, now=now)
 
 
 def switch_shop_on(*, seller_id: UUID, staff_id: UUID, reason: str, now: dt.datetime) -> int:
     """The shop is open again: the sales that were frozen with it go on, and closed ones are settled. Returns how many go on."""
-    _switch(seller_id=seller_id, is_active=True)
+    _switch(seller_id=seller_id, is_active=True, staff_id=staff_id, reason=reason, now=now)
     frozen = list(Sale.objects.filter(seller_id=seller_id, state=SaleState.FROZEN).values_list("id", flat=True))
     newest = {sale_id: selectors.newest_staff_action(sale_id) for sale_id in frozen}
     with_shop = [sale_id for sale_id, action in newest.items() if action is not None and action.with_shop]
@@ -93,9 +94,11 @@ def switch_shop_on(*, seller_id: UUID, staff_id: UUID, reason: str, now: dt.date
 
 
 @retried_transaction(replayable=True)
-def _switch(*, seller_id: UUID, is_active: bool) -> None:
+def _switch(*, seller_id: UUID, is_active: bool, staff_id: UUID, reason: str, now: dt.datetime) -> None:
     # Whoever publishes a sale or lets it go on locks this row, so no sale begins to run beside it.
     Seller.objects.filter(id=seller_id).update(is_active=is_active)
+    event = "shop_switched_on" if is_active else "shop_switched_off"
+    audit.write(event, user_id=None, now=now, by=staff_id, seller=seller_id, reason=reason)
 
 
 def _each_with_shop(act: Any, sale_ids: Collection[UUID], *, now: dt.datetime, **given: Any) -> int:
@@ -181,6 +184,7 @@ def _note(
     StaffAction.objects.create(
         id=uuid7(), sale=sale, kind=kind, reason=reason, with_shop=with_shop, staff_id=staff_id, at=now
     )
+    audit.write(f"sale_{kind}", user_id=None, now=now, by=staff_id, sale=sale.id, reason=reason)
     return number
 
 

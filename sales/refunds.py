@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db.models import Sum
 
+from accounts import audit
 from core.errors import NotFound
 from core.ids import named_id
 from core.money import MINOR_MAX, Money, share_bps
@@ -111,6 +112,8 @@ def write_refund(
         paid_minor=paid_minor, refunded_minor=refunded_minor + amount_minor,
     )  # fmt: skip
     made.save(force_insert=True)  # two refunds meet on its key
+    amount = Money(amount_minor, sale.currency)
+    audit.write("refunded", user_id=row.fan_id, now=now, by=made_by, purchase=purchase_id, number=number, amount=amount)
     _move(made, row.transfer_id)
     prover.wish_anew(sale.id, now=now)
     return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -109,6 +109,15 @@ class Things(Generic[M]):
         """All of a sale's, or those of the fans that come `after` this one in the order of their ids."""
         things = self.model._default_manager.filter(**{self.terms: sale_id})
         return things if after is None else things.filter(fan_id__gt=after)
+
+    def has_running(self, fan_id: UUID, over: Collection[str]) -> bool:
+        """Whether the fan has one in a sale that is in none of these states."""
+        own = self.model._default_manager.filter(fan_id=fan_id)
+        return own.exclude(**{f"{self.terms}__sale__state__in": over}).exists()
+
+    def as_values(self, fan_id: UUID) -> list[dict[str, Any]]:
+        """All of the fan's own, every column of it."""
+        return list(self.model._default_manager.filter(fan_id=fan_id).order_by("id").values())
 
     def _one(self, missing: NotFound, **conditions: Any) -> M:
         found = self._with_sale().filter(**conditions).first()

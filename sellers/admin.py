@@ -6,6 +6,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.http import HttpRequest
 
+from core.admin_base import ServiceAdmin
 from core.admin_reasons import asks_reason
 from core.errors import Refusal
 from sales import levers
@@ -20,7 +21,7 @@ class MemberInline(admin.TabularInline):
 
 
 @admin.register(Seller)
-class SellerAdmin(admin.ModelAdmin):
+class SellerAdmin(ServiceAdmin):
     list_display = ("name", "handle", "fee_bps", "is_active", "created_at")
     search_fields = ("name", "handle")
     readonly_fields = ("id", "created_at", "is_active")  # switching it off does more than to set this

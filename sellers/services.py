@@ -4,6 +4,8 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from accounts import audit
+from core import clock
 from core.text import clean_line, clean_text
 from core.transactions import joins_transaction, retried_transaction
 from sellers.errors import HandleTaken, LastOwner, TooManyShops
@@ -55,6 +57,7 @@ def set_member(*, seller_id: UUID, user_id: UUID, role: Role) -> Member:
     """Give the user this role at the seller, whether or not they had one. Raises LastOwner."""
     # Not update_or_create: without savepoints it cannot go on when another transaction was first.
     member = Member.objects.filter(seller_id=seller_id, user_id=user_id).first()
+    audit.write("role_given", user_id=user_id, now=clock.now(), seller=seller_id, role=role)
     if member is None:
         return Member.objects.create(seller_id=seller_id, user_id=user_id, role=role)
     if role != Role.OWNER:
@@ -67,10 +70,16 @@ def set_member(*, seller_id: UUID, user_id: UUID, role: Role) -> Member:
 @retried_transaction(replayable=True)
 def remove_member(*, seller_id: UUID, user_id: UUID) -> None:
     """The user is none of the seller's any more. A repeat changes nothing. Raises LastOwner."""
+    take_out(seller_id=seller_id, user_id=user_id)
+
+
+@joins_transaction
+def take_out(*, seller_id: UUID, user_id: UUID) -> None:
     member = Member.objects.filter(seller_id=seller_id, user_id=user_id).first()
     if member is not None:
         _keep_an_owner(member)
         member.delete()
+        audit.write("role_taken", user_id=user_id, now=clock.now(), seller=member.seller_id, role=member.role)
 
 
 @joins_transaction

@@ -337,6 +337,8 @@ ROWS = [
     page_of_user("POST", "/sales/{sale_id}/remind/", MOVED, sale_id="upcoming_id"),
     page_of_user("GET", "/sales/{sale_id}/remind/not/", MOVED),
     page_of_user("POST", "/sales/{sale_id}/remind/not/", MOVED),
+    page_of_user("GET", "/account/close/"),  # whoever has a password is asked for it first
+    page_of_user("GET", "/account/export/"),
     page_of_user("GET", "/account/notifications/"),
     page_of_user("GET", "/account/"),
     page_of_user("POST", "/account/", MOVED, lambda world: {"display_name": "Somebody"}),

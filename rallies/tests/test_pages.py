@@ -590,7 +590,7 @@ def test_the_terms_say_what_leaving_late_and_an_early_close_mean(client: Client)
         ({"tier_price_0": ""}, "The first tier starts with the first joiner."),
         ({"tier_price_0": "0"}, "Every price must be above zero."),
         ({"tier_price_0": "80"}, "Each tier must be cheaper than the one before."),
-        ({"tier_price_0": "1e2"}, "Please write an amount like 10 or 10.50."),
+        ({"tier_price_0": "1e2"}, "Please write an amount like"),
         ({"tier_count_3": "25"}, "Each tier must ask for more than the one before."),
         ({"tier_count_3": ""}, "Say from how many on."),
         ({"tier_price_3": ""}, "Say what a unit costs from here on."),

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
 
+from accounts.models import User
 from core.errors import Invalid, NotAllowed, NotFound
 from core.ids import uuid7
 from sellers import selectors, services
 from sellers.errors import HandleTaken, LastOwner, TooManyShops
 from sellers.models import HANDLE, Member, Role, Seller
 from tests.tools.race import outcomes
+from tests.tools.shop import make_fan, make_seller
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -150,3 +153,26 @@ def test_nobody_opens_shops_without_end(make_fan):
 def test_a_shops_name_can_be_seen(make_fan):
     with pytest.raises(Invalid):
         services.open_shop(seller_id=uuid7(), owner_id=make_fan(), handle="unseen", name="\u200b")
+
+
+def test_staff_change_members_by_the_services_which_keep_an_owner(client: Any) -> None:
+    client.force_login(User.objects.create_superuser("staff@example.org", "secret"))
+    owner = make_fan()
+    seller = make_seller(owner_id=owner)
+    (member,) = Member.objects.filter(seller=seller)
+    form = {
+        "name": seller.name, "about": "", "fee_bps": "500", "members-TOTAL_FORMS": "1", "members-INITIAL_FORMS": "1",
+        "members-0-id": str(member.id), "members-0-seller": str(seller.id), "members-0-user": str(owner),
+    }  # fmt: skip
+
+    for change in ({"members-0-role": "viewer"}, {"members-0-role": "owner", "members-0-DELETE": "on"}):
+        said = client.post(f"/staff/sellers/seller/{seller.id}/change/", form | change, follow=True)
+        assert "owner" in said.content.decode()
+        assert Member.objects.get(id=member.id).role == Role.OWNER
+
+    added = {
+        "members-TOTAL_FORMS": "2", "members-0-role": "owner", "members-1-user": str(make_fan()), "members-1-role": "viewer",
+        "members-1-seller": str(seller.id),
+    }  # fmt: skip
+    client.post(f"/staff/sellers/seller/{seller.id}/change/", form | added)
+    assert sorted(Member.objects.filter(seller=seller).values_list("role", flat=True)) == ["owner", "viewer"]

@@ -1,0 +1,33 @@
+"""A shop must not lose its last owner; whoever leaves is no member any more."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from accounts.closing import Part, register
+from sellers import services
+from sellers.models import Member, Role
+
+
+def obstacles(user_id: UUID) -> list[str]:
+    owned = Member.objects.select_related("seller").filter(user_id=user_id, role=Role.OWNER)
+    alone = [member.seller.name for member in owned if not _other_owners(member)]
+    return [f"You are the only owner of {name}: make somebody else an owner first." for name in alone]
+
+
+def _other_owners(member: Member) -> bool:
+    return Member.objects.filter(seller_id=member.seller_id, role=Role.OWNER).exclude(user_id=member.user_id).exists()
+
+
+def leave(user_id: UUID) -> None:
+    for member in Member.objects.filter(user_id=user_id):
+        services.take_out(seller_id=member.seller_id, user_id=user_id)
+
+
+def export(user_id: UUID) -> list[dict[str, Any]]:
+    own = Member.objects.filter(user_id=user_id)
+    return [dict(row) for row in own.values("seller__handle", "seller__name", "role")]
+
+
+register(Part("shops", obstacles=obstacles, leave=leave, export=export))
