@@ -7,6 +7,7 @@ from allauth.account.models import EmailAddress
 from django.contrib.auth import get_user_model
 
 from accounts.models import Notification
+from core.paging import Page, page_of
 
 
 def is_verified(user_id: UUID) -> bool:
@@ -14,9 +15,9 @@ def is_verified(user_id: UUID) -> bool:
     return EmailAddress.objects.filter(user_id=user_id, verified=True).exists()
 
 
-def list_notifications(user_id: UUID, *, limit: int = 100) -> list[Notification]:
+def page_of_notifications(user_id: UUID, cursor: str = "") -> Page[Notification]:
     """The newest first."""
-    return list(Notification.objects.filter(user_id=user_id).order_by("-made_at", "-id")[:limit])
+    return page_of(Notification.objects.filter(user_id=user_id), cursor, by=("-made_at", "-id"))
 
 
 def count_unread(user_id: UUID) -> int:
@@ -27,3 +28,8 @@ def display_names(user_ids: Collection[UUID]) -> dict[UUID, str]:
     """The names that users gave themselves, where they did."""
     named = get_user_model().objects.filter(id__in=user_ids).exclude(display_name="")
     return dict(named.values_list("id", "display_name"))
+
+
+def addresses(user_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Their e-mail addresses, for whoever has to deliver something to them."""
+    return dict(get_user_model().objects.filter(id__in=user_ids).values_list("id", "email"))

@@ -13,6 +13,7 @@ from accounts import closing, selectors, services
 from accounts.forms import DisplayNameForm
 from core import clock, rate_limit
 from core.http import user_id
+from core.paging import cursor_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -37,10 +38,10 @@ def profile(request: HttpRequest) -> HttpResponse:
 def notifications(request: HttpRequest) -> HttpResponse:
     """What the user was told. Looking at the list is reading it."""
     now = clock.now()
-    listed = selectors.list_notifications(user_id(request))
-    if any(notification.read_at is None for notification in listed):
+    page = selectors.page_of_notifications(user_id(request), cursor_of(request))
+    if any(notification.read_at is None for notification in page.rows):
         services.mark_read(user_id=user_id(request), now=now)
-    return render(request, "accounts/notifications.html", {"notifications": listed, "now": now})
+    return render(request, "accounts/notifications.html", {"page": page, "now": now})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -5,10 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Query, Router, Schema
 from ninja.security import django_auth
+from pydantic import Field
 
 from core.http import user_id
+from core.paging import Page
 from core.schemas import MoneyOut
 from ledger import selectors
 
@@ -21,6 +23,7 @@ class WalletOut(Schema):
 
 
 class LineOut(Schema):
+    id: UUID
     at: dt.datetime
     code: str
     kind: str
@@ -42,12 +45,21 @@ def list_wallets(request: HttpRequest) -> list[dict[str, Any]]:
     ]
 
 
-@router.get("/{currency}/statement", response=list[LineOut])
+class StatementPage(Schema):
+    items: list[LineOut] = Field(alias="rows")
+    next: str | None
+
+
+@router.get("/{currency}/statement", response=StatementPage)
 def get_statement(
-    request: HttpRequest, currency: str, since: dt.datetime | None = None, until: dt.datetime | None = None
-) -> list[Any]:
-    """The wallet's newest 200 lines dated in [since, until), oldest first, with the balance after each."""
+    request: HttpRequest, currency: str, since: dt.datetime | None = None, until: dt.datetime | None = None,
+    after: str = Query("", max_length=120),
+) -> Page[Any]:  # fmt: skip
+    """The wallet's lines dated in [since, until), the newest first, with the balance after each.
+
+    Goes on with `?after=` and the `next` of the page before.
+    """
     wallet = selectors.wallets_of(user_id(request)).get(currency)
     if wallet is None:
-        return []
-    return [line._asdict() for line in selectors.statement(wallet.account_id, since=since, until=until)]
+        return Page([])
+    return selectors.statement(wallet.account_id, since=since, until=until, cursor=after)

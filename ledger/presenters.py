@@ -39,7 +39,5 @@ def balances(wallets: Mapping[str, Wallet]) -> list[WalletBalance]:
     ]
 
 
-def newest_first(lines: Sequence[StatementLine]) -> list[StatementRow]:
-    return [
-        StatementRow(line, WORDS.get(line.code, line.code.replace("_", " ").capitalize())) for line in reversed(lines)
-    ]
+def in_words(lines: Sequence[StatementLine]) -> list[StatementRow]:
+    return [StatementRow(line, WORDS.get(line.code, line.code.replace("_", " ").capitalize())) for line in lines]

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from core.errors import Invalid
+from core.paging import AFTER, PAGE_ROWS, Page
 from core.sql import Statement, array
 from core.tables import HotTable
 from ledger import models
@@ -138,6 +140,7 @@ def collecting_accounts_with_news(*, until: dt.datetime, limit: int) -> list[UUI
 class StatementLine(NamedTuple):
     """One line of an account's statement. `amount_minor` is signed; `balance_minor` is available money after the line."""
 
+    id: UUID
     at: dt.datetime
     code: str
     kind: str
@@ -148,11 +151,18 @@ class StatementLine(NamedTuple):
 
 
 def statement(
-    account_id: UUID, *, since: dt.datetime | None = None, until: dt.datetime | None = None, limit: int = 200
-) -> list[StatementLine]:
-    """The account's newest `limit` lines dated in [since, until), oldest first, with the running balance of each."""
-    with connection.cursor() as cursor:
-        cursor.execute(
+    account_id: UUID,
+    *,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+    cursor: str = "",
+    limit: int = PAGE_ROWS,
+) -> Page[StatementLine]:
+    """The account's lines dated in [since, until), the newest first, with the balance after each. Raises Invalid for a cursor
+    that none of our pages gave."""
+    before_at, before_id = _line_cursor(cursor)
+    with connection.cursor() as database:
+        database.execute(
             """
             WITH line AS (
                 SELECT id, at, code, kind, subject_id,
@@ -164,14 +174,30 @@ def statement(
             ), running AS (
                 SELECT line.*, sum(amount) OVER (ORDER BY at, id) AS balance FROM line
             )
-            SELECT at, code, kind, subject_id, amount::bigint, held::bigint, balance::bigint FROM running
+            SELECT id, at, code, kind, subject_id, amount::bigint, held::bigint, balance::bigint FROM running
              WHERE (%(since)s::timestamptz IS NULL OR at >= %(since)s::timestamptz)
                AND (%(until)s::timestamptz IS NULL OR at < %(until)s::timestamptz)
+               AND (%(before_at)s::timestamptz IS NULL OR (at, id) < (%(before_at)s::timestamptz, %(before_id)s::uuid))
              ORDER BY at DESC, id DESC LIMIT %(limit)s
             """,
-            {"account": account_id, "since": since, "until": until, "limit": limit},
-        )
-        return [StatementLine(*row) for row in reversed(cursor.fetchall())]
+            {
+                "account": account_id, "since": since, "until": until, "limit": limit + 1, "before_at": before_at,
+                "before_id": before_id,
+            },
+        )  # fmt: skip
+        lines = [StatementLine(*row) for row in database.fetchall()]
+    last = lines[limit - 1] if len(lines) > limit else None
+    return Page(lines[:limit], f"{last.at.isoformat()}_{last.id}" if last else None)
+
+
+def _line_cursor(cursor: str) -> tuple[dt.datetime | None, UUID | None]:
+    if not cursor:
+        return None, None
+    try:
+        at, id = cursor.split("_")
+        return dt.datetime.fromisoformat(at).astimezone(dt.UTC), UUID(id)
+    except ValueError:
+        raise Invalid("This is no page of the statement.", field=AFTER) from None
 
 
 def wallets_of(owner_id: UUID) -> dict[str, Wallet]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -7,6 +9,7 @@ from django.views.decorators.http import require_safe
 
 from core.errors import NotFound
 from core.http import user_id
+from core.paging import Page, cursor_of
 from ledger import presenters, selectors
 
 
@@ -18,7 +21,8 @@ def wallet(request: HttpRequest) -> HttpResponse:
     currency = request.GET.get("currency") or next(iter(wallets), "EUR")
     if currency not in wallets and "currency" in request.GET:
         raise NotFound("You have no wallet in this currency.")
-    context = {"wallets": presenters.balances(wallets), "currency": currency, "lines": []}
+    context: dict[str, Any] = {"wallets": presenters.balances(wallets), "currency": currency, "page": Page([])}
     if currency in wallets:
-        context["lines"] = presenters.newest_first(selectors.statement(wallets[currency].account_id))
+        lines = selectors.statement(wallets[currency].account_id, cursor=cursor_of(request))
+        context["page"] = lines.map(presenters.in_words)
     return render(request, "ledger/wallet.html", context)

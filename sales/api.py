@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Router
+from ninja import Query, Router, Schema
 from ninja.security import django_auth
+from pydantic import Field
 
 from core import clock, rate_limit
 from core.errors import NotFound
 from core.http import began_at, user_id
+from core.paging import Page
 from sales import prover, selectors, services
 from sales.errors import BeingChecked
 from sales.models import Sale, SealedTerms
@@ -18,10 +20,23 @@ from sales.schemas import BuyTokenOut, ProofOut, SaleOut, TermsOut
 router = Router(tags=["sales"])
 
 
-@router.get("", response=list[SaleOut])
-def list_sales(request: HttpRequest) -> list[Sale]:
-    """Sales that are open or will open, the earliest first."""
-    return selectors.list_running_sales()
+class SalesPage(Schema):
+    items: list[SaleOut] = Field(alias="rows")
+    next: str | None
+
+
+@router.get("", response=SalesPage)
+def list_sales(
+    request: HttpRequest, when: Literal["open", "upcoming", "past"] = "open", after: str = Query("", max_length=120)
+) -> Page[Sale]:
+    """Sales that are open (the next to close first), will open (the next first) or are over (the newest first).
+
+    Goes on with `?after=` and the `next` of the page before.
+    """
+    if when == "past":
+        return selectors.page_of_past(after)
+    page = selectors.page_of_open if when == "open" else selectors.page_of_upcoming
+    return page(clock.now(), after)
 
 
 @router.get("/{uuid:sale_id}", response=SaleOut)

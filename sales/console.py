@@ -8,18 +8,18 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_http_methods, require_safe
 
-from core import clock
+from core import clock, rate_limit
 from core.errors import Conflict, Invalid, NotFound
 from core.http import user_id
 from core.ids import uuid7
 from core.money import amount_text
 from core.paging import cursor_of
-from sales import presenters, refunds, selectors
+from sales import exports, presenters, refunds, selectors
 from sales import services as sales
 from sales.buying import place_page
 from sales.formats import Format, get_format
@@ -62,6 +62,7 @@ def console_paths(format: Format) -> list[URLPattern]:
         path(f"{sale}close/", close, given, name="close"),
         path(f"{sale}cancel/", cancel, given, name="cancel"),
         path(f"{sale}{format.words.things}/<uuid:purchase_id>/", purchase, given, name="purchase"),
+        path(f"{sale}export/<slug:things>/<slug:kind>/", export, given, name="export"),
     ]
 
 
@@ -125,6 +126,25 @@ def _shelf(request: HttpRequest, format: Format, things: Things[Any], member: Me
         state=request.GET.get("state", "") if things.states else "", emails=member.role in MAY_EDIT_SALES,
     )  # fmt: skip
     return shelf(format, things, found)
+
+
+FILES = {"csv": exports.as_csv, "xlsx": exports.as_xlsx}
+
+
+@require_safe
+@login_required
+def export(
+    request: HttpRequest, handle: str, sale_id: UUID, format_name: str, things: str, kind: str
+) -> StreamingHttpResponse:
+    """All of a sale's purchases of one kind as a file."""
+    member = seller_selectors.get_membership(user_id(request), handle)
+    sale, format = _sale(member, sale_id, format_name)
+    chosen = next((each for each in format.things if each.slug == things), None)
+    if chosen is None or kind not in FILES:
+        raise NotFound
+    rate_limit.check("export", str(member.user_id), allowed=30, window_s=3_600)
+    rows = exports.rows_of(format, chosen, sale, emails=member.role in MAY_EDIT_SALES)
+    return FILES[kind](rows, f"{chosen.slug}-{sale.id}")
 
 
 @asks_first

@@ -13,6 +13,7 @@ from django.db import connection
 
 from accounts import selectors as account_selectors
 from core.ids import uuid7
+from core.paging import Page
 from live import store
 from sales import frames, prover, refunds, selectors, terms
 from sales.formats import Format, Sums, get_format
@@ -41,6 +42,27 @@ class Card:
 def cards(sales: Sequence[Sale], now: dt.datetime) -> list[Card]:
     newest = newest_frames([sale.id for sale in sales])
     return [_card(sale, newest[sale.id], now) for sale in sales]
+
+
+@dataclass(frozen=True, slots=True)
+class CardShelf:
+    """A page of cards. `name` is also that of its cursor in the address."""
+
+    name: str
+    page: Page[Card]
+
+
+def card_shelves(pages: Mapping[str, Page[Sale]], now: dt.datetime) -> list[CardShelf]:
+    """What has just ended stands among the past ones, until it is closed and the database knows."""
+    dealt = cards([sale for page in pages.values() for sale in page.rows], now)
+    by_sale = {card.sale.id: card for card in dealt}
+    ended = [card for card in dealt if card.phase == Phase.ENDED and card.sale.state in UNENDED_STATES]
+    shelves = []
+    for name, page in pages.items():
+        own = [by_sale[sale.id] for sale in page.rows]
+        own = ended + own if name == "past" else [card for card in own if card not in ended]
+        shelves.append(CardShelf(name, Page(own, page.next)))
+    return shelves
 
 
 def _card(sale: Sale, frame: Mapping[str, Any], now: dt.datetime) -> Card:

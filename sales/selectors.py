@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection
 from typing import TypeVar
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet, Sum
 
 from core.errors import NotFound
+from core.paging import Page, page_of
 from sales.models import UNENDED_STATES, Sale, SaleState, SealedTerms, StaffAction, StuckRow
 from sales.rows import SettlementRow, TermsRow
 
@@ -35,29 +37,50 @@ def get_sale_for_seller(seller_id: UUID, sale_id: UUID) -> Sale:
     return sale
 
 
-def list_sales_of_seller(seller_id: UUID) -> QuerySet[Sale]:
-    return Sale.objects.filter(seller_id=seller_id).order_by("-opens_at")
+def page_of_sellers_sales(seller_id: UUID, cursor: str = "", *, search: str = "") -> Page[Sale]:
+    """A seller's sales, the last to open first. `search` is a part of the title."""
+    sales = Sale.objects.select_related("seller").filter(seller_id=seller_id)
+    if search:
+        sales = sales.filter(title__icontains=search)
+    return page_of(sales, cursor, by=("-opens_at", "-id"))
 
 
-def list_running_sales(*, limit: int = 60, seller_id: UUID | None = None) -> list[Sale]:
-    """Sales that are open or will open, the earliest first."""
-    sales = Sale.objects.select_related("seller").filter(state__in=UNENDED_STATES, seller__is_active=True)
-    if seller_id is not None:
-        sales = sales.filter(seller_id=seller_id)
-    return list(sales.order_by("opens_at")[:limit])
+# The shelves of home and storefronts, chosen and ordered by the database, so that none is lost however many there are.
+SHELF_ROWS = 24
 
 
-def list_past_sales(*, limit: int = 30, seller_id: UUID | None = None) -> list[Sale]:
+def page_of_open(now: dt.datetime, cursor: str = "", *, seller_id: UUID | None = None) -> Page[Sale]:
+    """Sales that have opened and are not over, the next to close first."""
+    return page_of(
+        _of_shops(seller_id).filter(state__in=UNENDED_STATES, opens_at__lte=now), cursor, by=("closes_at", "id"),
+        size=SHELF_ROWS,
+    )  # fmt: skip
+
+
+def page_of_upcoming(now: dt.datetime, cursor: str = "", *, seller_id: UUID | None = None) -> Page[Sale]:
+    """Sales that will open, the next first."""
+    return page_of(
+        _of_shops(seller_id).filter(state__in=UNENDED_STATES, opens_at__gt=now), cursor, by=("opens_at", "id"),
+        size=SHELF_ROWS,
+    )  # fmt: skip
+
+
+def page_of_past(cursor: str = "", *, seller_id: UUID | None = None) -> Page[Sale]:
+    """Sales that are over, the newest first."""
     past = [SaleState.CLOSED, SaleState.SETTLING, SaleState.SETTLED]
-    sales = Sale.objects.select_related("seller").filter(state__in=past, seller__is_active=True)
-    if seller_id is not None:
-        sales = sales.filter(seller_id=seller_id)
-    return list(sales.order_by("-closes_at")[:limit])
+    return page_of(_of_shops(seller_id).filter(state__in=past), cursor, by=("-closes_at", "-id"), size=SHELF_ROWS)
 
 
-def list_settled_sales(*, limit: int = 100) -> list[Sale]:
+def _of_shops(seller_id: UUID | None) -> QuerySet[Sale]:
+    """Those of shops that are open; with `seller_id` of that one."""
+    sales = Sale.objects.select_related("seller").filter(seller__is_active=True)
+    return sales if seller_id is None else sales.filter(seller_id=seller_id)
+
+
+def page_of_settled(cursor: str = "") -> Page[Sale]:
+    """The last to be settled first."""
     settled = Sale.objects.select_related("seller").filter(state=SaleState.SETTLED)
-    return list(settled.order_by("-settled_at")[:limit])
+    return page_of(settled, cursor, by=("-settled_at", "-id"))
 
 
 def list_staff_actions(sale_id: UUID) -> list[StaffAction]:

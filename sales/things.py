@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from core.errors import NotFound
-from core.paging import Page, page_of
+from core.paging import PAGE_ROWS, Page, page_of
 from sales.pseudonyms import pseudonym
 from sales.rows import PurchaseRow
 from sales.selectors import stuck_row_ids
@@ -38,6 +38,10 @@ class Things(Generic[M]):
         return str(self.model._meta.verbose_name_plural)
 
     @property
+    def slug(self) -> str:
+        return self.nouns.replace(" ", "-")
+
+    @property
     def noun(self) -> str:
         return str(self.model._meta.verbose_name)
 
@@ -61,7 +65,14 @@ class Things(Generic[M]):
         return page_of(self._with_sale().filter(fan_id=fan_id), cursor)
 
     def page_of_sale(
-        self, sale_id: UUID, cursor: str = "", *, state: str = "", search: str = "", emails: bool = False
+        self,
+        sale_id: UUID,
+        cursor: str = "",
+        *,
+        state: str = "",
+        search: str = "",
+        emails: bool = False,
+        size: int = PAGE_ROWS,
     ) -> Page[M]:
         """Of a sale, the newest first. Whoever asks may see the sale, and with `emails` find fans by their address.
 
@@ -72,7 +83,7 @@ class Things(Generic[M]):
             found = found.filter(state=state)
         if search:
             found = found.filter(self._matching(sale_id, search.strip(), emails=emails))
-        return page_of(found, cursor)
+        return page_of(found, cursor, size=size)
 
     def _matching(self, sale_id: UUID, search: str, *, emails: bool) -> Q:
         try:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 from uuid import UUID
@@ -15,12 +16,13 @@ from core import clock, rate_limit
 from core.errors import NotFound, Refusal
 from core.http import began_at, user_id
 from core.money import EXPONENTS
+from core.paging import cursor_of
 from live.viewers import mark_of
 from sales import presenters, prover, selectors, telling
 from sales.formats import get_format, list_formats
 from sales.mine import shown
 from sales.models import Sale
-from sales.phases import Phase, standing
+from sales.phases import standing
 from sales.readings import shared_readings
 from sellers import selectors as seller_selectors
 from sellers.models import MAY_EDIT_SALES, Seller
@@ -52,32 +54,26 @@ def button(back: str) -> Callable[[View], View]:
     return decorate
 
 
-# What stands on the first shelf.
-ON_SALE = (Phase.OPEN, Phase.SOLD_OUT, Phase.FROZEN)
-
-
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    return render(request, "sales/home.html", _shelves())
+    return render(request, "sales/home.html", {"shelves": _shelves(request)})
 
 
 @require_safe
 def storefront(request: HttpRequest, handle: str) -> HttpResponse:
     shop = seller_selectors.get_seller(handle)
-    return render(request, "sales/storefront.html", {"shop": shop, **_shelves(shop)})
+    return render(request, "sales/storefront.html", {"shop": shop, "shelves": _shelves(request, shop)})
 
 
-def _shelves(shop: Seller | None = None) -> dict[str, list[presenters.Card]]:
-    """Sales by where they stand: open, the next to close first; upcoming; and the newest past ones."""
-    now = clock.now()
-    seller_id = shop.id if shop else None
-    running = presenters.cards(selectors.list_running_sales(seller_id=seller_id), now)
-    past = presenters.cards(selectors.list_past_sales(limit=12, seller_id=seller_id), now)
-    return {
-        "open": sorted((card for card in running if card.phase in ON_SALE), key=lambda card: card.ends_at),
-        "upcoming": [card for card in running if card.phase == Phase.UPCOMING],
-        "past": [card for card in running if card.phase == Phase.ENDED] + past,
+def _shelves(request: HttpRequest, shop: Seller | None = None) -> list[presenters.CardShelf]:
+    """Sales by where they stand: open, upcoming, past. Each goes on by itself."""
+    now, seller_id = clock.now(), shop.id if shop else None
+    pages = {
+        "open": selectors.page_of_open(now, cursor_of(request, "open"), seller_id=seller_id),
+        "upcoming": selectors.page_of_upcoming(now, cursor_of(request, "upcoming"), seller_id=seller_id),
+        "past": selectors.page_of_past(cursor_of(request, "past"), seller_id=seller_id),
     }
+    return presenters.card_shelves(pages, now)
 
 
 @require_safe
@@ -148,8 +144,9 @@ def sealed_terms(request: HttpRequest, sale_id: UUID) -> HttpResponse:
 @require_safe
 def proof_list(request: HttpRequest) -> HttpResponse:
     _limit_proofs(request)
+    page = selectors.page_of_settled(cursor_of(request))
     context = {
-        "marks": presenters.proof_marks(selectors.list_settled_sales(limit=30)),
+        "page": page.map(presenters.proof_marks),
         "books": presenters.ShownProof.of(prover.look_at_books(now=clock.now())),
         "database": presenters.database_name(),
     }
@@ -200,11 +197,29 @@ def _limit_proofs(request: HttpRequest) -> None:
 def console(request: HttpRequest, handle: str) -> HttpResponse:
     """A shop's sales as its members see them."""
     member = seller_selectors.get_membership(user_id(request), handle)
-    sales = list(selectors.list_sales_of_seller(member.seller_id)[:200])
+    search = request.GET.get("search", "").strip()[:120]
+    if found := _purchase_of(member.seller, search):
+        return redirect(found)
+    page = selectors.page_of_sellers_sales(member.seller_id, cursor_of(request), search=search)
     context = {
         "shop": member.seller,
         "may_edit": member.role in MAY_EDIT_SALES,
-        "rows": presenters.console_rows(sales, clock.now()),
+        "page": page.map(lambda sales: presenters.console_rows(sales, clock.now())),
+        "search": search,
         "formats": list_formats(),
     }
     return render(request, "sales/console.html", context)
+
+
+def _purchase_of(seller: Seller, number: str) -> str | None:
+    """The page of the purchase with this number in any of the seller's sales."""
+    try:
+        id = UUID(number)
+    except ValueError:
+        return None
+    for format in list_formats():
+        for things in format.things:
+            with suppress(NotFound):
+                sale = getattr(things.of_seller(seller.id, id), things.terms).sale
+                return format.url("purchase", seller.handle, sale.id, id)
+    return None

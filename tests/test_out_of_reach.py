@@ -20,7 +20,7 @@ def pool_is_empty(*args: Any, **kwargs: Any) -> None:
 
 @pytest.mark.django_db
 def test_a_page_says_one_moment(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selectors, "list_running_sales", pool_is_empty)
+    monkeypatch.setattr(selectors, "page_of_open", pool_is_empty)
 
     response = client.get("/")
 
@@ -31,7 +31,7 @@ def test_a_page_says_one_moment(client: Client, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.django_db
 def test_the_api_says_busy(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selectors, "list_running_sales", pool_is_empty)
+    monkeypatch.setattr(selectors, "page_of_open", pool_is_empty)
 
     response = client.get("/api/v1/sales")
 

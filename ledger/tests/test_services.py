@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from django.db import IntegrityError, connection
 
+from core.errors import Invalid
 from core.ids import uuid7
 from core.transactions import in_transaction
 from ledger import rules, selectors, services
@@ -241,7 +242,7 @@ def test_a_statement_shows_each_line_with_the_balance_after_it(fan, fees):
     make(rules.replace(pending, at=NOW + 2 * SECOND))
     make(rules.post(pending, amount_minor=120, code="capture", at=NOW + 3 * SECOND))
 
-    lines = selectors.statement(account_of(fan))
+    lines = selectors.statement(account_of(fan)).rows[::-1]
 
     assert [(line.code, line.amount_minor, line.held_minor, line.balance_minor) for line in lines] == [
         ("top_up", 1_000, 0, 1_000),
@@ -250,9 +251,17 @@ def test_a_statement_shows_each_line_with_the_balance_after_it(fan, fees):
         ("capture", 180, -300, 780),
     ]
     assert lines[-1].balance_minor == wallet(fan).available_minor
-    later = selectors.statement(account_of(fan), since=NOW + SECOND, until=NOW + 3 * SECOND)
+    later = selectors.statement(account_of(fan), since=NOW + SECOND, until=NOW + 3 * SECOND).rows[::-1]
     assert [(line.code, line.balance_minor) for line in later] == [("purchase", 900), ("hold", 600)]
-    assert [line.code for line in selectors.statement(account_of(fan), limit=1)] == ["capture"]
+
+    pages, cursor = [], ""
+    while cursor is not None:
+        page = selectors.statement(account_of(fan), cursor=cursor, limit=1)
+        pages += page.rows
+        cursor = page.next
+    assert pages == list(lines[::-1])
+    with pytest.raises(Invalid):
+        selectors.statement(account_of(fan), cursor="yesterday")
 
 
 def test_a_balance_as_of_a_date_counts_what_was_dated_before_it(fan, fees):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django import template
 from django.urls import reverse
 
 from sales.formats import Format, list_formats
+from sales.things import Things
 
 register = template.Library()
 
@@ -36,3 +38,9 @@ def a(noun: str) -> str:
 def format_url(format: Format, page: str, *args: Any) -> str:
     """A page of the format's own: `{% format_url format "console" shop.handle sale.id %}`."""
     return format.url(page, *args)
+
+
+@register.simple_tag
+def export_url(format: Format, handle: str, sale_id: UUID, things: Things[Any], kind: str) -> str:
+    """A sale's purchases of one kind as a file."""
+    return format.url("export", handle, sale_id, things.slug, kind)
