@@ -5,12 +5,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from django import forms
 from django.http import HttpRequest
 
-from core.money import MINOR_MAX, MoneyError, parse_money
+from core.money import MINOR_MAX, MoneyError, amount_text, parse_money
 from ledger.forms import CURRENCIES, AmountField
 from rallies.models import (
     CAP_MAX,
@@ -59,8 +58,6 @@ class RallyForm(WizardForm):
         label="Who may join", choices=Audience.choices, initial=Audience.EVERYONE, widget=forms.RadioSelect
     )
     late_joins = forms.BooleanField(label="Sell what the cap leaves over at the final price afterwards", required=False)
-    # The browser says it: the same time of the day is what the clocks there show.
-    repeats_zone = forms.CharField(widget=forms.HiddenInput(attrs={"data-zone": ""}), max_length=40, required=False)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -91,11 +88,6 @@ class RallyForm(WizardForm):
             self.add_error(days, "Say after how many days.")
         return cleaned
 
-    def clean_repeats_zone(self) -> str:
-        """UTC for a name that only the browser knows. The draft shows which it is before it is sealed."""
-        zone: str = self.cleaned_data["repeats_zone"]
-        return zone if zone in available_timezones() else "UTC"
-
     def _clean_row(self, row: int, cleaned: Mapping[str, Any]) -> None:
         count = cleaned.get(f"tier_count_{row}") if row else 1
         text = cleaned.get(f"tier_price_{row}")
@@ -113,9 +105,18 @@ class RallyForm(WizardForm):
                 self.add_error(f"tier_price_{row}", str(error))
 
     def as_draft(self, seller_id: UUID, now: dt.datetime) -> dict[str, Any]:
-        said = super().as_draft(seller_id, now) | {"tiers": self.tiers}
+        # The same time of the day is what the clocks show by which its times were typed.
+        said = super().as_draft(seller_id, now) | {"tiers": self.tiers, "repeats_zone": self.cleaned_data["zone"]}
         # Without repeats the days say nothing.
         return said if said["repeats_left"] else said | {"repeats_every_days": None}
+
+    @classmethod
+    def saying(cls, row: Any, zone: str) -> dict[str, Any]:
+        said, tiers = super().saying(row, zone), list(row.tiers.all())
+        for number, tier in enumerate(tiers):
+            price = amount_text(tier.price_minor, row.sale.currency)
+            said |= {f"tier_count_{number}": tier.from_count, f"tier_price_{number}": price}
+        return said | {"rows": max(len(tiers), cls.lines_first)}
 
     def add_refusal(self, field: str, message: str) -> None:
         if field == "tiers":

@@ -119,6 +119,9 @@ def make_draft(draft: SaleDraft, *, tiers: Sequence[Any], **terms: Any) -> Rally
 
     rally = draft_once(Rally(**terms), draft, format="rally", check=check, complete=_complete)
     there = [PriceTier(*tier) for tier in rally.tiers.values_list("from_count", "price_minor")]
+    if draft.replaces and there != wanted:
+        Tier.objects.filter(rally_id=rally.pk).delete()
+        there = []
     if not there:
         Tier.objects.bulk_create(
             Tier(rally_id=draft.sale_id, level=level, from_count=tier.from_count, price_minor=tier.price_minor)

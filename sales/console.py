@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
+from zoneinfo import available_timezones
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_http_methods, require_safe
+from msgspec import structs
 
 from core import clock, rate_limit
 from core.errors import Conflict, Invalid, NotFound
@@ -22,6 +25,8 @@ from core.paging import cursor_of
 from sales import exports, presenters, refunds, selectors
 from sales import services as sales
 from sales.buying import place_page
+from sales.drafting import fingerprint
+from sales.errors import DraftChanged, WrongState
 from sales.formats import Format, get_format
 from sales.forms import RefundForm, SaleForm
 from sales.mine import Shelf, param_of, shelf, shown
@@ -58,6 +63,8 @@ def console_paths(format: Format) -> list[URLPattern]:
     given = {"format_name": format.name}
     return [
         path(sale, page, given, name="console"),
+        path(f"{sale}edit/", edit, given, name="edit"),
+        path(f"{sale}copy/", copy, given, name="copy"),
         path(f"{sale}publish/", publish, given, name="publish"),
         path(f"{sale}close/", close, given, name="close"),
         path(f"{sale}cancel/", cancel, given, name="cancel"),
@@ -70,22 +77,80 @@ def console_paths(format: Format) -> list[URLPattern]:
 @login_required
 def new(request: HttpRequest, handle: str, format_name: str) -> HttpResponse:
     """A form that drafts a sale. Sending it twice drafts one."""
-    format = get_format(format_name)
     member = seller_selectors.get_editor(user_id(request), handle)
+    return _form_page(request, member, get_format(format_name), {"sale_id": uuid7(), "zone": _zone(request)})
+
+
+@asks_first
+@login_required
+def edit(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> HttpResponse:
+    """The same form for a draft that is there. Of two who change it at once the second is told."""
+    member = seller_selectors.get_editor(user_id(request), handle)
+    sale, format = _sale(member, sale_id, format_name)
+    if sale.state != SaleState.DRAFT:
+        raise WrongState(state=sale.state)
+    said = format.form.saying(_terms_of(sale), _zone(request)) | {"replaces": fingerprint(sale)}
+    return _form_page(request, member, format, said, edits=sale)
+
+
+@require_safe
+@login_required
+def copy(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> HttpResponse:
+    """A new sale that begins with what another one says; when it opens and closes is asked anew."""
+    member = seller_selectors.get_editor(user_id(request), handle)
+    sale, format = _sale(member, sale_id, format_name)
+    said = format.form.saying(_terms_of(sale), _zone(request)) | {
+        "sale_id": uuid7(),
+        "opens_at": None,
+        "closes_at": None,
+    }
+    return _form_page(request, member, format, said)
+
+
+def _terms_of(sale: Sale) -> Any:
+    row = getattr(sale, sale.format)
+    row.sale = sale
+    return row
+
+
+def _form_page(
+    request: HttpRequest, member: Member, format: Format, said: Mapping[str, Any], edits: Sale | None = None
+) -> HttpResponse:
+    handle = member.seller.handle
     again = format.form.asked_again(request.POST.dict())
-    form = again or format.form(request.POST if request.method == "POST" else None, initial={"sale_id": uuid7()})
-    if form.is_valid() and (sale_id := _draft_from(form, member, format.draft)):
-        return redirect(format.url("console", handle, sale_id))
-    context = {"shop": member.seller, "format": format, "form": form, "now": clock.now()}
+    form = again or format.form(request.POST if request.method == "POST" else None, initial=dict(said))
+    if form.is_valid() and (sale_id := _draft_from(form, member, format.draft, edits)):
+        answer = redirect(format.url("console", handle, sale_id))
+        answer.set_cookie(
+            ZONE, form.cleaned_data["zone"], max_age=ZONE_S, samesite="Lax", secure=settings.PRODUCTION, httponly=True
+        )
+        return answer
+    context = {
+        "shop": member.seller, "format": format, "form": form, "now": clock.now(), "edits": edits,
+        "form_url": format.url("edit", handle, edits.id) if edits else format.url("new", handle),
+    }  # fmt: skip
     context |= format.presenter.new(form, member.seller)
     return render(request, format.presenter.new_template, context, status=422 if form.errors else 200)
 
 
-def _draft_from(form: SaleForm, member: Member, draft: Callable[..., Any]) -> UUID | None:
+# The zone by which somebody typed times last, for the next form.
+ZONE = "zone"
+ZONE_S = 365 * 24 * 3_600
+
+
+def _zone(request: HttpRequest) -> str:
+    chosen = request.COOKIES.get(ZONE, "")
+    return chosen if chosen in available_timezones() else "UTC"
+
+
+def _draft_from(form: SaleForm, member: Member, draft: Callable[..., Any], edits: Sale | None) -> UUID | None:
     """Draft what the form says; the sale's id, or None when the form shows now why it was refused."""
+    said = form.as_draft(member.seller_id, clock.now())
+    if edits is not None:
+        said["draft"] = structs.replace(said["draft"], sale_id=edits.id, replaces=said["draft"].replaces or "nothing")
     try:
-        row = draft(**form.as_draft(member.seller_id, clock.now()))
-    except Invalid as refusal:
+        row = draft(**said)
+    except (Invalid, DraftChanged) as refusal:
         form.add_refusal(str(refusal.data.get("field", "")), refusal.message)
         return None
     return UUID(str(row.pk))
@@ -105,7 +170,7 @@ def page(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> 
         "may_edit": member.role in MAY_EDIT_SALES,
     }
     if sale.state == SaleState.DRAFT:
-        context |= {"terms_text": presenters.terms_preview(sale), **format.presenter.draft(sale)}
+        context |= {"terms_text": sales.draft_text(sale), **format.presenter.draft(sale)}
         return render(request, format.presenter.draft_template, context)
     frame = presenters.newest_frames([sale.id])[sale.id]
     context |= {

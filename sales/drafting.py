@@ -12,19 +12,20 @@ from django.utils.text import slugify
 from msgspec import Struct
 from msgspec.structs import replace
 
-from core.errors import Invalid
+from core.errors import Invalid, NotFound
 from core.money import MINOR_MAX, WORTH_MAX, sold_in
 from core.text import clean_line, clean_text
 from core.transactions import joins_transaction, retried_transaction
 from sales.asked import asked_columns, check_terms
-from sales.errors import IdTaken
-from sales.models import Sale
+from sales.errors import DraftChanged, IdTaken, TooManyDrafts, WrongState
+from sales.models import Sale, SaleState
 from sales.rows import TermsRow
 
 M = TypeVar("M", bound=TermsRow)
 
 TITLE_MAX = 120
 STORY_MAX = 5_000
+DRAFTS_MAX = 200  # a shop has so many at a time
 
 SALE_LONGEST = dt.timedelta(days=92)
 # Also keeps times inside what Python can hold: a year 9999 with an offset is stored as the year 10000, which no one can load.
@@ -42,6 +43,11 @@ class SaleDraft(Struct, frozen=True):
     opens_at: dt.datetime | None  # None: as soon as it is drafted
     closes_at: dt.datetime
     now: dt.datetime
+    # The fingerprint of the draft that this one takes the place of; ANY whatever it says by now; "" for a new one.
+    replaces: str = ""
+
+
+ANY = "*"
 
 
 @joins_transaction
@@ -65,10 +71,18 @@ def draft_once(
     check(row)
     existing = Sale.objects.select_related("seller").filter(id=draft.sale_id, seller_id=draft.seller_id).first()
     if existing is not None:
-        return _repeated(row, existing, draft, format)
+        return (
+            _redrafted(row, existing, draft, format, complete)
+            if draft.replaces
+            else _repeated(row, existing, draft, format)
+        )
+    if draft.replaces:
+        raise NotFound("This draft does not exist.")
     sold_in(draft.currency)
     opens_at = draft.opens_at or draft.now
     check_times(opens_at, draft.closes_at, draft.now)
+    if Sale.objects.filter(seller_id=draft.seller_id, state=SaleState.DRAFT).count() >= DRAFTS_MAX:
+        raise TooManyDrafts
     if _is_ours(draft.sale_id) or Sale.objects.filter(id=draft.sale_id).exists():
         raise IdTaken
     sale = Sale(
@@ -81,6 +95,36 @@ def draft_once(
     complete(row)
     row.save(force_insert=True)
     return row
+
+
+def _redrafted(wanted: M, sale: Sale, draft: SaleDraft, format: str, complete: Callable[[M], None]) -> M:
+    """The draft says something else now. Its row is written even by a change of lines only, so that two editors meet on it."""
+    row = type(wanted)._default_manager.filter(pk=sale.id).first()
+    if row is None or sale.format != format:
+        raise NotFound("This draft does not exist.")
+    row.sale = sale
+    if sale.state != SaleState.DRAFT:
+        raise WrongState(state=sale.state)
+    if draft.replaces not in (ANY, fingerprint(sale)):
+        raise DraftChanged
+    sold_in(draft.currency)
+    sale.opens_at = draft.opens_at or draft.now
+    check_times(sale.opens_at, draft.closes_at, draft.now)
+    sale.title, sale.story, sale.currency, sale.closes_at = draft.title, draft.story, draft.currency, draft.closes_at
+    sale.slug = _slug(draft.title, sale.id)
+    sale.save(update_fields=["title", "story", "currency", "opens_at", "closes_at", "slug"])
+    for name, value in asked_terms(wanted).items():
+        setattr(row, name, value)
+    complete(row)
+    row.save()
+    return row
+
+
+def fingerprint(sale: Sale) -> str:
+    """Of all that a draft says, also in its format's lines."""
+    from sales.services import draft_text  # which asks the formats, whose services import this
+
+    return hashlib.sha256(f"{draft_text(sale)}\n{sale.story}".encode()).hexdigest()
 
 
 def drafts(model: type[M], *, format: str) -> Callable[..., M]:

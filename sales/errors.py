@@ -59,3 +59,13 @@ class RefundChanged(Conflict):
 class BeingChecked(Busy):
     code = "being_checked"
     detail = "The checks of this sale run for the first time just now. Please look again in a moment."
+
+
+class DraftChanged(Conflict):
+    code = "draft_changed"
+    detail = "Somebody else has changed this draft meanwhile. Look at what it says now, and change it again."
+
+
+class TooManyDrafts(Conflict):
+    code = "too_many_drafts"
+    detail = "This shop has 200 drafts. Publish some, or throw them away."

@@ -7,13 +7,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 from uuid import UUID
+from zoneinfo import ZoneInfo, available_timezones
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import BooleanField
 from django.http import QueryDict
 
-from core.money import Money
+from core.money import Money, amount_text
 from ledger.forms import AmountField, MoneyForm
 from sales.asked import PriceTerm, WholeTerm, asked_columns
 from sales.drafting import SaleDraft
@@ -52,12 +53,32 @@ class RefundForm(MoneyForm):
         self.fields["currency"].widget = forms.HiddenInput()
 
 
-class UtcField(forms.DateTimeField):
-    """A browser's date and time, which carries no zone: read as UTC, and said so beside it."""
+class LocalTimeField(forms.DateTimeField):
+    """A browser's date and time, which carries no zone: the form's own zone says which moment it is."""
 
     def __init__(self, **options: Any) -> None:
-        widget = forms.DateTimeInput(attrs={"type": "datetime-local", "data-utc": ""}, format="%Y-%m-%dT%H:%M")
+        widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
         super().__init__(widget=widget, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"], **options)
+
+    def prepare_value(self, value: Any) -> Any:
+        return value  # as it was typed
+
+    def to_python(self, value: Any) -> Any:
+        read = super().to_python(value)
+        return read.replace(tzinfo=None) if read else read
+
+
+def moment_in(local: dt.datetime, zone: str) -> dt.datetime:
+    """The moment at which the clocks of that zone show this. Raises ValidationError for one that they skip, or show twice."""
+    first, second = (local.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1))
+    if first.utcoffset() == second.utcoffset():
+        return first
+    came_back = first.astimezone(dt.UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None, fold=0)
+    if came_back != local:
+        raise ValidationError(f"The clocks of {zone} skip this time on that day. Please choose another.")
+    raise ValidationError(
+        f"The clocks of {zone} show this time twice on that day. Please choose another, or another zone."
+    )
 
 
 def field_for(column: Any) -> forms.Field | None:
@@ -83,11 +104,13 @@ class SaleForm(forms.Form):
 
     # Made when the page is rendered, so that sending the form twice drafts one sale.
     sale_id = forms.UUIDField(widget=forms.HiddenInput)
-    title = forms.CharField(max_length=120, help_text="Sealed when you publish.")
+    title = forms.CharField(
+        max_length=120, help_text="Sealed when you publish.", widget=forms.TextInput(attrs={"dir": "auto"})
+    )
     story = forms.CharField(
         max_length=5_000,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 5}),
+        widget=forms.Textarea(attrs={"rows": 5, "dir": "auto"}),
         help_text="What it is, how it was made, how it ships. Plain text.",
     )
     opens = forms.ChoiceField(
@@ -96,8 +119,17 @@ class SaleForm(forms.Form):
         initial=NOW,
         widget=forms.RadioSelect,
     )
-    opens_at = UtcField(label="Opening time (UTC)", required=False)
-    closes_at = UtcField(label="Closing time (UTC)")
+    opens_at = LocalTimeField(label="Opening time", required=False)
+    closes_at = LocalTimeField(label="Closing time")
+    # The browser says its own on a fresh form.
+    zone = forms.ChoiceField(
+        label="Time zone of these times",
+        choices=[(name, name.replace("_", " ")) for name in sorted(available_timezones())],
+        initial="UTC",
+        required=False,
+        widget=forms.Select(attrs={"data-zone": ""}),
+    )
+    replaces = forms.CharField(widget=forms.HiddenInput, required=False, max_length=64)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -109,8 +141,17 @@ class SaleForm(forms.Form):
             if name not in self.fields and (field := field_for(column)):
                 self.fields[name] = field
 
+    def clean_zone(self) -> str:
+        return self.cleaned_data["zone"] or "UTC"
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
+        for name in ("opens_at", "closes_at"):
+            if cleaned.get(name) and "zone" in cleaned:
+                try:
+                    cleaned[name] = moment_in(cleaned[name], cleaned["zone"])
+                except ValidationError as mistake:
+                    self.add_error(name, mistake)
         if cleaned.get("opens") == LATER and not cleaned.get("opens_at") and "opens_at" not in self.errors:
             self.add_error("opens_at", "Say when it opens.")
         return cleaned
@@ -139,8 +180,26 @@ class SaleForm(forms.Form):
         return SaleDraft(
             sale_id=cleaned["sale_id"], seller_id=seller_id, title=cleaned["title"], story=cleaned["story"],
             currency=currency, opens_at=None if cleaned["opens"] == NOW else cleaned["opens_at"],
-            closes_at=cleaned["closes_at"], now=now,
+            closes_at=cleaned["closes_at"], now=now, replaces=cleaned["replaces"],
         )  # fmt: skip
+
+    @classmethod
+    def saying(cls, row: TermsRow, zone: str) -> dict[str, Any]:
+        """What the form would say for the sale of these terms, its times in that zone."""
+        sale = row.sale
+        said: dict[str, Any] = {
+            "sale_id": sale.id, "title": sale.title, "story": sale.story, "currency": sale.currency, "opens": LATER, "zone": zone,
+            "opens_at": sale.opens_at.astimezone(ZoneInfo(zone)).replace(tzinfo=None),
+            "closes_at": sale.closes_at.astimezone(ZoneInfo(zone)).replace(tzinfo=None),
+        }  # fmt: skip
+        for column in asked_columns(type(row)):
+            name, value = getattr(column, "asked_as", "") or column.attname, getattr(row, column.attname)
+            if isinstance(column, PriceTerm):
+                value = amount_text(value, sale.currency)
+            elif isinstance(column, WholeTerm) and value is not None:
+                value //= column.unit
+            said[name] = value
+        return said
 
     @classmethod
     def asked_again(cls, values: Mapping[str, Any]) -> SaleForm | None:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
+from msgspec import structs
 from ninja import Router, Status
 
 from core import clock
@@ -14,6 +15,7 @@ from core.errors import Invalid, NotFound
 from core.http import user_id
 from sales import selectors
 from sales import services as sales
+from sales.drafting import ANY
 from sales.models import Sale
 from sales.rows import TermsRow
 from sales.schemas import SaleIn, terms_in, terms_out
@@ -44,6 +46,20 @@ def lifecycle_routes(
         shop, response={201: out}, tags=["seller"], operation_id=f"{plural}_api_create_{format}",
         summary=f"Create {format.capitalize()}", description=f"Draft a {format}. A repeat with the same sale_id returns it.",
     )(create)  # fmt: skip
+
+    def change(request: HttpRequest, handle: str, sale_id: UUID, body: SaleIn) -> TermsRow:
+        member = seller_selectors.get_editor(user_id(request), handle)
+        of_format(selectors.get_sale_for_seller(member.seller_id, sale_id), format)
+        _check_zones(body)
+        if body.sale_id != sale_id:
+            raise Invalid("The body is about another sale than the address.", field="sale_id")
+        drafted = body.as_draft(member.seller_id, clock.now())
+        return draft(**drafted | {"draft": structs.replace(drafted["draft"], replaces=ANY)})
+
+    change.__annotations__["body"] = said
+    router.put(
+        place, operation_id=f"{plural}_change", summary=f"Change a {format} that is a draft", **given,
+    )(change)  # fmt: skip
 
     @router.get(place, operation_id=f"{plural}_get", summary=f"One of the shop's {plural}", **given)
     def get(request: HttpRequest, handle: str, sale_id: UUID) -> Any:

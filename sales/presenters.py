@@ -15,13 +15,13 @@ from accounts import selectors as account_selectors
 from core.ids import uuid7
 from core.paging import Page
 from live import store
-from sales import frames, prover, refunds, selectors, terms
+from sales import frames, prover, refunds, selectors
 from sales.formats import Format, Sums, get_format
 from sales.models import UNENDED_STATES, ProofRun, Sale, SaleState
 from sales.phases import Phase, ends_at, opens_at, phase_of
 from sales.proof import Proof
 from sales.pseudonyms import pseudonym
-from sales.services import common_terms, issue_buy_token
+from sales.services import issue_buy_token
 
 QUANTITY_MAX = 10
 REFUNDS_SHOWN = 50
@@ -99,11 +99,6 @@ def may_buy(sale: Sale, fan_id: UUID, began_at: dt.datetime) -> dict[str, Any]:
 def quantities(*limits: int | None) -> range:
     """How many a form offers: more than QUANTITY_MAX at once is bought through the API."""
     return range(1, min([limit for limit in limits if limit is not None], default=QUANTITY_MAX) + 1)[:QUANTITY_MAX]
-
-
-def terms_preview(sale: Sale) -> str:
-    """The text that publishing this draft would seal."""
-    return terms.canonical_text(common_terms(sale) | dict(get_format(sale.format).rules.terms(sale)))
 
 
 @dataclass(frozen=True, slots=True)

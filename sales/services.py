@@ -108,6 +108,11 @@ def common_terms(sale: Sale) -> dict[str, terms.TermValue]:
     }
 
 
+def draft_text(sale: Sale) -> str:
+    """The text that publishing this draft would seal."""
+    return terms.canonical_text(common_terms(sale) | dict(get_format(sale.format).rules.terms(sale)))
+
+
 @retried_transaction(replayable=True)
 def announce_sale(*, sale_id: UUID, now: dt.datetime) -> None:
     """Say that the sale is live. It was open from `opens_at` on, whether or not anybody said so."""

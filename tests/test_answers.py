@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from tests.tools.shop import make_drop, make_fan
+from tests.tools.shop import make_drop, make_fan, make_seller
+
+ROOT = Path(__file__).resolve().parent.parent
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,6 +30,32 @@ def test_head_answers_as_get_does(path: str, sale_id: str) -> None:
 
     assert (head.status_code, head.headers["Content-Type"]) == (get.status_code, get.headers["Content-Type"])
     assert head.content == b""
+
+
+@pytest.mark.parametrize("path", ["/s/Northlight/?open=", "/sell/NORTHLIGHT/drops/new/"])
+def test_a_handle_in_capitals_leads_to_the_shop(path: str) -> None:
+    make_seller(handle="northlight")
+    client = Client()
+    client.force_login(make_user())
+    handle = path.split("/")[2]
+
+    assert client.get(path).headers["Location"] == path.replace(handle, "northlight")
+    assert client.get(path.replace(handle, "Nobody-Here"), follow=True).status_code == 404
+
+
+TYPED = re.compile(r"(<bdi>)?{{ [\w.]*\b(sale\.title|seller\.name|shop\.name|notification\.title|one\.name) }}")
+
+
+def test_titles_and_names_cannot_turn_the_text_around_them() -> None:
+    """Whatever somebody has typed stands in an element of its own. Attributes and the window's title are no text around it."""
+    bare = []
+    for path in [*ROOT.glob("templates/**/*.html"), *ROOT.glob("*/templates/**/*.html")]:
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            text = re.sub(r"<title>.*|{% block (title|description) %}.*", "", line)
+            for found in TYPED.finditer(text):
+                if not found[1]:
+                    bare.append(f"{path.relative_to(ROOT)}:{number}: {found[0]}")
+    assert bare == []
 
 
 def is_refusal(answer: Any, status: int, code: str) -> bool:

@@ -212,6 +212,14 @@ def rally_body(world: World) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def drop_change(world: World) -> dict[str, Any]:
+    return drop_body(world) | {"sale_id": str(world.things["draft_id"])}
+
+
+def rally_change(world: World) -> dict[str, Any]:
+    return rally_body(world) | {"sale_id": str(world.things["rally_draft_id"])}
+
+
 def rally_form(world: World) -> dict[str, Any]:
     closes_at = (clock.now() + dt.timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M")
     return {
@@ -385,6 +393,16 @@ ROWS = [
     page_of_editors("GET", "/sell/{handle}/joins/{join_id}/remove/"),
     page_of_editors("POST", "/sell/{handle}/joins/{join_id}/remove/", MOVED),
     page_of_members("GET", "/sell/{handle}/drops/{sale_id}/orders/{purchase_id}/", purchase_id="order_id"),
+    page_of_editors("GET", "/sell/{handle}/drops/{sale_id}/edit/", sale_id="draft_id"),
+    page_of_editors(
+        "POST", "/sell/{handle}/drops/{sale_id}/edit/", 422, drop_form, sale_id="draft_id"
+    ),  # says nothing of the draft that it changes
+    page_of_editors("POST", "/sell/{handle}/rallies/{sale_id}/edit/", 422, rally_form, sale_id="rally_draft_id"),
+    page_of_editors("GET", "/sell/{handle}/drops/{sale_id}/copy/"),
+    page_of_editors("GET", "/sell/{handle}/rallies/{sale_id}/edit/", sale_id="rally_draft_id"),
+    page_of_editors("GET", "/sell/{handle}/rallies/{sale_id}/copy/", sale_id="rally_id"),
+    api_of_editors("PUT", "/api/v1/sellers/{handle}/drops/{sale_id}", body=drop_change, sale_id="draft_id"),
+    api_of_editors("PUT", "/api/v1/sellers/{handle}/rallies/{sale_id}", body=rally_change, sale_id="rally_draft_id"),
     page_of_members("GET", "/sell/{handle}/drops/{sale_id}/export/{things}/{kind}/"),
     page_of_members("GET", "/sell/{handle}/rallies/{sale_id}/export/{things}/{kind}/", sale_id="rally_id", things="joins"),
     page_of_editors(

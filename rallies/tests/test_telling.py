@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def titles(fan) -> list[str]:
-    return [n.title for n in reversed(account_selectors.list_notifications(fan))]
+    return [n.title for n in reversed(account_selectors.page_of_notifications(fan).rows)]
 
 
 def tell_all(rally, now: dt.datetime = NOW) -> None:

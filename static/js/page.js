@@ -24,3 +24,6 @@ window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
   for (const button of document.querySelectorAll("[aria-busy=true]")) button.removeAttribute("aria-busy");
 });
+
+// Where a form was refused, the first mistake is where one goes on.
+document.querySelector("[aria-invalid=true]:not([type=hidden])")?.focus();

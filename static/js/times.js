@@ -15,7 +15,7 @@ export function showTimes(root) {
     time.title = at.toISOString().replace("T", " ").replace(/\.\d+Z$/, " UTC");
     time.textContent = moment.format(at);
   }
-  for (const field of root.querySelectorAll("input[data-utc]")) explainUtc(field);
+  for (const select of root.querySelectorAll("select[data-zone]")) chooseZone(select);
   tick();
 }
 
@@ -36,18 +36,11 @@ export function clockText(seconds) {
   return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }
 
-/** Say below a field that takes UTC what it means where the reader is. */
-function explainUtc(field) {
-  if (new Date().getTimezoneOffset() === 0 || field.dataset.explained) return;
-  field.dataset.explained = "yes";
-  const note = document.createElement("output");
-  note.className = "field__help";
-  field.after(note);
-  const say = () => {
-    note.textContent = field.value ? `${moment.format(new Date(`${field.value}Z`))} where you are` : "";
-  };
-  field.addEventListener("input", say);
-  say();
+/** On a fresh form times are typed by the clocks where the reader is. */
+function chooseZone(select) {
+  const isChosen = [...select.form.querySelectorAll("[type=datetime-local]")].some((field) => field.value);
+  const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (!isChosen && select.value === "UTC" && [...select.options].some((option) => option.value === here)) select.value = here;
 }
 
 setInterval(tick, 250);

@@ -10,7 +10,6 @@ let lines = Promise.resolve(); // one change of lines after the other, each on w
 
 document.querySelector("[data-preview]").hidden = true;
 // Where the seller is, so that a repeated rally keeps the time of the day there.
-form.querySelector("[data-zone]").value ||= Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 form.addEventListener("input", (event) => {
   if (!/^(tier_|currency)/.test(event.target.name)) return;
