@@ -313,6 +313,7 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = not PRODUCTION
 warnings.filterwarnings("ignore", message="No directory at", module="django.core.handlers.base")
 WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_ALLOW_ALL_ORIGINS = False  # our files are for our pages
 
 LOGGING_CONFIG = None  # core.logs sets up structlog and the standard library's loggers together
 from core import logs  # noqa: E402
