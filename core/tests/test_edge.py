@@ -134,6 +134,18 @@ def test_what_is_refused_ends_its_connection_and_smuggles_nothing(port: int, nam
     assert json.loads(answer.split(b"\r\n\r\n", 1)[1])["code"] in ("upgrade_not_offered", "bad_host", "bad_request")
 
 
+def test_a_site_behind_https_takes_no_order_that_came_without_it(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GuardedHttpProtocol, "https_only", True)
+
+    def ask(method: str, *lines: str) -> list[int]:
+        peer = Peer(port)
+        peer.send(head(method, "Content-Length: 0", "Connection: close", *lines))
+        return statuses(peer.everything())
+
+    assert ask("POST") == ask("POST", "X-Forwarded-Proto: http") == [400]
+    assert ask("POST", "X-Forwarded-Proto: https") == ask("GET") == [200]
+
+
 def test_a_proper_handshake_is_let_through(port: int) -> None:
     peer = Peer(port)
     peer.send(

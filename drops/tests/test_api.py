@@ -124,7 +124,7 @@ def test_awkward_paths_are_missing_and_nothing_breaks(owner):
     ):  # fmt: skip
         response = owner.client.get(f"/api/v1{path}")
         assert response.status_code == 404, path
-    assert owner.get("/wallet/%00/statement") == (200, [])
+    assert owner.get("/wallet/%00/statement") == (200, {"items": [], "next": None})
 
 
 def test_a_wallet_is_topped_up_and_shows_its_statement():
@@ -141,7 +141,7 @@ def test_a_wallet_is_topped_up_and_shows_its_statement():
     fan.client.post(f"/pay/simulated/{top_up['id']}/", {"answer": "pay"})
 
     assert fan.get("/wallet")[1][0]["available"] == {"minor": 2_500, "currency": "EUR"}
-    (line,) = fan.get("/wallet/EUR/statement")[1]
+    (line,) = fan.get("/wallet/EUR/statement")[1]["items"]
     assert (line["code"], line["amount_minor"], line["balance_minor"]) == ("top_up", 2_500, 2_500)
 
 
@@ -177,7 +177,7 @@ def test_a_public_sale_shows_its_terms_and_proof(seller):
     assert (unchecked.status_code, unchecked.json()["code"], unchecked["Retry-After"]) == (503, "being_checked", "2")
     assert proof["holds"] is True
     assert {check["holds"] for check in proof["checks"]} == {True}
-    assert [sale["id"] for sale in visitor.get("/api/v1/sales").json()] == [str(drop.sale_id)]
+    assert [sale["id"] for sale in visitor.get("/api/v1/sales").json()["items"]] == [str(drop.sale_id)]
 
 
 def test_a_buy_token_is_for_who_asked(seller):
