@@ -293,6 +293,7 @@ MAY_GO_UNSEEN = {
     "payments_topup.* of 'failed *": NO_MONEY,
     "payments_topup.created_at of *": MADE_WHEN,
     "payments_topup.provider of *": "who was asked; what came in is compared with the books whoever it was",
+    "payments_topup.return_to of *": "a page of this site to go on to",
     "payments_topup.provider_ref of *": "the provider's own name for the payment",
 }
 
