@@ -95,7 +95,8 @@ def draft_and_publish(seller: Visitor, title: str) -> str:
     take_picture(seller, "rally-wizard-1440")
     assert faults_of(page) == []
     closes_at = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
-    page.get_by_label("Closing time (UTC)").fill(f"{closes_at:%Y-%m-%dT%H:%M}")
+    page.get_by_label("Time zone of these times").select_option("UTC")
+    page.get_by_label("Closing time").fill(f"{closes_at:%Y-%m-%dT%H:%M}")
     seller.button("Make the draft").click()
     expect(seller.heading(title)).to_be_visible()
     assert faults_of(page) == []

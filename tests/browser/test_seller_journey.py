@@ -59,11 +59,13 @@ def draft_and_publish(seller: Visitor) -> str:
     seller.page.get_by_label("Limit per fan").fill("1")
     seller.page.get_by_label("At a time").check()
     # The control offers whole minutes and the form takes seconds: a test does not wait a minute for the difference.
-    for control in seller.page.get_by_label(re.compile("time \\(UTC\\)")).all():
+    for control in seller.page.get_by_label(re.compile("(Opening|Closing) time")).all():
         control.evaluate("control => control.step = 1")
+    expect(seller.page.get_by_label("Time zone of these times")).to_have_value("Europe/Berlin")  # the browser's own
+    seller.page.get_by_label("Time zone of these times").select_option("UTC")
     opens_at = now + dt.timedelta(seconds=OPENS_IN_S)
-    seller.page.get_by_label("Opening time (UTC)").fill(f"{opens_at:%Y-%m-%dT%H:%M:%S}")
-    seller.page.get_by_label("Closing time (UTC)").fill(f"{now + dt.timedelta(hours=1):%Y-%m-%dT%H:%M:%S}")
+    seller.page.get_by_label("Opening time").fill(f"{opens_at:%Y-%m-%dT%H:%M:%S}")
+    seller.page.get_by_label("Closing time").fill(f"{now + dt.timedelta(hours=1):%Y-%m-%dT%H:%M:%S}")
     seller.button("Make the draft").click()
     expect(seller.heading(title)).to_be_visible()
     seller.button("Publish").click()

@@ -39,9 +39,10 @@ for title in {titles!r}:
 TITLES = [
     "Night ferry, linocut", "Two cranes, linocut", "Tide table 2027", "Lighthouse, letterpress", "Gull, pocket print",
     "Rope work, a manual", "Harbour at four", "Salt, woodcut", "Fog signal, letterpress",
+    "Ice chart", "Buoy, screen print", "Knots, a poster", "Dunes, woodcut", "Pilot boat", "Shells, a set",
 ]  # fmt: skip
 UNITS = 5
-FANS = 10
+FANS = 20
 FUNDS_MINOR = 20_000
 POOR_MINOR = 400
 
