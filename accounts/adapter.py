@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.http import HttpRequest
 
 from accounts import audit
-from accounts.models import User, normal_email
+from accounts.models import CLOSED, User, normal_email
 from core import letters, rate_limit
 from core.rate_limit import client_address
 
@@ -24,7 +25,10 @@ class AccountAdapter(DefaultAccountAdapter):
     """allauth's ways, with our names and our idea of a client's address."""
 
     def clean_email(self, email: str) -> str:
-        return super().clean_email(normal_email(email))
+        email = super().clean_email(normal_email(email))
+        if email.endswith(CLOSED):
+            raise ValidationError("Nobody can have this address.")
+        return email
 
     def render_mail(self, template_prefix: str, email: Any, context: Any, headers: Any = None) -> EmailMessage:
         """allauth's text, and the same in our design."""

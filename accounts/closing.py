@@ -16,7 +16,7 @@ from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 
 from accounts import audit, permits
-from accounts.models import Notification, User
+from accounts.models import CLOSED, Notification, User
 from core.errors import Conflict
 from core.transactions import retried_transaction
 
@@ -71,9 +71,6 @@ def close_account(*, user_id: UUID, now: dt.datetime, by: UUID | None = None, re
     user.save()
     permits.end(user_id, now)
     audit.write("account_closed", user_id=user_id, now=now, by=by, reason=reason)
-
-
-CLOSED = "@closed.invalid"  # of nobody (RFC 2606)
 
 
 def export(user_id: UUID) -> dict[str, Any]:

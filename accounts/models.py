@@ -29,6 +29,9 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email=normal_email(email or ""))
 
 
+CLOSED = "@closed.invalid"  # the address of a closed account, and nobody else's (RFC 2606)
+
+
 def normal_email(email: str) -> str:
     return email.strip().lower()
 

@@ -13,7 +13,7 @@ from django.core.validators import validate_email
 from django.http import HttpRequest
 
 from accounts import audit, permits
-from accounts.models import Notification, User, normal_email
+from accounts.models import CLOSED, Notification, User, normal_email
 from core.errors import Conflict, Invalid
 from core.ids import uuid7
 from core.text import clean_line
@@ -57,6 +57,8 @@ def change_email(*, user_id: UUID, email: str, now: dt.datetime, by: UUID | None
         validate_email(email)
     except ValidationError:
         raise Invalid("This is not an e-mail address.", field="email") from None
+    if email.endswith(CLOSED):
+        raise Invalid("Nobody can have this address.", field="email")
     user = User.objects.get(id=user_id)
     before = user.email
     if before == email:

@@ -33,15 +33,20 @@ class Page(Generic[T]):
         return Page(show(self.rows), self.next)
 
 
-def page_of(rows: QuerySet[Any], cursor: str, *, by: Sequence[str] = ("-id",), size: int = PAGE_ROWS) -> Page[Any]:
+def page_of(rows: QuerySet[Any], cursor: str, *, by: Sequence[str] = ("-id",), size: int | None = None) -> Page[Any]:
     """The rows behind `cursor` ("": the first page) in the order `by`, whose columns are all descending or all ascending and
-    together name one row. Raises Invalid for a cursor that none of our pages gave."""
+    together name one row; PAGE_ROWS of them if not `size`. Raises Invalid for a cursor that none of our pages gave."""
+    size = size or PAGE_ROWS
     names = [column.removeprefix("-") for column in by]
     if cursor:
         rows = rows.filter(
-            _behind(rows.model, names, _read(rows.model, names, cursor), "lt" if by[0][0] == "-" else "gt")
+            _behind(rows.model, names, read_cursor(rows.model, names, cursor), "lt" if by[0][0] == "-" else "gt")
         )
-    found = list(rows.order_by(*by)[: size + 1])
+    return page_from(list(rows.order_by(*by)[: size + 1]), names, size)
+
+
+def page_from(found: Sequence[Any], names: Sequence[str], size: int) -> Page[Any]:
+    """The page of these rows, of which one more was asked for than it takes, to know whether there is a next one."""
     if len(found) <= size:
         return Page(found)
     last = found[size - 1]
@@ -61,7 +66,8 @@ def _behind(model: Any, names: Sequence[str], values: Sequence[Any], than: str) 
     return behind
 
 
-def _read(model: Any, names: Sequence[str], cursor: str) -> list[Any]:
+def read_cursor(model: Any, names: Sequence[str], cursor: str) -> list[Any]:
+    """The values of these columns at which the page before ended. Raises Invalid."""
     parts = cursor.split("_")
     try:
         if len(parts) != len(names) or len(cursor) > 200:

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from django.db import connection
 
-from core.errors import Invalid
-from core.paging import AFTER, PAGE_ROWS, Page
+from core import paging
+from core.paging import Page
 from core.sql import Statement, array
 from core.tables import HotTable
 from ledger import models
@@ -150,17 +150,22 @@ class StatementLine(NamedTuple):
     balance_minor: int
 
 
+# A line's place in a statement.
+LINE = ("at", "id")
+
+
 def statement(
     account_id: UUID,
     *,
     since: dt.datetime | None = None,
     until: dt.datetime | None = None,
     cursor: str = "",
-    limit: int = PAGE_ROWS,
+    limit: int | None = None,
 ) -> Page[StatementLine]:
     """The account's lines dated in [since, until), the newest first, with the balance after each. Raises Invalid for a cursor
     that none of our pages gave."""
-    before_at, before_id = _line_cursor(cursor)
+    limit = limit or paging.PAGE_ROWS
+    before_at, before_id = paging.read_cursor(models.Transfer, LINE, cursor) if cursor else (None, None)
     with connection.cursor() as database:
         database.execute(
             """
@@ -186,18 +191,7 @@ def statement(
             },
         )  # fmt: skip
         lines = [StatementLine(*row) for row in database.fetchall()]
-    last = lines[limit - 1] if len(lines) > limit else None
-    return Page(lines[:limit], f"{last.at.isoformat()}_{last.id}" if last else None)
-
-
-def _line_cursor(cursor: str) -> tuple[dt.datetime | None, UUID | None]:
-    if not cursor:
-        return None, None
-    try:
-        at, id = cursor.split("_")
-        return dt.datetime.fromisoformat(at).astimezone(dt.UTC), UUID(id)
-    except ValueError:
-        raise Invalid("This is no page of the statement.", field=AFTER) from None
+    return paging.page_from(lines, LINE, limit)
 
 
 def wallets_of(owner_id: UUID) -> dict[str, Wallet]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from core.errors import NotFound
-from core.paging import PAGE_ROWS, Page, page_of
+from core.paging import Page, page_of
 from sales.pseudonyms import pseudonym
 from sales.rows import PurchaseRow
 from sales.selectors import stuck_row_ids
@@ -72,7 +72,7 @@ class Things(Generic[M]):
         state: str = "",
         search: str = "",
         emails: bool = False,
-        size: int = PAGE_ROWS,
+        size: int | None = None,
     ) -> Page[M]:
         """Of a sale, the newest first. Whoever asks may see the sale, and with `emails` find fans by their address.
 

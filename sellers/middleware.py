@@ -16,7 +16,7 @@ class HandleMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        typed = _SHOP.fullmatch(request.get_full_path())
-        if response.status_code == 404 and request.method in ("GET", "HEAD") and typed:
+        is_missing = response.status_code == 404 and request.method in ("GET", "HEAD")
+        if is_missing and (typed := _SHOP.fullmatch(request.get_full_path())):
             return HttpResponsePermanentRedirect(f"{typed[1]}{typed[2].lower()}{typed[3]}")
         return response

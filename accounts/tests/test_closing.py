@@ -16,6 +16,9 @@ from accounts import closing, services
 from accounts.models import SecurityEvent, User
 from core import clock
 from core.errors import Refusal
+from core.ids import uuid7
+from core.money import Money
+from payments import services as payments
 from sellers import services as sellers
 from sellers.models import Member, Role
 from tests.tools.shop import NOW, buy, make_drop, make_fan, make_seller
@@ -61,7 +64,7 @@ def test_staff_change_an_address_and_the_old_one_is_no_way_in(staff: Client) -> 
     assert SecurityEvent.objects.filter(user=user, event="email_changed", by__email="staff@example.org").exists()
 
 
-@pytest.mark.parametrize("email", ["there@example.org", "THERE@example.org", "no address"])
+@pytest.mark.parametrize("email", ["there@example.org", "THERE@example.org", "no address", "x@closed.invalid"])
 def test_an_address_that_cannot_be_is_refused_and_nothing_changes(staff: Client, email: str) -> None:
     make("there@example.org")
     user = make("mine@example.org")
@@ -109,6 +112,7 @@ def test_what_stands_in_the_way_is_said(client: Client) -> None:
     drop = make_drop(hold_s=600)
     buy(drop, fan)
     buy(drop, fan, hold=True)
+    payments.start_top_up(top_up_id=uuid7(), user_id=fan, amount=Money(500, "EUR"), now=clock.now())
 
     said = " ".join(closing.obstacles(fan))
 
@@ -116,6 +120,7 @@ def test_what_stands_in_the_way_is_said(client: Client) -> None:
     assert "€10.00 of yours is set aside" in said
     assert "€30.00 is in your wallet" in said
     assert "running order" in said
+    assert "A payment of yours is under way" in said
     with pytest.raises(closing.CannotClose):
         closing.close_account(user_id=fan, now=clock.now())
     assert User.objects.get(id=fan).is_active

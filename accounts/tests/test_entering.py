@@ -107,6 +107,7 @@ def test_another_address_wants_the_password_again_and_the_old_one_hears_of_it(us
     EmailAddress.objects.create(user=user, email="mine@example.org", verified=True, primary=False)
     client.post("/accounts/email/", {"action_primary": "", "email": "mine@example.org"})
     assert User.objects.get(id=user.id).email == "mine@example.org"
+    assert client.get("/wallet/").status_code == 200, "who changed it stays logged in"
     assert any("there@example.org" in sent.to for sent in mail.outbox)
     assert all(sent.subject.startswith("Dropfront: ") for sent in mail.outbox)
 
@@ -139,6 +140,29 @@ def test_staff_of_a_production_site_need_a_second_factor(staff: User, settings: 
     assert other.get("/wallet/").status_code == 200
 
 
+def test_a_code_by_mail_is_no_way_around_the_second_factor(user: User) -> None:
+    Authenticator.objects.create(user=user, type="totp", data={"secret": auth.generate_totp_secret()})
+    client = Client()
+    client.post("/accounts/login/code/", {"email": user.email})
+
+    assert client.post("/accounts/login/code/confirm/", {"code": code_in_mail()}).headers["Location"] == (
+        "/accounts/2fa/authenticate/"
+    )
+    assert client.get("/wallet/").status_code == 302
+
+
+def code_in_mail() -> str:
+    found = re.search(r"^[A-Z0-9-]{6,}$", str(mail.outbox[-1].body), re.MULTILINE)
+    assert found is not None
+    return found[0]
+
+
+@pytest.mark.parametrize("email", ["abc@closed.invalid", "ABC@Closed.invalid"])
+def test_nobody_signs_up_with_the_address_of_a_closed_account(email: str) -> None:
+    assert Client().post("/accounts/signup/", NEW | {"email": email}).status_code == 200
+    assert not User.objects.filter(email=email.lower()).exists()
+
+
 def totp(secret: str) -> str:
     counter = next(iter(auth.yield_hotp_counters_from_time()))
     return str(auth.format_hotp_value(auth.hotp_value(secret, counter)))
@@ -148,10 +172,8 @@ def test_a_code_by_mail_logs_in_and_confirms_the_address() -> None:
     Client().post("/accounts/signup/", NEW)
     client = Client()
     client.post("/accounts/login/code/", {"email": NEW["email"]})
-    code = re.search(r"^[A-Z0-9-]{6,}$", str(mail.outbox[-1].body), re.MULTILINE)
-    assert code is not None
 
-    assert is_in(client.post("/accounts/login/code/confirm/", {"code": code[0]}))
+    assert is_in(client.post("/accounts/login/code/confirm/", {"code": code_in_mail()}))
 
     assert EmailAddress.objects.get(email=NEW["email"]).verified
     assert client.get("/wallet/").status_code == 200
