@@ -28,7 +28,7 @@ from sales.buying import place_page
 from sales.drafting import fingerprint
 from sales.errors import DraftChanged, WrongState
 from sales.formats import Format, get_format
-from sales.forms import RefundForm, SaleForm
+from sales.forms import NOW, RefundForm, SaleForm
 from sales.mine import Shelf, param_of, shelf, shown
 from sales.models import Sale, SaleState
 from sales.phases import standing
@@ -99,11 +99,8 @@ def copy(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> 
     """A new sale that begins with what another one says; when it opens and closes is asked anew."""
     member = seller_selectors.get_editor(user_id(request), handle)
     sale, format = _sale(member, sale_id, format_name)
-    said = format.form.saying(_terms_of(sale), _zone(request)) | {
-        "sale_id": uuid7(),
-        "opens_at": None,
-        "closes_at": None,
-    }
+    asked_anew = {"sale_id": uuid7(), "opens": NOW, "opens_at": None, "closes_at": None}
+    said = format.form.saying(_terms_of(sale), _zone(request)) | asked_anew
     return _form_page(request, member, format, said)
 
 
