@@ -83,7 +83,7 @@ class FastCycle:
                 raise outcome
             status, body, more = self.route.endpoint.write(self.lane, self.command, outcome)
         except Exception as error:  # see `start`
-            status, body, more = answer_to(error, request_id)
+            status, body, more = answer_to(error, request_id, self.command)
         protocol.write_answer(status, all_headers(more, body, request_id), body, keep_alive=self.keep_alive)
 
 

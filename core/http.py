@@ -143,5 +143,5 @@ def with_retry_after(response: HttpResponse, refusal: Refusal) -> HttpResponse:
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
-    """What every page knows: the time, from the one clock."""
-    return {"now": clock.now()}
+    """What every page knows: the time, from the one clock, and the site's own address."""
+    return {"now": clock.now(), "origin": f"{request.scheme}://{request.get_host()}"}

@@ -10,7 +10,15 @@ from uuid import UUID, uuid5
 
 from dsql.ids import uuid7
 
-__all__ = ["named_id", "uuid7"]
+__all__ = ["is_uuid", "named_id", "uuid7"]
+
+
+def is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def named_id(step: str, first: UUID) -> UUID:

@@ -63,7 +63,10 @@ def over_asgi(endpoint: LaneEndpoint) -> Endpoint:
     async def ask(scope: Scope, receive: Receive) -> Answer:
         body = await read_body(receive)
         lane, command = endpoint.read(path_uuid(scope, "sale_id"), scope["headers"], body)
-        return endpoint.write(lane, command, await lane.ask(command))
+        try:
+            return endpoint.write(lane, command, await lane.ask(command))
+        except Refusal as refusal:
+            return _refused(refusal, command)
 
     return ask
 
@@ -94,18 +97,23 @@ def all_headers(more: Headers, body: bytes, request_id: bytes) -> Headers:
     return [*_JSON, *more, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
 
 
-def answer_to(error: BaseException, request_id: bytes) -> Answer:
-    """A refusal says what it says. Of anything else the caller gets a 500 without particulars, the log everything."""
+def answer_to(error: BaseException, request_id: bytes, command: Any = None) -> Answer:
+    """A refusal says what it says. Of anything else the caller gets a 500 without particulars, the log everything.
+
+    `command` is what was refused, if it came to one: the caller is told when it was received.
+    """
     if isinstance(error, Refusal):
-        return _refused(error)
+        return _refused(error, command)
     if is_out_of_reach(error):
         return _refused(Busy())
     log.error("lean_endpoint_failed", request_id=request_id.decode(), exc_info=error)
     return _refused(Failed())
 
 
-def _refused(refusal: Refusal) -> Answer:
+def _refused(refusal: Refusal, command: Any = None) -> Answer:
     headers: Headers = []
+    if command is not None:
+        headers.append((b"x-received-at", command.received_at.isoformat(timespec="milliseconds").encode()))
     if isinstance(refusal, Busy | TooMany):
         headers.append((b"retry-after", b"%d" % refusal.retry_after_s))
     if refusal.status == 401:

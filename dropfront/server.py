@@ -27,6 +27,7 @@ HEADERS = [
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ]
+UPLOAD_BYTES_MAX = 40_000_000  # of a form with pictures
 UNREAD_MS = 30_000  # a peer that takes nothing for so long is gone; uvicorn alone would wait for it to read
 
 
@@ -96,6 +97,7 @@ def _guard(port: int) -> None:
 
     FastHttpProtocol.allows_host = staticmethod(allows_host)
     FastHttpProtocol.https_only = settings.PRODUCTION
+    FastHttpProtocol.larger_bodies = [(b"/pictures/", UPLOAD_BYTES_MAX)]
     FastHttpProtocol.connections_max = settings.CONNECTIONS_MAX
     if not settings.ALLAUTH_TRUSTED_PROXY_COUNT:
         FastHttpProtocol.connections_per_address_max = settings.CONNECTIONS_PER_ADDRESS_MAX

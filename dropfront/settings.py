@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "core",
     "accounts",
     "sellers",
+    "pictures",
     "ledger",
     "payments",
     "live",
@@ -72,6 +73,8 @@ MIDDLEWARE = [
     "core.http.HeadMiddleware",
     "core.http.ApiMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    # Pages carry tokens beside what a visitor wrote; Django's own puts as much noise into each answer as BREACH would need to hear.
+    "django.middleware.gzip.GZipMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -101,6 +104,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "core.http.page_context",
+                "dropfront.appearance.appearance",
             ],
         },
     }
@@ -265,12 +269,30 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_ENGINE = "accounts.sessions"
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "dropfront.views.csrf_failure"
+# Pictures that sellers upload: on disk, or in a bucket of S3 whose public address PICTURES_URL is.
+PICTURES_BUCKET = os.environ.get("PICTURES_BUCKET", "")
+PICTURES_URL = os.environ.get("PICTURES_URL", "")
+MEDIA_ROOT = Path(os.environ.get("MEDIA_ROOT") or BASE_DIR / ".data" / "media")
+MEDIA_URL = "/media/"
+_PICTURES: dict[str, Any] = (
+    {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": PICTURES_BUCKET,
+            "custom_domain": urlsplit(PICTURES_URL).netloc or None,
+            "querystring_auth": False,
+            "object_parameters": {"CacheControl": "public, max-age=31536000, immutable"},
+        },
+    }
+    if PICTURES_BUCKET
+    else {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+)
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
         "script-src": ["'self'"],
         "style-src": ["'self'"],
-        "img-src": ["'self'", "data:"],
+        "img-src": ["'self'", "data:", *([PICTURES_URL] if PICTURES_URL else [])],
         "font-src": ["'self'"],
         "connect-src": ["'self'"],
         "manifest-src": ["'self'"],
@@ -302,7 +324,7 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = BASE_DIR / ".data" / "static" if not PRODUCTION else BASE_DIR / "staticfiles"
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": _PICTURES,
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if PRODUCTION

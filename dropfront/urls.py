@@ -4,7 +4,7 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
-from dropfront import public, views
+from dropfront import appearance, public, views
 from dropfront.api import api
 from sales.console import urls_of
 from sales.formats import list_formats
@@ -17,11 +17,13 @@ admin.site.site_title = "Dropfront staff"
 
 urlpatterns = [
     path("", include(public)),
+    path("appearance/", appearance.choose_theme, name="choose_theme"),
+    path("", include("pictures.urls")),
     path("", include("sales.urls")),
     *(path("", include(urls_of(format))) for format in list_formats()),
     path("wallet/", include("ledger.urls")),
     path("pay/", include("payments.urls")),
-    path("sell/", include("sellers.urls")),
+    path("", include("sellers.urls")),
     path("account/", include("accounts.urls")),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", api.urls),

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
+from django.urls import reverse
 
 from core.http import user_id
 from core.money import Money
 from drops import rules, selectors
-from drops.models import Drop, Order, OrderState, Settlement
+from drops.models import HAS_UNITS, Drop, Order, OrderState, Settlement
 from sales.bought import BoughtRow, with_refunds
-from sales.formats import BasePresenter, Sums
+from sales.formats import BasePresenter, Sums, Verdict
 from sales.models import Sale
-from sales.presenters import quantities
+from sales.presenters import QUANTITY_MAX
 from sales.selectors import settled_totals, with_terms, with_terms_each
 
 
@@ -68,15 +69,40 @@ def _hold_ends_at(order: Order, drop: Drop) -> dt.datetime:
 class DropPresenter(BasePresenter, folder="drops"):
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         drop = with_terms(Drop, sale)
-        context = {
+        context: dict[str, Any] = {
             "drop": drop,
             "price": Money(drop.price_minor, sale.currency),
-            "quantities": quantities(drop.limit_per_fan, drop.units_total),
+            "quantity_most": drop.limit_per_fan or QUANTITY_MAX,
         }
-        if request.user.is_authenticated:
-            mine = selectors.list_orders_of_fan_in_drop(user_id(request), sale.id)
-            context["orders"] = with_refunds([order_row(order, drop, now) for order in mine])
-        return context
+        return context | self._own(user_id(request), drop, now) if request.user.is_authenticated else context
+
+    def _own(self, fan_id: UUID, drop: Drop, now: dt.datetime) -> dict[str, Any]:
+        """What only the fan who is logged in sees."""
+        sale = drop.sale
+        mine = selectors.list_orders_of_fan_in_drop(fan_id, sale.id)
+        taken = [order for order in mine if order.state in (OrderState.PAID, OrderState.SETTLED)]
+        counted = sum(order.quantity for order in mine if order.state in HAS_UNITS)
+        limit = drop.limit_per_fan
+        own: dict[str, Any] = {
+            "orders": with_refunds([order_row(order, drop, now) for order in mine]),
+            "units_mine": sum(order.quantity for order in taken),
+            "may_buy": None if limit is None else max(limit - counted, 0),
+        }
+        if limit is not None:
+            own["quantity_most"] = max(limit - counted, 1)
+        if taken:
+            own["receipt_url"] = reverse("drops:order", args=[taken[0].id])
+        return own
+
+    def entry(self, sale: Sale) -> Money:
+        return Money(with_terms(Drop, sale).price_minor, sale.currency)
+
+    def verdict(self, sale: Sale, frame: Mapping[str, Any]) -> Verdict:
+        total, left = frame["units_total"], frame["units_left"]
+        if left == total:
+            return Verdict("Nobody bought")
+        words = f"{total - left:,} of {total:,} sold" if left else f"All {total:,} sold"
+        return Verdict(words, "Each at the same price.", tone="good")
 
     def rows(self, records: Sequence[Order], now: dt.datetime) -> list[OrderRow]:
         return [order_row(order, order.drop, now) for order in records]

@@ -22,11 +22,11 @@ from rallies.settlement import outcome_if_closed_now
 from sales import frames
 from sales import presenters as sale_presenters
 from sales.bought import BoughtRow, with_refunds
-from sales.formats import BasePresenter, Sums
+from sales.formats import BasePresenter, Sums, Verdict
 from sales.forms import SaleForm
 from sales.models import UNENDED_STATES, Sale
 from sales.phases import ends_at
-from sales.presenters import quantities
+from sales.presenters import QUANTITY_MAX, quantities
 from sales.pseudonyms import pseudonym
 from sales.refunds import refunded_in
 from sales.selectors import with_terms, with_terms_each
@@ -65,12 +65,13 @@ class RallyPresenter(BasePresenter, folder="rallies"):
             "stairs": stairs.draw(tiers, sale.currency, frame),
             "first_price": first,
             "price": price,
+            "lowest_price": Money(tiers[-1].price_minor, sale.currency),
             "saved": first - price,
             "missing": max(rally.minimum - frame["count"], 0),
             "more": frame["next_missing"],
             "invite": invite,
             "room_url": room_url(sale.id, invite),
-            "quantities": quantities(rally.limit_per_fan, rally.cap_units),
+            "quantity_most": min(rally.limit_per_fan or QUANTITY_MAX, rally.cap_units or QUANTITY_MAX),
         }
         if request.user.is_authenticated:
             context |= self._own(request, rally, tiers, frame)
@@ -101,6 +102,20 @@ class RallyPresenter(BasePresenter, folder="rallies"):
             late.rally = rally
             (after["late"],) = with_refunds(shown.late_rows([late]))
         return after
+
+    def entry(self, sale: Sale) -> Money:
+        """Joining holds the first price, the most it can come to."""
+        return Money(selectors.tiers_of(sale.id)[0].price_minor, sale.currency)
+
+    def verdict(self, sale: Sale, frame: Mapping[str, Any]) -> Verdict:
+        price = Money(frame["price_minor"], sale.currency)
+        if frame["did_run"] is None:
+            return Verdict(f"{price} with {frame['joiners']:,} joined", "The final price is fixed in a moment.")
+        if frame["did_run"]:
+            return Verdict(f"{price} each, for {frame['joiners']:,}", "Everybody pays the same.", tone="good")
+        return Verdict(
+            "Too few joined: nobody pays", f"{frame['count']:,} of at least {frame['minimum']:,} came together."
+        )
 
     def rows(self, records: Sequence[Any], now: dt.datetime) -> Sequence[BoughtRow]:
         return shown.join_rows(records) if records and isinstance(records[0], Join) else shown.late_rows(records)

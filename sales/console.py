@@ -22,6 +22,7 @@ from core.http import user_id
 from core.ids import uuid7
 from core.money import amount_text
 from core.paging import cursor_of
+from pictures.selectors import all_of
 from sales import exports, presenters, refunds, selectors
 from sales import services as sales
 from sales.buying import place_page
@@ -167,7 +168,8 @@ def page(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> 
         "may_edit": member.role in MAY_EDIT_SALES,
     }
     if sale.state == SaleState.DRAFT:
-        context |= {"terms_text": sales.draft_text(sale), **format.presenter.draft(sale)}
+        pictures = all_of(sale.id)
+        context |= {"terms_text": sales.draft_text(sale), "pictures": pictures, **format.presenter.draft(sale)}
         return render(request, format.presenter.draft_template, context)
     frame = presenters.newest_frames([sale.id])[sale.id]
     context |= {

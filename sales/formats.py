@@ -114,6 +114,15 @@ class Sums:
     gross: Money
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a sale that is over came to, in a few words, for whoever looks. No names."""
+
+    words: str  # without a full stop
+    detail: str = ""  # a sentence more
+    tone: str = "quiet"  # or "good": as its seller and its fans had wished
+
+
 Template = str | Sequence[str]  # of several the first that there is
 
 
@@ -123,18 +132,25 @@ class Presenter(Protocol):
     # The templates of the spine's pages, or of their parts.
     room_template: Template
     card_template: Template
+    lead_figure_template: Template
     totals_template: Template
     newest_template: Template
     new_template: Template
     draft_template: Template
     console_template: Template
     terms_template: Template
-    clock_template: Template
+    hero_template: Template
     dock_template: Template
     refusal_template: Template
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         """What the room's template needs beside the sale, its frame and its phase, which every room has."""
+
+    def entry(self, sale: Sale) -> Money | None:
+        """The least money that taking part asks for, or None when nobody can know before."""
+
+    def verdict(self, sale: Sale, frame: Mapping[str, Any]) -> Verdict:
+        """What the sale came to, from its frame alone, as soon as its time is over."""
 
     def proof(self, sale: Sale) -> dict[str, Any]:
         """What the proof's totals and newest orders need: no names."""
@@ -160,7 +176,20 @@ class Presenter(Protocol):
         """What closing the running sale now would do, for the seller who is about to."""
 
 
-_PAGES = ("room", "_card", "_totals", "_newest", "new", "draft", "console", "_terms", "_clock", "_dock", "_refusal")
+_PAGES = (
+    "room",
+    "_card",
+    "_lead_figure",
+    "_totals",
+    "_newest",
+    "new",
+    "draft",
+    "console",
+    "_terms",
+    "_hero",
+    "_dock",
+    "_refusal",
+)
 
 
 class BasePresenter:
@@ -168,13 +197,14 @@ class BasePresenter:
 
     room_template: Template = ["sales/room.html"]
     card_template: Template = ["sales/_card.html"]
+    lead_figure_template: Template = ["sales/_lead_figure.html"]
     totals_template: Template = ["sales/_totals.html"]
     newest_template: Template = ["sales/_newest.html"]
     new_template: Template = ["sales/new.html"]
     draft_template: Template = ["sales/draft.html"]
     console_template: Template = ["sales/console_frame.html"]
     terms_template: Template = ["sales/_terms.html"]
-    clock_template: Template = ["sales/_clock.html"]
+    hero_template: Template = ["sales/_hero.html"]
     dock_template: Template = ["sales/_dock.html"]
     refusal_template: Template = ["sales/_refusal.html"]
 
@@ -185,6 +215,12 @@ class BasePresenter:
 
     def room(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         return {}
+
+    def entry(self, sale: Sale) -> Money | None:
+        return None
+
+    def verdict(self, sale: Sale, frame: Mapping[str, Any]) -> Verdict:
+        return Verdict("It is over")
 
     def proof(self, sale: Sale) -> dict[str, Any]:
         return {"sums": self.sums([sale])[sale.id]}

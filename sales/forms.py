@@ -19,6 +19,7 @@ from ledger.forms import AmountField, MoneyForm
 from sales.asked import PriceTerm, WholeTerm, asked_columns
 from sales.drafting import SaleDraft
 from sales.rows import LIMIT_MAX, TermsRow
+from sales.selectors import Find
 
 NOW, LATER = "now", "at"
 
@@ -39,6 +40,25 @@ class PurchaseForm(forms.Form):
 
     key = forms.UUIDField()
     quantity = WholeNumberField(min_value=1, max_value=LIMIT_MAX)
+
+
+class FindForm(forms.Form):
+    """What home is narrowed to, from the address. What it does not know it leaves out: an old link still shows something."""
+
+    WITHIN = {"hour": dt.timedelta(hours=1), "day": dt.timedelta(days=1), "week": dt.timedelta(days=7)}
+
+    q = forms.CharField(max_length=80, required=False)
+    format = forms.CharField(max_length=10, required=False)
+    most = WholeNumberField(min_value=0, required=False)
+    within = forms.ChoiceField(choices=[(name, name) for name in WITHIN], required=False)
+
+    def as_find(self) -> Find:
+        self.full_clean()
+        said = self.cleaned_data
+        return Find(
+            q=said.get("q", "").strip().replace("\0", ""), format=said.get("format", ""), most=said.get("most"),
+            within=self.WITHIN.get(said.get("within", "")),
+        )  # fmt: skip
 
 
 class RefundForm(MoneyForm):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,14 +10,17 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from core import clock
 from core.errors import NotFound
 from core.http import user_id
-from core.paging import Page, cursor_of
+from core.paging import PAGE_ROWS, Page, cursor_of
+from pictures.selectors import Shown as Picture
+from pictures.selectors import pictures_of
 from sales.bought import BoughtRow, with_refunds
-from sales.formats import Format, get_format
+from sales.formats import Format, get_format, list_formats
 from sales.things import Things
 
 
@@ -43,16 +47,55 @@ def shown(format: Format, records: Any) -> list[BoughtRow]:
     return list(with_refunds(format.presenter.rows(records, clock.now())))
 
 
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """Something a fan has, with what its line needs beside its row."""
+
+    row: BoughtRow
+    things: Things[Any]
+    format: Format
+    picture: Picture | None
+
+    @property
+    def url(self) -> str:
+        return reverse(self.things.page, args=[self.row.record.id])
+
+
 @require_safe
 @login_required
-def mine(request: HttpRequest, format_name: str) -> HttpResponse:
-    """What the fan has in the sales of one format."""
-    format, fan_id = get_format(format_name), user_id(request)
-    shelves = [
-        shelf(format, things, things.page_of_fan(fan_id, cursor_of(request, param_of(format, things))))
+def mine(request: HttpRequest, format_name: str = "") -> HttpResponse:
+    """What the fan has in sales, the newest first: of all formats, or of one."""
+    formats = [get_format(format_name)] if format_name else list_formats()
+    page = _page_of_mine(user_id(request), formats, cursor_of(request))
+    context = {"page": page, "chosen": formats[0] if format_name else None, "now": clock.now()}
+    return render(request, "sales/mine.html", context)
+
+
+def _page_of_mine(fan_id: UUID, formats: Sequence[Format], cursor: str) -> Page[Mine]:
+    """One list over things of several kinds, whose ids all grow with time: from each as many as the page could take."""
+    found: list[tuple[Any, Things[Any], Format]] = []
+    is_more = False
+    for format in formats:
+        for things in format.things:
+            page = things.page_of_fan(fan_id, cursor)
+            found += [(record, things, format) for record in page.rows]
+            is_more |= page.next is not None
+    found.sort(key=lambda each: each[0].id, reverse=True)
+    kept = found[:PAGE_ROWS]
+    is_more |= len(found) > len(kept)
+    rows = {
+        row.record.id: row
+        for format in formats
         for things in format.things
+        for row in shown(format, [record for record, kind, _ in kept if kind is things])
+    }
+    pictures = pictures_of({row.sale.id for row in rows.values()})
+    lines = [
+        Mine(row, things, format, next(iter(pictures[row.sale.id]), None))
+        for record, things, format in kept
+        for row in [rows[record.id]]
     ]
-    return render(request, "sales/mine.html", {"format": format, "shelves": shelves, "now": clock.now()})
+    return Page(lines, str(kept[-1][0].id) if is_more else None)
 
 
 @require_safe

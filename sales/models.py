@@ -43,6 +43,8 @@ class Sale(models.Model):
     opens_at = models.DateTimeField()
     closes_at = models.DateTimeField()
     state = models.CharField(max_length=10, choices=SaleState.choices, default=SaleState.DRAFT)
+    # The least money that taking part asks for, for lists to be narrowed by; set when it is published. The terms rule, not this.
+    entry_minor = models.BigIntegerField(null=True)
     # The sealed terms' version, and their hash for receipts. 0 and empty until published.
     terms_version = models.IntegerField(default=0)
     terms_sha256 = models.CharField(max_length=64, blank=True, default="")

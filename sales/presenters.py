@@ -6,17 +6,24 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
 from django.db import connection
+from django.urls import reverse
 
 from accounts import selectors as account_selectors
 from core.ids import uuid7
+from core.money import Money, amount_text
 from core.paging import Page
+from ledger import selectors as ledger_selectors
 from live import store
+from payments.limits import LIMITS, missing
+from pictures.selectors import Shown as Picture
+from pictures.selectors import pictures_of
 from sales import frames, prover, refunds, selectors
-from sales.formats import Format, Sums, get_format
+from sales.formats import Format, Sums, Verdict, get_format
 from sales.models import UNENDED_STATES, ProofRun, Sale, SaleState
 from sales.phases import Phase, ends_at, opens_at, phase_of
 from sales.proof import Proof
@@ -37,11 +44,25 @@ class Card:
     ends_at: dt.datetime
     frame: Mapping[str, Any]
     format: Format
+    verdict: Verdict
+    picture: Picture | None
+
+    @property
+    def mark(self) -> str:
+        """Changes whenever what the card shows does, but for its countdowns."""
+        return f"{self.sale.id}.{self.frame['version']}.{self.phase}"
 
 
 def cards(sales: Sequence[Sale], now: dt.datetime) -> list[Card]:
-    newest = newest_frames([sale.id for sale in sales])
-    return [_card(sale, newest[sale.id], now) for sale in sales]
+    ids = [sale.id for sale in sales]
+    newest, pictures = newest_frames(ids), pictures_of(ids)
+    return [_card(sale, newest[sale.id], pictures[sale.id], now) for sale in sales]
+
+
+def hottest(dealt: Sequence[Card]) -> Card | None:
+    """The open sale in which most is going on: a frame's version grows with every batch of purchases."""
+    is_open = [card for card in dealt if card.phase == Phase.OPEN]
+    return max(is_open, key=lambda card: card.frame["version"], default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +86,10 @@ def card_shelves(pages: Mapping[str, Page[Sale]], now: dt.datetime) -> list[Card
     return shelves
 
 
-def _card(sale: Sale, frame: Mapping[str, Any], now: dt.datetime) -> Card:
-    phase = phase_of(sale, now, frame.get("units_left"))
-    return Card(sale, phase, opens_at(sale), ends_at(sale), frame, get_format(sale.format))
+def _card(sale: Sale, frame: Mapping[str, Any], pictures: Sequence[Picture], now: dt.datetime) -> Card:
+    phase, format = phase_of(sale, now, frame.get("units_left")), get_format(sale.format)
+    verdict = format.presenter.verdict(sale, frame)
+    return Card(sale, phase, opens_at(sale), ends_at(sale), frame, format, verdict, pictures[0] if pictures else None)
 
 
 def newest_frames(sale_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
@@ -94,6 +116,38 @@ def may_buy(sale: Sale, fan_id: UUID, began_at: dt.datetime) -> dict[str, Any]:
     if sale.state not in UNENDED_STATES:
         return own
     return own | issue_buy_token(user_id=fan_id, sale_id=sale.id, now=began_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """One thing that taking part takes: whether the fan has it, and the way on if not."""
+
+    is_met: bool
+    words: str
+    url: str = ""
+    way_on: str = ""
+
+
+def readiness(sale: Sale, fan_id: UUID, *, is_verified: bool, back: str) -> list[Ready]:
+    """What the fan who is logged in has and lacks for a sale that opens later, in time to do something about it."""
+    found = [
+        Ready(True, "Your e-mail address is confirmed.")
+        if is_verified
+        else Ready(False, "Your e-mail address is not confirmed.", reverse("account_email"), "Send the link again")
+    ]
+    entry = get_format(sale.format).presenter.entry(sale)
+    if entry is None:
+        return found
+    wallet = ledger_selectors.wallets_of(fan_id).get(sale.currency)
+    has = Money(wallet.balance.available_minor if wallet else 0, sale.currency)
+    if has.minor >= entry.minor:
+        return [*found, Ready(True, f"Your wallet has {has}; one takes {entry}.")]
+    words = f"Your wallet has {has}; one takes {entry}."
+    if sale.currency not in LIMITS:
+        return [*found, Ready(False, words, reverse("ledger:wallet"), "See the wallet")]
+    gap = Money(missing(entry.minor - has.minor, sale.currency).amount_minor, sale.currency)
+    query = urlencode({"amount": amount_text(gap.minor, gap.currency), "currency": gap.currency, "next": back})
+    return [*found, Ready(False, words, f"{reverse('payments:start')}?{query}", f"Add {gap}")]
 
 
 def quantities(*limits: int | None) -> range:

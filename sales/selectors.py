@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 
 from core.errors import NotFound
+from core.money import EXPONENTS
 from core.paging import Page, page_of
 from sales.models import UNENDED_STATES, Sale, SaleState, SealedTerms, StaffAction, StuckRow
 from sales.rows import SettlementRow, TermsRow
@@ -45,36 +47,80 @@ def page_of_sellers_sales(seller_id: UUID, cursor: str = "", *, search: str = ""
     return page_of(sales, cursor, by=("-opens_at", "-id"))
 
 
+@dataclass(frozen=True, slots=True)
+class Find:
+    """What home and storefronts are narrowed to. All of it is optional."""
+
+    q: str = ""  # a part of a title, or of a shop's name
+    format: str = ""
+    most: int | None = None  # taking part asks for no more than this many euro, pounds, yen …
+    within: dt.timedelta | None = None  # opens or ends in the time from now
+    seller_id: UUID | None = None
+
+    @property
+    def is_narrow(self) -> bool:
+        return bool(self.q or self.format or self.most is not None or self.within)
+
+
+NO_WISH = Find()
+
+
 # The shelves of home and storefronts, chosen and ordered by the database, so that none is lost however many there are.
 SHELF_ROWS = 24
 
 
-def page_of_open(now: dt.datetime, cursor: str = "", *, seller_id: UUID | None = None) -> Page[Sale]:
+def page_of_open(now: dt.datetime, cursor: str = "", find: Find = NO_WISH) -> Page[Sale]:
     """Sales that have opened and are not over, the next to close first."""
-    return page_of(
-        _of_shops(seller_id).filter(state__in=UNENDED_STATES, opens_at__lte=now), cursor, by=("closes_at", "id"),
-        size=SHELF_ROWS,
-    )  # fmt: skip
+    sales = _of_shops(find).filter(state__in=UNENDED_STATES, opens_at__lte=now)
+    if find.within:
+        sales = sales.filter(closes_at__lte=now + find.within)
+    return page_of(sales, cursor, by=("closes_at", "id"), size=SHELF_ROWS)
 
 
-def page_of_upcoming(now: dt.datetime, cursor: str = "", *, seller_id: UUID | None = None) -> Page[Sale]:
+def page_of_upcoming(now: dt.datetime, cursor: str = "", find: Find = NO_WISH) -> Page[Sale]:
     """Sales that will open, the next first."""
-    return page_of(
-        _of_shops(seller_id).filter(state__in=UNENDED_STATES, opens_at__gt=now), cursor, by=("opens_at", "id"),
-        size=SHELF_ROWS,
-    )  # fmt: skip
+    sales = _of_shops(find).filter(state__in=UNENDED_STATES, opens_at__gt=now)
+    if find.within:
+        sales = sales.filter(opens_at__lte=now + find.within)
+    return page_of(sales, cursor, by=("opens_at", "id"), size=SHELF_ROWS)
 
 
-def page_of_past(cursor: str = "", *, seller_id: UUID | None = None) -> Page[Sale]:
+def page_of_past(cursor: str = "", find: Find = NO_WISH) -> Page[Sale]:
     """Sales that are over, the newest first."""
     past = [SaleState.CLOSED, SaleState.SETTLING, SaleState.SETTLED]
-    return page_of(_of_shops(seller_id).filter(state__in=past), cursor, by=("-closes_at", "-id"), size=SHELF_ROWS)
+    return page_of(_of_shops(find).filter(state__in=past), cursor, by=("-closes_at", "-id"), size=SHELF_ROWS)
 
 
-def _of_shops(seller_id: UUID | None) -> QuerySet[Sale]:
-    """Those of shops that are open; with `seller_id` of that one."""
+def _of_shops(find: Find) -> QuerySet[Sale]:
+    """Those of shops that are open, as far as they are wished for."""
     sales = Sale.objects.select_related("seller").filter(seller__is_active=True)
-    return sales if seller_id is None else sales.filter(seller_id=seller_id)
+    if find.seller_id is not None:
+        sales = sales.filter(seller_id=find.seller_id)
+    if find.format:
+        sales = sales.filter(format=find.format)
+    if find.most is not None:
+        within = Q()
+        for currency, exponent in EXPONENTS.items():
+            within |= Q(currency=currency, entry_minor__lte=find.most * 10**exponent)
+        sales = sales.filter(within)
+    if find.q:
+        sales = sales.filter(Q(title__icontains=find.q) | Q(seller__name__icontains=find.q))
+    return sales
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a shop has behind it."""
+
+    sales: int  # settled
+    called_off: int
+
+
+def record_of(seller_id: UUID) -> Record:
+    counted = dict(
+        published_sales().filter(seller_id=seller_id).values_list("state").annotate(count=Count("id")).order_by()
+    )
+    return Record(counted.get(SaleState.SETTLED, 0), counted.get(SaleState.CANCELLED, 0))
 
 
 def page_of_settled(cursor: str = "") -> Page[Sale]:

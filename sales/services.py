@@ -23,6 +23,7 @@ from sales.errors import Frozen, NotEditable, WrongState
 from sales.formats import get_format
 from sales.models import RUNNING_STATES, Sale, SaleState, SealedTerms
 from sales.rows import TermsRow
+from sellers import selectors as sellers
 from sellers.models import Seller
 
 # A purchase received in time may take this long to commit, so closing waits for it. Nobody can *place* one meanwhile: that is
@@ -82,7 +83,11 @@ def publish(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
     )
     gates.open_gates(sale.id)
     format.rules.publish(sale, now)
-    move(sale, SaleState.SCHEDULED, "terms_version", "terms_sha256", "published_at")
+    entry = format.presenter.entry(sale)
+    sale.entry_minor = entry.minor if entry else None
+    move(sale, SaleState.SCHEDULED, "terms_version", "terms_sha256", "published_at", "entry_minor")
+    if sellers.followers(sale.seller_id, after=None, limit=1):
+        telling.tell_later(sale.id, telling.PUBLISHED, now=now)
     schedule(sale)
     return sale
 

@@ -20,9 +20,11 @@ from sales import selectors
 from sales.errors import WrongState
 from sales.formats import get_format
 from sales.models import RUNNING_STATES, Reminder, Sale, StaffAction, Telling
+from sellers import selectors as sellers
 
 TELL = "sales.tell"
 OPENING = "opening"
+PUBLISHED = "published"
 CALLED_OFF = "called-off"
 VOIDED = "voided"
 # Each with the number of the action of staff, because it can happen more than once.
@@ -62,6 +64,8 @@ def _messages(sale: Sale, event: str, *, after: UUID | None) -> Sequence[Message
     rules = get_format(sale.format).rules
     if event == CALLED_OFF or event.startswith((VOIDED, FROZEN, RESUMED)):
         return _stopped_messages(sale, event, rules.fans(sale, after=after, limit=CHUNK_FANS))
+    if event == PUBLISHED:
+        return _published_messages(sale, sellers.followers(sale.seller_id, after=after, limit=CHUNK_FANS))
     if event != OPENING:
         return rules.messages(sale, event, after=after, limit=CHUNK_FANS)
     reminders = Reminder.objects.filter(sale_id=sale.id)
@@ -73,6 +77,12 @@ def _messages(sale: Sale, event: str, *, after: UUID | None) -> Sequence[Message
         Message(fan_id, f"{sale.title} is open", f"At {sale.seller.name}. You asked to be reminded.", path)
         for fan_id in fans
     ]
+
+
+def _published_messages(sale: Sale, fans: Sequence[UUID]) -> list[Message]:
+    path = reverse("sales:room", args=[sale.id])
+    title = f"{sale.seller.name} announced {sale.title}"
+    return [Message(fan_id, title, "You follow this shop.", path) for fan_id in fans]
 
 
 def _stopped_messages(sale: Sale, event: str, fans: Sequence[UUID]) -> list[Message]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
@@ -15,17 +16,25 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from core import clock, rate_limit
 from core.errors import NotFound, Refusal
 from core.http import began_at, user_id
+from core.ids import is_uuid
 from core.money import EXPONENTS
 from core.paging import cursor_of
 from live.viewers import mark_of
+from pictures.models import Placed
+from pictures.selectors import pictures_of
 from sales import presenters, prover, selectors, telling
+from sales.calendars import calendar_entry
 from sales.formats import get_format, list_formats
+from sales.forms import FindForm
 from sales.mine import shown
 from sales.models import Sale
-from sales.phases import standing
+from sales.phases import Phase, phase_of, standing
 from sales.readings import shared_readings
+from sales.selectors import Find
 from sellers import selectors as seller_selectors
+from sellers import services as sellers
 from sellers.models import MAY_EDIT_SALES, Seller
+from sellers.theme import stylesheet
 
 View = Callable[..., HttpResponse]
 
@@ -56,24 +65,91 @@ def button(back: str) -> Callable[[View], View]:
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    return render(request, "sales/home.html", {"shelves": _shelves(request)})
+    find = FindForm(request.GET).as_find()
+    shelves = _shelves(request, find)
+    context: dict[str, Any] = {"shelves": shelves, "is_narrow": find.is_narrow, "formats": list_formats()}
+    if not request.GET:
+        context["hottest"] = presenters.hottest(shelves[0].page.rows)
+    return render(request, "sales/home.html", context)
 
 
 @require_safe
 def storefront(request: HttpRequest, handle: str) -> HttpResponse:
     shop = seller_selectors.get_seller(handle)
-    return render(request, "sales/storefront.html", {"shop": shop, "shelves": _shelves(request, shop)})
+    tab = request.GET.get("tab", "now")
+    context = {
+        "shop": shop,
+        "tab": tab if tab in TABS else "now",
+        "tabs": TABS,
+        "shelves": _shelves(request, Find(seller_id=shop.id)),
+        "followers": seller_selectors.count_followers(shop.id),
+        "is_following": request.user.is_authenticated and seller_selectors.is_following(shop.id, user_id(request)),
+        "record": selectors.record_of(shop.id),
+        "cover": next(iter(pictures_of([shop.id], Placed.Place.COVER)[shop.id]), None),
+        "logo": next(iter(pictures_of([shop.id], Placed.Place.LOGO)[shop.id]), None),
+    }
+    return render(request, "sales/storefront.html", context)
 
 
-def _shelves(request: HttpRequest, shop: Seller | None = None) -> list[presenters.CardShelf]:
+TABS = {"now": "Now", "next": "Next", "past": "Past", "about": "About"}
+
+
+def _shelves(request: HttpRequest, find: Find) -> list[presenters.CardShelf]:
     """Sales by where they stand: open, upcoming, past. Each goes on by itself."""
-    now, seller_id = clock.now(), shop.id if shop else None
+    now = clock.now()
     pages = {
-        "open": selectors.page_of_open(now, cursor_of(request, "open"), seller_id=seller_id),
-        "upcoming": selectors.page_of_upcoming(now, cursor_of(request, "upcoming"), seller_id=seller_id),
-        "past": selectors.page_of_past(cursor_of(request, "past"), seller_id=seller_id),
+        "open": selectors.page_of_open(now, cursor_of(request, "open"), find),
+        "upcoming": selectors.page_of_upcoming(now, cursor_of(request, "upcoming"), find),
+        "past": selectors.page_of_past(cursor_of(request, "past"), find),
     }
     return presenters.card_shelves(pages, now)
+
+
+CARDS_MAX = 72  # on a page that follows them
+
+
+@require_safe
+def live_cards(request: HttpRequest) -> HttpResponse:
+    """Of the cards that a page shows, those that show something else by now: `at` has a mark for each (`presenters.Card.mark`)."""
+    marks = set(request.GET.get("at", "").split(",")[:CARDS_MAX])
+    ids = [UUID(mark[:36]) for mark in marks if is_uuid(mark[:36])]
+    sales = selectors.published_sales().select_related("seller").filter(id__in=ids, seller__is_active=True)
+    changed = [card for card in presenters.cards(list(sales), clock.now()) if card.mark not in marks]
+    return render(request, "sales/live_cards.html", {"cards": changed})
+
+
+@require_safe
+def theme(request: HttpRequest, handle: str) -> HttpResponse:
+    """A shop's colour, as a stylesheet of its own: no page has styles inline."""
+    answer = HttpResponse(stylesheet(seller_selectors.get_seller(handle)), content_type="text/css; charset=utf-8")
+    answer["Cache-Control"] = "public, max-age=60"
+    return answer
+
+
+@button("sales:storefront")
+def follow(request: HttpRequest, handle: str) -> HttpResponse:
+    """Hear of this shop's new sales."""
+    shop = seller_selectors.get_seller(handle)
+    sellers.follow(seller_id=shop.id, fan_id=user_id(request), now=clock.now())
+    return redirect("sales:storefront", handle)
+
+
+@button("sales:storefront")
+def unfollow(request: HttpRequest, handle: str) -> HttpResponse:
+    """Hear no more of them."""
+    shop = seller_selectors.get_seller(handle)
+    sellers.unfollow(seller_id=shop.id, fan_id=user_id(request))
+    return redirect("sales:storefront", handle)
+
+
+@require_safe
+def calendar(request: HttpRequest, sale_id: UUID) -> HttpResponse:
+    """The sale as an entry for the reader's calendar, with an alarm shortly before it opens."""
+    sale = selectors.get_public_sale(sale_id)
+    url = request.build_absolute_uri(reverse("sales:room", args=[sale.id]))
+    answer = HttpResponse(calendar_entry(sale, url, now=clock.now()), content_type="text/calendar; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{sale.slug}.ics"'
+    return answer
 
 
 @require_safe
@@ -86,15 +162,20 @@ def render_room(request: HttpRequest, sale: Sale, *, refusal: Refusal | None = N
     now = clock.now()
     presenter = get_format(sale.format).presenter
     frame = presenters.newest_frames([sale.id])[sale.id]
+    path = reverse("sales:room", args=[sale.id])
     context = {
         "sale": sale,
         **standing(sale, now, frame.get("units_left")),
         "staff_action": selectors.newest_staff_action(sale.id),
         "frame": frame,
+        "verdict": presenter.verdict(sale, frame),
+        "pictures": pictures_of([sale.id])[sale.id],
         "exponent": EXPONENTS[sale.currency],
-        "room_url": reverse("sales:room", args=[sale.id]),
+        "room_url": path,
+        "room_path": path,
+        "share_url": request.build_absolute_uri(path),
         "refusal": refusal,
-        **_own(request, sale),
+        **_own(request, sale, now),
         **_dock(sale),
         **presenter.room(request, sale, now),
         **more,
@@ -102,13 +183,16 @@ def render_room(request: HttpRequest, sale: Sale, *, refusal: Refusal | None = N
     return render(request, presenter.room_template, context, status=refusal.status if refusal else 200)
 
 
-def _own(request: HttpRequest, sale: Sale) -> dict[str, Any]:
+def _own(request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
     """What only the fan who is logged in sees."""
     if not request.user.is_authenticated:
         return {"is_reminded": False, "is_verified": False}
     fan_id = user_id(request)
-    own = {"is_reminded": telling.is_reminded(sale.id, fan_id), "viewer_mark": mark_of(fan_id)}
-    return own | presenters.may_buy(sale, fan_id, began_at(request))
+    own: dict[str, Any] = {"is_reminded": telling.is_reminded(sale.id, fan_id), "viewer_mark": mark_of(fan_id)}
+    own |= presenters.may_buy(sale, fan_id, began_at(request))
+    if phase_of(sale, now) == Phase.UPCOMING:
+        own["ready"] = presenters.readiness(sale, fan_id, is_verified=own["is_verified"], back=request.get_full_path())
+    return own
 
 
 def _dock(sale: Sale) -> dict[str, Any]:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from django import forms
 
-from sellers.models import HANDLE, Seller
+from sellers.models import HANDLE, NAME_MAX, Seller
+from sellers.theme import CHROMA_MAX
 
 
 class OpenShopForm(forms.Form):
@@ -21,3 +22,21 @@ class OpenShopForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text="A line or two for the storefront.",
     )
+
+
+class BrandForm(forms.Form):
+    """What a shop shows of itself."""
+
+    name = forms.CharField(max_length=NAME_MAX, widget=forms.TextInput(attrs={"autocomplete": "organization"}))
+    about = forms.CharField(
+        max_length=Seller._meta.get_field("about").max_length, required=False, widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="For the storefront.",
+    )  # fmt: skip
+    hue = forms.IntegerField(
+        min_value=0, max_value=359, widget=forms.NumberInput(attrs={"type": "range", "min": 0, "max": 359}),
+        label="Colour", help_text="Its lightness is chosen so that text on it stays readable.",
+    )  # fmt: skip
+    chroma = forms.IntegerField(
+        min_value=0, max_value=CHROMA_MAX, label="How strong",
+        widget=forms.NumberInput(attrs={"type": "range", "min": 0, "max": CHROMA_MAX}),
+    )  # fmt: skip

@@ -29,15 +29,30 @@ class Seller(models.Model):
     # The house's part of this seller's sales, in hundredths of a percent. Sealed into each sale's terms at publish.
     fee_bps = models.IntegerField(default=500)
     is_active = models.BooleanField(default=True)
+    # The shop's colour: a hue in degrees, and a chroma in hundredths. Lightness is the site's, so that text stays readable.
+    hue = models.IntegerField(null=True)
+    chroma = models.IntegerField(null=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(fee_bps__gte=0, fee_bps__lte=10_000), name="seller_fee_is_a_share")
+            models.CheckConstraint(condition=Q(fee_bps__gte=0, fee_bps__lte=10_000), name="seller_fee_is_a_share"),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class Follow(models.Model):
+    """A fan who wants to hear of a shop's new sales."""
+
+    pk = models.CompositePrimaryKey("seller_id", "fan_id")
+    seller = models.ForeignKey(Seller, models.CASCADE, related_name="follows", db_index=False)
+    fan = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="follows")
+    made_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.fan_id} follows {self.seller_id}"
 
 
 class Role(models.TextChoices):

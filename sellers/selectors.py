@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from core.errors import NotAllowed, NotFound
-from sellers.models import MAY_EDIT_SALES, Member, Seller
+from sellers.models import MAY_EDIT_SALES, Follow, Member, Seller
 
 
 def open_shops() -> QuerySet[Seller]:
@@ -17,6 +17,22 @@ def get_seller(handle: str) -> Seller:
     if seller is None:
         raise NotFound("This shop does not exist.")
     return seller
+
+
+def is_following(seller_id: UUID, fan_id: UUID) -> bool:
+    return Follow.objects.filter(seller_id=seller_id, fan_id=fan_id).exists()
+
+
+def count_followers(seller_id: UUID) -> int:
+    return Follow.objects.filter(seller_id=seller_id).count()
+
+
+def followers(seller_id: UUID, *, after: UUID | None, limit: int) -> list[UUID]:
+    """The next of them, in the order of their ids."""
+    found = Follow.objects.filter(seller_id=seller_id)
+    if after is not None:
+        found = found.filter(fan_id__gt=after)
+    return list(found.order_by("fan_id").values_list("fan_id", flat=True)[:limit])
 
 
 def find_membership(user_id: UUID, handle: str) -> Member | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 from uuid import UUID
 
 from django.db.models import Q
@@ -9,15 +10,17 @@ from core import clock
 from core.text import clean_line, clean_text
 from core.transactions import joins_transaction, retried_transaction
 from sellers.errors import HandleTaken, LastOwner, TooManyShops
-from sellers.models import ABOUT_MAX, NAME_MAX, Member, Role, Seller
+from sellers.models import ABOUT_MAX, NAME_MAX, Follow, Member, Role, Seller
+from sellers.theme import CHROMA_MAX
 
 SHOPS_MAX = 5  # that one user opens
 # Addresses that a fan would take for the house's own, or for a part of the site.
 RESERVED = frozenset(
     {
         "about", "account", "accounts", "admin", "api", "billing", "dropfront", "help", "house", "legal", "login", "logout",
-        "mail", "moderator", "official", "orders", "pay", "payments", "proof", "rallies", "root", "sales", "security", "sell",
-        "seller", "sellers", "shop", "shops", "staff", "static", "status", "support", "system", "team", "wallet", "www",
+        "mail", "media", "moderator", "official", "orders", "pay", "payments", "pictures", "proof", "rallies", "root", "sales",
+        "security", "sell", "seller", "sellers", "shop", "shops", "staff", "static", "status", "support", "system", "team",
+        "things", "wallet", "www",
     }
 )  # fmt: skip
 _ALIKE = str.maketrans({"0": "o", "1": "l", "3": "e", "4": "a", "5": "s", "7": "t", "-": None})
@@ -50,6 +53,27 @@ def is_reserved(handle: str) -> bool:
     """Whether it is an address of the house's, or looks like one: `dr0pfront`, `drop-front`, `dropfront-official`."""
     looks = handle.translate(_ALIKE)
     return looks in RESERVED or "dropfront" in looks
+
+
+@retried_transaction(replayable=True)
+def follow(*, seller_id: UUID, fan_id: UUID, now: dt.datetime) -> None:
+    """Have the fan told of the shop's new sales. A repeat changes nothing."""
+    Follow.objects.bulk_create([Follow(seller_id=seller_id, fan_id=fan_id, made_at=now)], ignore_conflicts=True)
+
+
+@retried_transaction(replayable=True)
+def unfollow(*, seller_id: UUID, fan_id: UUID) -> None:
+    """Take that back. A repeat changes nothing."""
+    Follow.objects.filter(seller_id=seller_id, fan_id=fan_id).delete()
+
+
+@retried_transaction(replayable=True)
+def set_brand(*, seller_id: UUID, name: str, about: str, hue: int | None, chroma: int | None) -> None:
+    """What a shop is called, what it says of itself and its colour (`Seller.hue`). Raises Invalid."""
+    Seller.objects.filter(id=seller_id).update(
+        name=clean_line(name, field="name", most=NAME_MAX), about=clean_text(about, field="about", most=ABOUT_MAX),
+        hue=None if hue is None else hue % 360, chroma=None if chroma is None else min(max(chroma, 0), CHROMA_MAX),
+    )  # fmt: skip
 
 
 @retried_transaction(replayable=True)

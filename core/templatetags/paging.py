@@ -26,3 +26,16 @@ def first_page(context: dict[str, Any], param: str) -> str:
     query = context["request"].GET.copy()
     query.pop(param, None)
     return f"?{query.urlencode()}"
+
+
+@register.simple_tag(takes_context=True)
+def with_query(context: dict[str, Any], **changes: Any) -> str:
+    """This page's address with these wishes changed; None takes one away. It begins at the first page again."""
+    query = context["request"].GET.copy()
+    for name in ("open", "upcoming", "past", "after"):
+        query.pop(name, None)
+    for name, value in changes.items():
+        query.pop(name, None)
+        if value is not None:
+            query[name] = str(value)
+    return f"?{query.urlencode()}"

@@ -28,6 +28,11 @@ def mine_tabs() -> list[Tab]:
     return [Tab(format, reverse(format.mine)) for format in list_formats() if format.mine]
 
 
+@register.simple_tag
+def all_formats() -> list[Format]:
+    return list_formats()
+
+
 @register.filter
 def a(noun: str) -> str:
     """The noun with its article: "a drop", "an auction"."""

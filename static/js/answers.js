@@ -20,5 +20,7 @@ export async function answerOf(url, { headers, body }) {
   if (said === null || answer.status === 429 || answer.status >= 500) return { waitMs };
   if (answer.status === 200 || answer.status === 201) return { made: said };
   if (typeof said.code !== "string") return { waitMs };
-  return { refusal: { status: answer.status, code: said.code, message: said.detail || "That was not done", data: said.data || {} } };
+  const { code, detail, data = {} } = said;
+  const receivedAt = answer.headers.get("X-Received-At"); // by the server's clock, which is the one that counts
+  return { refusal: { status: answer.status, code, message: detail || "That was not done", data, receivedAt } };
 }

@@ -66,14 +66,14 @@ async function buy(saleId, purchase, wanted, token, page, form) {
     const answer = await send(purchase.url, attempt, token);
     if (answer.outcome) {
       endAttempt(saleId);
-      const { title, link } = purchase.tell(answer.outcome);
-      page.bought(title, link);
+      page.bought(purchase.tell(answer.outcome));
+      navigator.vibrate?.(30);
       purchase.onBought();
       return;
     }
     if (answer.refusal) {
       endAttempt(saleId);
-      page.refused(answer.refusal, answer.link || linkFor(answer.refusal, form));
+      page.refused(answer.refusal, answer.link || linkFor(answer.refusal, form), purchase.instead?.(answer.refusal));
       return;
     }
     if (answer.isOffline) page.working("You are offline", "We send it when you are back. It counts once.");
@@ -206,14 +206,23 @@ class ResultBox {
     this.#show("working", { title, detail });
   }
 
-  bought(title, link) {
-    this.#show("bought", { title }, link);
+  /** Its link takes the focus: the button that was pressed may be gone in a moment. */
+  bought({ title, detail = "", link }) {
+    this.#show("bought", { title, detail }, link);
+    this.box.querySelector("[data-link]:not([hidden])")?.focus();
   }
 
-  refused(refusal, link) {
+  /** What was refused, when the server had it, and what can be done: follow `link`, or do what `instead` says. */
+  refused(refusal, link, instead) {
     const { data = {} } = refusal;
     const detail = refusal.detail || (refusal.code === "limit_reached" ? `You have ${data.units} of ${data.limit_per_fan}.` : "");
-    this.#show("refused", { title: refusal.message, detail }, link);
+    const when = refusal.receivedAt ? `Your request was received at ${exactTime(refusal.receivedAt)}, by the server's clock.` : "";
+    this.#show("refused", { title: refusal.message, detail, when }, link);
+    const button = this.box.querySelector("[data-instead]");
+    if (!instead) return;
+    button.textContent = instead.words;
+    button.hidden = false;
+    button.addEventListener("click", instead.act);
   }
 
   #show(name, texts, link) {
@@ -230,6 +239,11 @@ class ResultBox {
     }
     this.box.replaceChildren(notice);
   }
+}
+
+function exactTime(moment) {
+  const options = { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 };
+  return new Intl.DateTimeFormat(undefined, options).format(new Date(moment));
 }
 
 function pause(ms) {

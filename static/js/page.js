@@ -2,11 +2,26 @@
 
 import { offerCopying } from "./copy.js";
 import { followSession } from "./session.js";
+import { offerSharing } from "./share.js";
+import { startSteppers } from "./stepper.js";
 import { showTimes } from "./times.js";
 
 followSession();
 showTimes(document);
 offerCopying(document);
+offerSharing(document);
+startSteppers(document);
+
+// A menu closes when one presses beside it, or Escape.
+document.addEventListener("click", ({ target }) => {
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) if (!menu.contains(target)) menu.open = false;
+});
+document.addEventListener("keydown", ({ key }) => {
+  const menu = key === "Escape" && document.querySelector("details[data-menu][open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
 
 for (const button of document.querySelectorAll("button[data-print]")) {
   button.hidden = false;

@@ -1,10 +1,12 @@
 // Fetch this page again and take over its parts marked `data-refresh`: what the server says, worked out in one place.
 
+import { Idiomorph } from "../vendor/idiomorph.js";
 import { offerCopying } from "./copy.js";
 import { showTimes } from "./times.js";
 
 /**
- * Replace every `[data-refresh]` (each has an id) by its newest version. What has the focus is left alone.
+ * Turn every `[data-refresh]` (each has an id) into its newest version. What did not change stays: the focus, what was typed,
+ * what was folded open.
  *
  * The document gets the event "refreshed" afterwards.
  */
@@ -14,10 +16,10 @@ export async function refreshParts() {
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of document.querySelectorAll("[data-refresh]")) {
     const newer = fresh.getElementById(part.id);
-    if (!newer || part.contains(document.activeElement)) continue;
-    part.replaceWith(document.adoptNode(newer));
-    showTimes(newer);
-    offerCopying(newer);
+    if (!newer) continue;
+    Idiomorph.morph(part, newer, { ignoreActiveValue: true, callbacks: { beforeAttributeUpdated: (name) => name !== "open" } });
+    showTimes(part);
+    offerCopying(part);
   }
   document.dispatchEvent(new Event("refreshed"));
 }

@@ -48,6 +48,8 @@ export function followSale(own) {
   setInterval(showTime, TICK_MS);
   goBy(serverClock(`/api/v1/sales/${sale.id}/frame`));
   watchSale(sale.id, takeFrame, { onState: showConnection });
+  // What came anew came for the phase that the server saw.
+  document.addEventListener("refreshed", () => showPhase(room, shownPhase));
 }
 
 /** Do this soon, each page at its own moment. */
@@ -111,6 +113,21 @@ export function text(name, value) {
 export function show(name, isShown) {
   const part = find(name);
   if (part) part.hidden = !isShown;
+}
+
+const PULSES_SHOWN = 4;
+const PULSE_MS = 4_000;
+
+/** Something happened just now: a slip of words that comes and goes. Eyes only: the spoken line has the sum of it. */
+export function pulse(words) {
+  const strip = find("data-pulse");
+  if (!strip || document.hidden) return;
+  const slip = document.createElement("span");
+  slip.className = "pulse__one";
+  slip.textContent = words;
+  strip.prepend(slip);
+  while (strip.children.length > PULSES_SHOWN) strip.lastChild.remove();
+  setTimeout(() => slip.remove(), PULSE_MS);
 }
 
 function showConnection(state) {

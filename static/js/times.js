@@ -24,6 +24,11 @@ function tick() {
   for (const time of document.querySelectorAll("time[data-countdown]")) {
     const text = clockText(Math.max(0, Math.ceil((Date.parse(time.dateTime) - nowMs) / 1000)));
     if (time.textContent !== text) time.textContent = text;
+    if (time.parentElement.matches(".figure")) time.parentElement.dataset.digits = Math.min(text.length, 12);
+  }
+  for (const ring of document.querySelectorAll("[data-ring-until]")) {
+    const share = (Date.parse(ring.dataset.ringUntil) - nowMs) / 1000 / Number(ring.dataset.ringOf);
+    ring.querySelector(".ring__left").style.strokeDashoffset = 100 * (1 - Math.min(Math.max(share, 0), 1));
   }
 }
 

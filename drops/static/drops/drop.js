@@ -1,23 +1,27 @@
-// A drop's room: the stock falls, and holds end.
+// A drop's room: the stock falls, holds run out, and one can buy as many as are left and as one may.
 
 import { serverNowMs } from "../js/clock.js";
+import { showFigure } from "../js/figure.js";
+import { moneyIn } from "../js/money.js";
 import { throttledRefresh } from "../js/refresh.js";
-import { find, followSale, sale } from "../js/sale.js";
+import { find, followSale, pulse, room, sale } from "../js/sale.js";
+import { capStepper } from "../js/stepper.js";
 
 const HOLD_GRACE_MS = 2_000; // an ended hold is given back within this
 const LOW_SHARE = 0.1;
 
+const money = moneyIn(room.dataset.currency, Number(room.dataset.exponent));
 const refreshOrders = throttledRefresh(1000);
 const refreshEndedHolds = throttledRefresh(10_000);
+const form = find("data-buy");
 
 function showStock(frame, before) {
   if (frame.units_left === before.units_left) return;
-  const count = find("data-count");
-  count.textContent = String(frame.units_left);
+  showFigure(find("data-count"), frame.units_left);
   find("data-stock-bar").value = frame.units_left;
-  count.classList.remove("stock__count--moved");
-  // The next style pass must see the class gone, or the animation would not start again.
-  requestAnimationFrame(() => count.classList.add("stock__count--moved"));
+  const sold = before.units_left - frame.units_left;
+  pulse(sold > 0 ? `${sold} sold` : `${-sold} back`);
+  showMost();
 }
 
 function showScarcity(phase) {
@@ -27,21 +31,63 @@ function showScarcity(phase) {
   stock.toggle("stock--low", phase === "open" && left <= total * LOW_SHARE);
 }
 
-function lookForEndedHolds() {
-  const nowMs = serverNowMs();
-  const holds = [...document.querySelectorAll("#my-orders time[data-countdown]")];
-  if (holds.some((hold) => Date.parse(hold.dateTime) + HOLD_GRACE_MS < nowMs)) refreshEndedHolds();
+/** How many more the fan may have; null when there is no limit. */
+function mayBuy() {
+  const { mayBuy } = document.getElementById("mine").dataset;
+  return mayBuy === undefined ? null : Number(mayBuy);
 }
 
+/** Who has all they may have sees what is theirs, not a button that would refuse them. */
+function showMost() {
+  const may = mayBuy();
+  find("data-buy-box").hidden = may === 0;
+  const stepper = form?.querySelector("[data-stepper]");
+  if (stepper) capStepper(stepper, Math.min(sale.frame.units_left, may ?? Infinity));
+  showPrice();
+}
+
+function showPrice() {
+  if (!form) return;
+  const total = Number(form.dataset.priceMinor) * Number(form.elements.quantity.value);
+  form.querySelector(".button--main").textContent = `Buy for ${money(total)}`;
+}
+
+function lookForEndedHolds() {
+  const nowMs = serverNowMs();
+  const holds = [...document.querySelectorAll("#mine [data-ring-until]")];
+  if (holds.some((hold) => Date.parse(hold.dataset.ringUntil) + HOLD_GRACE_MS < nowMs)) refreshEndedHolds();
+}
+
+function wordsFor(order) {
+  if (order.is_hold) return `${order.quantity} on hold for you`;
+  return order.quantity === 1 ? "It is yours" : `${order.quantity} are yours`;
+}
+
+form?.addEventListener("input", showPrice);
+document.addEventListener("refreshed", showMost);
+showMost();
 followSale({
   purchase: {
     url: `/api/v1/drops/${sale.id}/orders`,
     read: (form, submitter) => ({ quantity: Number(form.get("quantity")), hold: submitter?.name === "hold" }),
     tell: (order) => ({
-      title: order.is_hold ? `${order.quantity} on hold for you` : order.quantity === 1 ? "It is yours" : `${order.quantity} are yours`,
-      link: { url: `${find("data-buy").dataset.ordersUrl}${order.id}/`, words: "See the receipt" },
+      title: wordsFor(order),
+      detail: order.is_hold ? "Confirm it before its time is over." : `${order.quantity} × ${money(order.total_minor / order.quantity)}, paid.`,
+      link: { url: `${form.dataset.ordersUrl}${order.id}/`, words: "See the receipt" },
     }),
     onBought: refreshOrders,
+    // Fewer are left than were asked for: one press takes those.
+    instead: ({ code }) => {
+      const left = Math.min(sale.frame.units_left, mayBuy() ?? Infinity);
+      if (code !== "sold_out" || left < 1) return null;
+      return {
+        words: left === 1 ? "Take the last one" : `Take the ${left} that are left`,
+        act() {
+          form.elements.quantity.value = left;
+          form.requestSubmit();
+        },
+      };
+    },
   },
   show: showStock,
   words: (frame) => `${frame.units_left} of ${frame.units_total} left.`,

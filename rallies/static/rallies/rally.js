@@ -106,10 +106,13 @@ function moveMarker(level, count) {
 /** The price runs down to its new place, tick by tick; for who wants no motion it is there at once. */
 function melt(fromMinor, toMinor) {
   const price = find("data-price");
-  glide("price", (share) => (price.textContent = money(Math.round(fromMinor + (toMinor - fromMinor) * share))));
-  price.classList.remove("melt__price--moved");
+  glide("price", (share) => {
+    price.textContent = money(Math.round(fromMinor + (toMinor - fromMinor) * share));
+    price.dataset.digits = price.textContent.length;
+  });
+  price.classList.remove("melt__moved");
   // The next style pass must see the class gone, or the animation would not start again.
-  requestAnimationFrame(() => price.classList.add("melt__price--moved"));
+  requestAnimationFrame(() => price.classList.add("melt__moved"));
 }
 
 const gliding = new Map(); // name → number of the newest glide: an older one of the same name ends

@@ -1,0 +1,35 @@
+"""Small parts of pages: icons, and figures that are set in large digits."""
+
+from __future__ import annotations
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+FIGURE_DIGITS_MAX = 12  # as many sizes as static/css/figure.css knows
+
+
+@register.simple_tag
+def icon(name: str, more: str = "") -> SafeString:
+    """A picture of the sprite (`static/vendor/manifest.json` names them all). Decoration: the words for it stand beside."""
+    return format_html(
+        '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}#{}"/></svg>',
+        more,
+        static("vendor/icons.svg"),
+        name,
+    )
+
+
+@register.filter
+def digits(figure: object) -> int:
+    """How wide a figure is, in characters: the more there are, the smaller they are set."""
+    return min(len(str(figure)), FIGURE_DIGITS_MAX)
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """`1000000` → `1,000,000`."""
+    return f"{number:,}"

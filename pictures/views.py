@@ -1,0 +1,61 @@
+"""Uploading pictures, taking them away, and the files themselves where no bucket serves them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.files.storage import default_storage
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_safe
+
+from core import clock, rate_limit
+from core.errors import Conflict, Invalid
+from core.http import user_id
+from core.ids import uuid7
+from pictures import services
+from pictures.making import WIDTHS
+from pictures.models import Placed
+
+KINDS = {"webp": "image/webp", "avif": "image/avif"}
+_YEAR = "public, max-age=31536000, immutable"
+
+
+def upload_to(request: HttpRequest, *, seller_id: UUID, place: Placed.Place, owner_id: UUID, back: str) -> HttpResponse:
+    """Keep the posted files, in their order, and go back. What cannot be used is said and does not hold up the rest."""
+    rate_limit.check("upload", str(user_id(request)), allowed=100, window_s=3_600)
+    taken = 0
+    for file in request.FILES.getlist("picture")[: services.PER_PLACE[place]]:
+        try:
+            services.upload(
+                picture_id=uuid7(), seller_id=seller_id, place=place, owner_id=owner_id, file=file,
+                alt=request.POST.get("alt", ""), now=clock.now(),
+            )  # fmt: skip
+            taken += 1
+        except (Invalid, Conflict) as refusal:
+            messages.error(request, f"{str(file.name)[:80]}: {refusal.message}")
+    if taken:
+        messages.success(
+            request, "The picture is being made ready." if taken == 1 else f"{taken} pictures are being made ready."
+        )
+    elif not request.FILES:
+        messages.error(request, "Choose a picture first.")
+    return redirect(back)
+
+
+@require_safe
+def serve(request: HttpRequest, picture_id: UUID, name: str) -> Any:
+    """A file of a picture, on a machine without a bucket. Files never change, so a browser asks once."""
+    width, _, kind = name.partition(".")
+    if settings.PICTURES_BUCKET or kind not in KINDS or not width.isdecimal() or int(width) > WIDTHS[-1]:
+        raise Http404
+    try:
+        file = default_storage.open(services.file_name(picture_id, f"{int(width)}.{kind}"))
+    except FileNotFoundError:
+        raise Http404 from None
+    answer = FileResponse(file, content_type=KINDS[kind])
+    answer["Cache-Control"] = _YEAR
+    return answer

@@ -1,0 +1,22 @@
+// Buttons that hand a link to whatever the device shares with, or copy it where there is nothing like that.
+
+/** Show the buttons below `root`; where neither works they stay hidden. */
+export function offerSharing(root) {
+  for (const button of root.querySelectorAll("button[data-share]")) {
+    if (!navigator.share && !navigator.clipboard) continue;
+    button.hidden = false;
+    button.addEventListener("click", () => share(button));
+  }
+}
+
+async function share(button) {
+  const { share: url, shareTitle: title } = button.dataset;
+  if (navigator.share) {
+    await navigator.share({ url, title }).catch(() => {}); // dismissed
+    return;
+  }
+  await navigator.clipboard.writeText(url);
+  const words = button.lastChild.textContent;
+  button.lastChild.textContent = " Link copied";
+  setTimeout(() => (button.lastChild.textContent = words), 1500);
+}
