@@ -19,6 +19,8 @@ RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin dropf
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 WORKDIR /app
+# Where pictures lie without a bucket: a volume, which begins as what stands here.
+RUN mkdir /pictures && chown dropfront /pictures
 USER dropfront
 EXPOSE 8000
 # /healthz touches nothing but the process: a database that is away for a minute must not get web processes killed.

@@ -87,6 +87,12 @@ def _cheap_passwords(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _pictures_of_its_own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    if _is_of_the_shop(request):
+        request.getfixturevalue("settings").MEDIA_ROOT = tmp_path_factory.getbasetemp() / "media"
+
+
+@pytest.fixture(autouse=True)
 def _commands_stand_at_their_second(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests name the second that a command is received at; only those of the clock itself want the database to doubt it."""
     if _is_of_the_shop(request) and request.node.get_closest_marker("database_clock") is None:

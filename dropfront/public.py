@@ -16,6 +16,7 @@ from django.views.decorators.cache import cache_page
 from django.views.decorators.http import require_safe
 
 from core import clock, mailbox
+from dropfront import specimens
 from sales import selectors as sales
 from sales.models import Sale
 from sellers import selectors as sellers
@@ -101,5 +102,7 @@ urlpatterns = [
     path(".well-known/security.txt", security_txt, name="security_txt"),
     path(".well-known/change-password", change_password, name="change_password"),
 ]
+if not settings.PRODUCTION:
+    urlpatterns += [path("dev/parts/", specimens.parts, name="parts")]
 if settings.EMAIL_FILE_PATH and not settings.PRODUCTION:
     urlpatterns += [path("dev/mail/", mails, name="mails"), path("dev/mail/<slug:mail>/", one_mail, name="mail")]

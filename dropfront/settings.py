@@ -322,17 +322,18 @@ USE_I18N = True
 USE_TZ = True
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = BASE_DIR / ".data" / "static" if not PRODUCTION else BASE_DIR / "staticfiles"
+# Where `collectstatic` has put the files, hashed and compressed; without it they are served from where they lie.
+STATIC_ROOT = Path(os.environ.get("STATIC_ROOT") or BASE_DIR / "staticfiles")
+IS_STATIC_COLLECTED = PRODUCTION or "STATIC_ROOT" in os.environ
 STORAGES = {
     "default": _PICTURES,
     "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
-        if PRODUCTION
+        "BACKEND": "dropfront.static.HashedStaticFilesStorage"
+        if IS_STATIC_COLLECTED
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
-# Without PRODUCTION files are served from where they are; there is no STATIC_ROOT to warn about.
-WHITENOISE_USE_FINDERS = not PRODUCTION
+WHITENOISE_USE_FINDERS = not IS_STATIC_COLLECTED
 warnings.filterwarnings("ignore", message="No directory at", module="django.core.handlers.base")
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_ALLOW_ALL_ORIGINS = False  # our files are for our pages

@@ -17,7 +17,7 @@ from drops import rules, selectors
 from drops.models import HAS_UNITS, Drop, Order, OrderState, Settlement
 from sales.bought import BoughtRow, with_refunds
 from sales.formats import BasePresenter, Sums, Verdict
-from sales.models import Sale
+from sales.models import Sale, SaleState
 from sales.presenters import QUANTITY_MAX
 from sales.selectors import settled_totals, with_terms, with_terms_each
 
@@ -117,6 +117,15 @@ class DropPresenter(BasePresenter, folder="drops"):
             "paid_out": Money(settled["gross_minor"] - settled["fee_minor"], sale.currency),
             "fee": Money(settled["fee_minor"], sale.currency),
         }
+
+    def told(self, sale: Sale) -> list[str]:
+        facts = self.proof(sale)
+        sums, paid_out, fee = facts["sums"], facts["paid_out"], facts["fee"]
+        told = [f"{sums.units_total:,} existed, {sums.units:,} were sold.", f"Fans paid {sums.gross}."]
+        if sale.state == SaleState.SETTLED:
+            told[1] = f"Fans paid {sums.gross}: {paid_out} went to the seller, {fee} to the house."
+            told.append(f"{sums.gross - paid_out - fee} is unaccounted for.")
+        return told
 
     def happened(self, sale: Sale) -> list[str]:
         orders, amount_minor = selectors.given_back(sale.id)

@@ -19,6 +19,8 @@ from celery import Celery
 from celery.app.utils import find_app
 from celery.beat import EmbeddedService
 from celery.signals import worker_ready
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
@@ -42,11 +44,24 @@ def prepare(logins: Path) -> None:
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         call_command("migrate", interactive=False, verbosity=1)
+    collect_static()
     call_command("load_demo")
     lines = io.StringIO()
     call_command("load_demo", logins=True, stdout=lines)
     logins.write_text(lines.getvalue())
     connections.close_all()
+
+
+def collect_static() -> None:
+    """Hash and compress the files that pages use, if any is newer than what was made of them."""
+    if not settings.IS_STATIC_COLLECTED:
+        return
+    made = Path(settings.STATIC_ROOT) / "staticfiles.json"
+    made_at = made.stat().st_mtime if made.exists() else 0.0
+    files = (storage.path(name) for finder in get_finders() for name, storage in finder.list([]))
+    if any(os.stat(file).st_mtime > made_at for file in files):
+        call_command("collectstatic", interactive=False, verbosity=0)
+        made.touch()
 
 
 def work(app: Celery, data: Path) -> int:

@@ -146,6 +146,8 @@ class Site:
         shutil.rmtree(metrics, ignore_errors=True)  # counts of processes that are gone
         metrics.mkdir()
         variables = {**servers.variables(), "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+        if os.environ.get("DEBUG") != "1":
+            variables["STATIC_ROOT"] = os.environ.get("STATIC_ROOT") or str(self.data / "static")
         if not os.environ.get("EMAIL_HOST"):
             variables["EMAIL_FILE_PATH"] = os.environ.get("EMAIL_FILE_PATH") or str(
                 self.data / "mail"
@@ -154,15 +156,24 @@ class Site:
             variables["ALLOWED_HOSTS"] = "*"  # we cannot know by which names others reach this machine
         return variables
 
+    def has_newer_files(self) -> bool:
+        """Whether a file that pages use is newer than what was made of them (`background.collect_static`)."""
+        made = self.data / "static" / "staticfiles.json"
+        if not made.exists():
+            return True
+        ours = (path for folder in [ROOT / "static", *ROOT.glob("*/static")] for path in folder.rglob("*"))
+        return any(path.stat().st_mtime > made.stat().st_mtime for path in ours)
+
     def start_programs(self) -> None:
         """Web processes and background work: all at once, but at the very first start the web waits for its tables."""
         background = Background(self.data)
-        never_prepared = not background.has_prepared()
+        # Web processes look once which files there are.
+        must_wait = not background.has_prepared() or self.has_newer_files()
         web = [
             Program(f"web-{slot}", self.data / "logs", self.web_command(slot)) for slot in range(self.options.processes)
         ]
         self.supervisor.spawn([background])
-        if never_prepared:
+        if must_wait:
             with self.step("Tables and demo sales"):
                 self.wait_until(background.has_prepared, PREPARED_WITHIN_S, "the tables were not there")
         with self.step("Web, worker and beat"):

@@ -24,10 +24,21 @@ class WalletBalance:
     held: Money
 
 
+ICONS = {
+    "top_up": "plus",
+    "purchase": "ticket",
+    "hold": "hourglass",
+    "capture": "check",
+    "release": "rotate-ccw",
+    "refund": "rotate-ccw",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class StatementRow:
     line: StatementLine
     words: str
+    icon: str
 
 
 def balances(wallets: Mapping[str, Wallet]) -> list[WalletBalance]:
@@ -40,4 +51,9 @@ def balances(wallets: Mapping[str, Wallet]) -> list[WalletBalance]:
 
 
 def in_words(lines: Sequence[StatementLine]) -> list[StatementRow]:
-    return [StatementRow(line, WORDS.get(line.code, line.code.replace("_", " ").capitalize())) for line in lines]
+    return [
+        StatementRow(
+            line, WORDS.get(line.code, line.code.replace("_", " ").capitalize()), ICONS.get(line.code, "arrow-right")
+        )
+        for line in lines
+    ]

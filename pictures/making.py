@@ -48,8 +48,9 @@ def make(file: BinaryIO) -> Made:
         pixels = upright.convert("RGBA" if _has_alpha(upright) else "RGB")
     except (OSError, SyntaxError, ValueError) as error:
         raise Invalid("This picture is broken.", field="picture") from error
-    widths = tuple(width for width in WIDTHS if width < pixels.width) + (
-        (pixels.width,) if pixels.width < WIDTHS[-1] else ()
+    widths = (
+        *(width for width in WIDTHS if width < pixels.width and width < WIDTHS[-1]),
+        min(pixels.width, WIDTHS[-1]),
     )
     files: dict[str, bytes] = {}
     for width in widths:

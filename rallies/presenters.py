@@ -120,6 +120,20 @@ class RallyPresenter(BasePresenter, folder="rallies"):
     def rows(self, records: Sequence[Any], now: dt.datetime) -> Sequence[BoughtRow]:
         return shown.join_rows(records) if records and isinstance(records[0], Join) else shown.late_rows(records)
 
+    def told(self, sale: Sale) -> list[str]:
+        facts = self.proof(sale)
+        frame, price, totals = facts["frame"], facts["price"], facts["totals"]
+        if frame["did_run"] is None:
+            return [f"{frame['joiners']:,} have joined so far.", f"The price stands at {price} for everybody."]
+        if not frame["did_run"]:
+            came = f"{frame['count']:,} of at least {frame['minimum']:,} came together."
+            return [came, "So it did not run, and nobody paid.", "All that was held went back."]
+        return [
+            f"{frame['joiners']:,} joined, and everybody paid the same: {price} each.",
+            f"Fans paid {totals.gross}: {totals.rest} went to the seller, {totals.fee} to the house.",
+            "What was held above the final price went back.",
+        ]
+
     def happened(self, sale: Sale) -> list[str]:
         removed = Join.objects.filter(rally_id=sale.id, state=JoinState.REMOVED).count()
         return [f"{removed:,} fans were removed by the seller"] if removed else []

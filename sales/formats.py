@@ -152,6 +152,9 @@ class Presenter(Protocol):
     def verdict(self, sale: Sale, frame: Mapping[str, Any]) -> Verdict:
         """What the sale came to, from its frame alone, as soon as its time is over."""
 
+    def told(self, sale: Sale) -> list[str]:
+        """The sale in three sentences with figures, for the head of its proof. No names."""
+
     def proof(self, sale: Sale) -> dict[str, Any]:
         """What the proof's totals and newest orders need: no names."""
 
@@ -221,6 +224,10 @@ class BasePresenter:
 
     def verdict(self, sale: Sale, frame: Mapping[str, Any]) -> Verdict:
         return Verdict("It is over")
+
+    def told(self, sale: Sale) -> list[str]:
+        sums = self.sums([sale])[sale.id]
+        return [f"{sums.units:,} sold.", f"Fans paid {sums.gross}."]
 
     def proof(self, sale: Sale) -> dict[str, Any]:
         return {"sums": self.sums([sale])[sale.id]}

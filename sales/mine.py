@@ -21,6 +21,7 @@ from pictures.selectors import Shown as Picture
 from pictures.selectors import pictures_of
 from sales.bought import BoughtRow, with_refunds
 from sales.formats import Format, get_format, list_formats
+from sales.paper import receipt_pdf
 from sales.things import Things
 
 
@@ -101,13 +102,39 @@ def _page_of_mine(fan_id: UUID, formats: Sequence[Format], cursor: str) -> Page[
 @require_safe
 @login_required
 def receipt(request: HttpRequest, format_name: str, id: UUID) -> HttpResponse:
-    format, missing = get_format(format_name), NotFound()
-    for things in format.things:
-        try:
-            (row,) = shown(format, [things.of_fan(user_id(request), id)])
-        except NotFound as error:
-            missing = error
-        else:
-            context = {"format": format, "sale": row.sale, "record": row.record, "row": row, "now": clock.now()}
-            return render(request, things.receipt, context)
+    things, row = _own(user_id(request), [get_format(format_name)], id)
+    context = {
+        "format": get_format(format_name), "sale": row.sale, "record": row.record, "row": row, "now": clock.now(),
+        "proof_url": _proof_url(request, row),
+    }  # fmt: skip
+    return render(request, things.receipt, context)
+
+
+@require_safe
+@login_required
+def receipt_on_paper(request: HttpRequest, id: UUID) -> HttpResponse:
+    """The same, to keep: a PDF."""
+    _, row = _own(user_id(request), list_formats(), id)
+    noun = get_format(row.sale.format).words.noun
+    pdf = receipt_pdf(row, noun=noun, proof_url=_proof_url(request, row), now=clock.now())
+    answer = HttpResponse(pdf, content_type="application/pdf")
+    answer["Content-Disposition"] = f'attachment; filename="receipt-{row.sale.slug}.pdf"'
+    return answer
+
+
+def _own(fan_id: UUID, formats: Sequence[Format], id: UUID) -> tuple[Things[Any], BoughtRow]:
+    """One of the fan's own things. Raises NotFound, as its kind says it."""
+    missing = NotFound()
+    for format in formats:
+        for things in format.things:
+            try:
+                (row,) = shown(format, [things.of_fan(fan_id, id)])
+            except NotFound as error:
+                missing = error
+            else:
+                return things, row
     raise missing
+
+
+def _proof_url(request: HttpRequest, row: BoughtRow) -> str:
+    return request.build_absolute_uri(f"{reverse('sales:proof', args=[row.sale.id])}?receipt={row.record.id}")

@@ -14,7 +14,9 @@ from django.db import connection
 from django.urls import reverse
 
 from accounts import selectors as account_selectors
-from core.ids import uuid7
+from core import clock
+from core.ids import is_uuid, uuid7
+from core.invariants import Finding
 from core.money import Money, amount_text
 from core.paging import Page
 from ledger import selectors as ledger_selectors
@@ -189,6 +191,30 @@ class Event:
     reason: str = ""
 
 
+def timeline(sale: Sale, proof: Proof | None) -> list[Event]:
+    """From its announcement to its proof, with what was done to it in between."""
+    steps = [
+        Event(sale.published_at, "Announced, its terms sealed"),
+        Event(
+            opens_at(sale), "Opened" if sale.state not in UNENDED_STATES or opens_at(sale) <= clock.now() else "Opens"
+        ),
+        Event(sale.closed_at if sale.state != SaleState.CANCELLED else None, "Closed"),
+        Event(sale.settled_at, "Settled: everybody paid or paid back"),
+        Event(proof.ran_at if proof else None, "Checked"),
+    ]
+    dated = [event for event in [*steps, *events(sale)] if event.at is not None]
+    return sorted(dated, key=lambda event: event.at or dt.datetime.max.replace(tzinfo=dt.UTC))
+
+
+def receipt_in(sale: Sale, number: str) -> Any:
+    """The row of the purchase with this number in the sale, without a name, or None."""
+    format = get_format(sale.format)
+    for things in format.things if is_uuid(number) else ():
+        if rows := things.page_of_sale(sale.id, search=number, size=1).rows:
+            return next(iter(format.presenter.rows(rows, clock.now())))
+    return None
+
+
 def events(sale: Sale) -> list[Event]:
     """What staff and the seller did that its terms do not say: paused, ended early, called off, and to single fans."""
     found = [
@@ -206,6 +232,52 @@ def events(sale: Sale) -> list[Event]:
         for refund in refunds.list_refunds(sale, limit=REFUNDS_SHOWN)
     ]
     return found + counted + given
+
+
+# What the checks of a sale are about, for people. Stored runs know a check by its name alone.
+GROUPS: Mapping[str, frozenset[str]] = {
+    "What was sold": frozenset(
+        {
+            "sold_is_stock_or_demand", "oversold", "one_order_per_key", "limit_per_fan", "in_time", "joiners", "units",
+            "joins_with_a_limit", "double_joins", "limit_kept", "cap",
+        }
+    ),
+    "The money": frozenset(
+        {
+            "paid_by_its_fan", "ended_for_its_fan", "paid_to_its_seller", "seller_credited", "paid_afterwards", "refunds",
+            "settlements_add_up", "each_order_paid_once", "nothing_stays_behind", "nothing_unsettled", "double_charges",
+            "held_captured_released",
+        }
+    ),
+    "The price and the terms": frozenset(
+        {"terms_hash", "terms_rule", "one_sealed_price", "one_price", "price_of_the_tier", "terms_agreed", "outcome"}
+    ),
+}  # fmt: skip
+THE_REST = "Its rows and its times"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Findings about one thing."""
+
+    title: str
+    findings: list[Finding]
+
+    @property
+    def held(self) -> int:
+        return sum(finding.holds for finding in self.findings)
+
+    @property
+    def holds(self) -> bool:
+        return self.held == len(self.findings)
+
+
+def grouped(findings: Sequence[Finding]) -> list[Group]:
+    """By what they are about, the most asked for first."""
+    known = frozenset().union(*GROUPS.values())
+    groups = [Group(title, [each for each in findings if each.check.name in names]) for title, names in GROUPS.items()]
+    groups.append(Group(THE_REST, [each for each in findings if each.check.name not in known]))
+    return [group for group in groups if group.findings]
 
 
 # The list of proofs
@@ -237,6 +309,10 @@ class ShownProof:
     is_being_checked: bool
     error: str  # why the newest try has no answers
 
+    @property
+    def groups(self) -> list[Group]:
+        return grouped(self.proof.findings) if self.proof else []
+
     @classmethod
     def of(cls, run: ProofRun | None) -> ShownProof:
         if run is None:
@@ -261,5 +337,5 @@ def database_name() -> str:
         return "Amazon Aurora DSQL"
     connection.ensure_connection()
     major, minor = divmod(getattr(connection, "pg_version", 0), 10_000)
-    rules = ", kept to Aurora DSQL's rules" if getattr(connection, "is_strict", False) else ""
-    return f"PostgreSQL {major}.{minor} standing in for Amazon Aurora DSQL{rules}"
+    rules = " and is held to its rules" if getattr(connection, "is_strict", False) else ""
+    return f"one PostgreSQL {major}.{minor}, which stands in for Amazon Aurora DSQL{rules}"

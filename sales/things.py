@@ -60,6 +60,10 @@ class Things(Generic[M]):
         missing = self.missing(f"This {self.noun} does not exist.")
         return self._one(missing, **{"id": id, f"{self.terms}__sale__seller_id": seller_id})
 
+    def by_ids(self, ids: Collection[UUID]) -> list[M]:
+        """Whoever asks may see them."""
+        return list(self._with_sale().filter(id__in=ids))
+
     def page_of_fan(self, fan_id: UUID, cursor: str = "") -> Page[M]:
         """The fan's own, the newest first, each with its sale and seller."""
         return page_of(self._with_sale().filter(fan_id=fan_id), cursor)

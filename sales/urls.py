@@ -1,7 +1,7 @@
 from django.urls import path
 
 from sales import picture_views, views
-from sales.mine import mine
+from sales.mine import mine, receipt_on_paper
 
 app_name = "sales"
 urlpatterns = [
@@ -17,6 +17,7 @@ urlpatterns = [
     path("sales/<uuid:sale_id>/remind/", views.remind, name="remind"),
     path("sales/<uuid:sale_id>/remind/not/", views.forget_reminder, name="forget_reminder"),
     path("things/", mine, name="things"),
+    path("things/<uuid:id>/receipt.pdf", receipt_on_paper, name="receipt_pdf"),
     path("proof/", views.proof_list, name="proof_list"),
     path("proof/<uuid:sale_id>/", views.proof, name="proof"),
     path("proof/<uuid:sale_id>/again/", views.prove_again, name="prove_again"),

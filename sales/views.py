@@ -105,6 +105,7 @@ def _shelves(request: HttpRequest, find: Find) -> list[presenters.CardShelf]:
     return presenters.card_shelves(pages, now)
 
 
+NEWEST_SHOWN = 12  # purchases on a proof
 CARDS_MAX = 72  # on a page that follows them
 
 
@@ -245,10 +246,11 @@ def proof(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     format = get_format(sale.format)
     now = clock.now()
     run = prover.look_at(sale, now=now)
+    shown_proof = presenters.ShownProof.of(run)
     context = {
         "sale": sale,
         "format": format,
-        "shown": presenters.ShownProof.of(run),
+        "shown": shown_proof,
         "books": presenters.ShownProof.of(prover.look_at_books(now=now)),
         "readings": shared_readings(sale) if presenters.has_doors() else None,
         "has_doors": presenters.has_doors(),
@@ -256,8 +258,16 @@ def proof(request: HttpRequest, sale_id: UUID) -> HttpResponse:
         "terms": selectors.find_terms(sale.id, sale.terms_version),
         "database": presenters.database_name(),
         "presenter": format.presenter,
-        "events": presenters.events(sale),
-        "newest": [row for things in format.things[:1] for row in shown(format, things.page_of_sale(sale.id).rows)],
+        "told": format.presenter.told(sale),
+        "timeline": presenters.timeline(sale, shown_proof.proof),
+        "counted": [event for event in presenters.events(sale) if event.at is None],
+        "number": request.GET.get("receipt", "").strip()[:40],
+        "receipt": presenters.receipt_in(sale, request.GET.get("receipt", "").strip()),
+        "newest": [
+            row
+            for things in format.things[:1]
+            for row in shown(format, things.page_of_sale(sale.id, size=NEWEST_SHOWN).rows)
+        ],
         "now": now,
         **prover.totals_beside(sale, run),
     }

@@ -30,8 +30,8 @@ class Seller(models.Model):
     fee_bps = models.IntegerField(default=500)
     is_active = models.BooleanField(default=True)
     # The shop's colour: a hue in degrees, and a chroma in hundredths. Lightness is the site's, so that text stays readable.
-    hue = models.IntegerField(null=True)
-    chroma = models.IntegerField(null=True)
+    hue = models.IntegerField(null=True, blank=True)
+    chroma = models.IntegerField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

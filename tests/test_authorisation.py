@@ -120,6 +120,7 @@ def build_world(*, with_rallies: bool = True) -> World:
     world.things = {
         "handle": seller.handle, "sale_id": world.drop.sale_id, "draft_id": draft.sale_id, "currency": "EUR",
         "order_id": shop.buy(world.drop, buyer, at=now).id, "held_id": shop.buy(world.drop, buyer, hold=True, at=now).id,
+        "picture_id": shop.make_picture(draft).id, "name": "640.webp", "place": "logo",
         "top_up_id": top_up.id, "number": 1, "mail": "none", "things": "orders", "joins": "joins", "kind": "csv",
         "upcoming_id": shop.make_drop(seller=seller, opens_at=now + shop.HOUR, closes_at=now + 2 * shop.HOUR, now=now).sale_id,
     }  # fmt: skip
@@ -314,6 +315,7 @@ ROWS = [
     # public pages
     public("GET", "/robots.txt"),
     public("GET", "/sitemap.xml"),
+    public("GET", "/dev/parts/"),  # the same
     public("GET", "/dev/mail/"),  # on one machine; in production there is no such page
     Row("GET", "/dev/mail/{mail}/", who={}, stranger=404, other=404),
     Row("GET", "/favicon.ico", who={}, stranger=MOVED, other=MOVED),
@@ -321,6 +323,11 @@ ROWS = [
     Row("GET", "/.well-known/change-password", who={}, stranger=MOVED, other=MOVED),
     public("GET", "/"),
     public("GET", "/s/{handle}/"),
+    public("GET", "/s/{handle}/theme.css"),
+    public("GET", "/live-cards/"),
+    public("GET", "/sales/{sale_id}/calendar.ics"),
+    Row("POST", "/appearance/", who={}, stranger=MOVED, other=MOVED),
+    Row("GET", "/media/pictures/{picture_id}/{name}", who={}, stranger=404, other=404),  # its file is not made yet
     public("GET", "/sales/{sale_id}/"),
     public("GET", "/sales/{sale_id}/terms/"),
     public("GET", "/proof/"),
@@ -333,6 +340,12 @@ ROWS = [
         "POST", "/sales/{sale_id}/buy/", who={"buyer": MOVED}, stranger=LOGIN, other=409,
         body=lambda world: {"key": str(uuid7()), "quantity": "1"},
     ),
+    page_of_user("GET", "/things/"),
+    page_of_buyer("GET", "/things/{id}/receipt.pdf", id="order_id"),
+    page_of_user("GET", "/s/{handle}/follow/", MOVED),
+    page_of_user("POST", "/s/{handle}/follow/", MOVED),
+    page_of_user("GET", "/s/{handle}/follow/not/", MOVED),
+    page_of_user("POST", "/s/{handle}/follow/not/", MOVED),
     page_of_user("GET", "/orders/"),
     page_of_buyer("GET", "/orders/{id}/", id="order_id"),
     page_of_user("GET", "/orders/{id}/confirm/", MOVED, id="order_id"),
@@ -372,6 +385,12 @@ ROWS = [
     page_of_user("GET", "/sell/"),
     page_of_user("POST", "/sell/", MOVED, shop_form),
     page_of_members("GET", "/sell/{handle}/"),
+    page_of_members("GET", "/sell/{handle}/brand/"),
+    page_of_editors("POST", "/sell/{handle}/brand/", MOVED, lambda world: {"name": "N", "about": "", "hue": "10", "chroma": "5"}),
+    page_of_editors("POST", "/pictures/{handle}/{place}/", MOVED),
+    page_of_editors("POST", "/pictures/{handle}/{sale_id}/", MOVED, sale_id="draft_id"),
+    page_of_editors("POST", "/pictures/{handle}/{sale_id}/{picture_id}/away/", MOVED, sale_id="draft_id"),
+    page_of_editors("POST", "/pictures/{handle}/{sale_id}/{picture_id}/first/", MOVED, sale_id="draft_id"),
     page_of_members("GET", "/sell/{handle}/drops/{sale_id}/"),
     page_of_editors("GET", "/sell/{handle}/drops/new/"),
     page_of_editors("POST", "/sell/{handle}/drops/new/", MOVED, drop_form),

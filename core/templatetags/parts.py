@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import segno
 from django import template
 from django.templatetags.static import static
 from django.utils.html import format_html
@@ -23,10 +24,23 @@ def icon(name: str, more: str = "") -> SafeString:
     )
 
 
+@register.simple_tag
+def qr(text: str) -> SafeString:
+    """A code that a phone's camera reads as `text`, drawn in the page."""
+    return SafeString(
+        segno.make(text, micro=False).svg_inline(scale=3, border=2, omitsize=True, svgclass="qr", light="#fff")
+    )
+
+
 @register.filter
 def digits(figure: object) -> int:
     """How wide a figure is, in characters: the more there are, the smaller they are set."""
     return min(len(str(figure)), FIGURE_DIGITS_MAX)
+
+
+@register.filter
+def split_words(text: str) -> list[str]:
+    return text.split()
 
 
 @register.filter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -26,6 +27,27 @@ class Tab:
 @register.simple_tag
 def mine_tabs() -> list[Tab]:
     return [Tab(format, reverse(format.mine)) for format in list_formats() if format.mine]
+
+
+@dataclass(frozen=True, slots=True)
+class StatementPart:
+    """A line of a wallet's statement, with the purchase that it was for, if it was for one."""
+
+    row: Any
+    title: str = ""
+    url: str = ""
+
+
+@register.simple_tag
+def with_purchases(rows: Sequence[Any]) -> list[StatementPart]:
+    ids = {row.line.subject_id for row in rows}
+    bought = {
+        record.id: (getattr(record, things.terms).sale.title, reverse(things.page, args=[record.id]))
+        for format in list_formats()
+        for things in format.things
+        for record in things.by_ids(ids)
+    }
+    return [StatementPart(row, *bought.get(row.line.subject_id, ())) for row in rows]
 
 
 @register.simple_tag

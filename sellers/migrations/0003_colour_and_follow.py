@@ -15,12 +15,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="seller",
             name="chroma",
-            field=models.IntegerField(null=True),
+            field=models.IntegerField(blank=True, null=True),
         ),
         migrations.AddField(
             model_name="seller",
             name="hue",
-            field=models.IntegerField(null=True),
+            field=models.IntegerField(blank=True, null=True),
         ),
         migrations.CreateModel(
             name="Follow",

@@ -23,6 +23,14 @@ document.addEventListener("keydown", ({ key }) => {
   menu.querySelector("summary").focus();
 });
 
+// Usual answers that fill a field in.
+for (const chips of document.querySelectorAll("[data-fill]")) {
+  chips.hidden = false;
+  chips.addEventListener("click", ({ target }) => {
+    if (target.value) document.getElementById(chips.dataset.fill).value = target.value;
+  });
+}
+
 for (const button of document.querySelectorAll("button[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => window.print());

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 from typing import Any
 from uuid import UUID
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+from PIL import Image
 
 from accounts import services as accounts
 from core import clock
@@ -17,6 +21,8 @@ from drops.models import Drop
 from drops.rules import OrderValue
 from ledger import selectors as ledger_selectors
 from ledger.rules import Balance
+from pictures import services as pictures
+from pictures.models import Picture, Placed
 from rallies import services as rallies
 from rallies import values
 from rallies.models import Rally
@@ -232,3 +238,20 @@ def pause(sale_id: UUID, seconds: int, *, at: dt.datetime = NOW) -> None:
     levers.freeze_sale(sale_id=sale_id, staff_id=staff_id, reason="A doubt", now=at)
     resumed_at = at + dt.timedelta(seconds=seconds)
     levers.resume_sale(sale_id=sale_id, staff_id=staff_id, reason="All is well", now=resumed_at)
+
+
+def picture_file(width: int = 400, height: int = 300, *, format: str = "PNG", **options: Any) -> SimpleUploadedFile:
+    """A picture as a browser uploads it."""
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), (200, 80, 40)).save(out, format, **options)
+    return SimpleUploadedFile(f"picture.{format.lower()}", out.getvalue())
+
+
+def make_picture(row: Any, *, place: Placed.Place = Placed.Place.SALE, owner_id: UUID | None = None) -> Picture:
+    """One of the sale's, uploaded and not made ready."""
+    picture_id = uuid7()
+    pictures.upload(
+        picture_id=picture_id, seller_id=row.sale.seller_id, place=place, owner_id=owner_id or row.sale_id,
+        file=picture_file(), alt="What it shows", now=clock.now(),
+    )  # fmt: skip
+    return Picture.objects.get(id=picture_id)

@@ -64,7 +64,11 @@ function wordsFor(order) {
 }
 
 form?.addEventListener("input", showPrice);
-document.addEventListener("refreshed", showMost);
+document.addEventListener("refreshed", () => {
+  showMost();
+  // A hold's own panel says it from now on, with its time.
+  if (document.querySelector("#mine [data-ring-until]")) find("data-result").replaceChildren();
+});
 showMost();
 followSale({
   purchase: {
@@ -72,7 +76,7 @@ followSale({
     read: (form, submitter) => ({ quantity: Number(form.get("quantity")), hold: submitter?.name === "hold" }),
     tell: (order) => ({
       title: wordsFor(order),
-      detail: order.is_hold ? "Confirm it before its time is over." : `${order.quantity} × ${money(order.total_minor / order.quantity)}, paid.`,
+      detail: order.is_hold ? "Confirm it before its time is over." : `${order.quantity} × ${money(order.unit_price.minor)}, paid.`,
       link: { url: `${form.dataset.ordersUrl}${order.id}/`, words: "See the receipt" },
     }),
     onBought: refreshOrders,
