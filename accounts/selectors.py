@@ -15,6 +15,12 @@ def is_verified(user_id: UUID) -> bool:
     return EmailAddress.objects.filter(user_id=user_id, verified=True).exists()
 
 
+def verified_addresses(user_id: UUID) -> set[str]:
+    """Those that the user has shown to be theirs, in small letters."""
+    found = EmailAddress.objects.filter(user_id=user_id, verified=True).values_list("email", flat=True)
+    return {email.lower() for email in found}
+
+
 def page_of_notifications(user_id: UUID, cursor: str = "") -> Page[Notification]:
     """The newest first."""
     return page_of(Notification.objects.filter(user_id=user_id), cursor, by=("-made_at", "-id"))

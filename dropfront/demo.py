@@ -13,9 +13,12 @@ from core.money import Money
 from ledger import selectors as ledger_selectors
 from payments import services as payments
 from payments.providers import Simulated
+from pictures.models import Placed
+from sales import showing
 from sales.formats import list_formats
 from sellers import services as sellers
 from sellers.models import Seller
+from sellers.theme import CHROMA
 
 PASSWORD = "drop-front-demo"  # noqa: S105  # printed by bin/up; refused in production
 
@@ -32,9 +35,23 @@ SELLER = Login("seller", "seller@example.org", "Demo seller")
 STAFF = Login("staff", "staff@example.org", "Demo staff")
 LOGINS = [FAN, SELLER, STAFF]
 
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    name: str
+    about: str
+    hue: int
+    logo: str
+    cover: str
+
+
 SHOPS = {
-    "northlight": ("Northlight Press", "Small runs of printed things, numbered by hand."),
-    "kiln-nine": ("Kiln Nine", "Stoneware, fired once a month, sold until the shelf is empty."),
+    "northlight": Shop(
+        "Northlight Press", "Small runs of printed things, numbered by hand.", 262, "northlight-logo.png", "studio.jpg"
+    ),
+    "kiln-nine": Shop(
+        "Kiln Nine", "Stoneware, fired once a month, sold until the shelf is empty.", 48, "kiln-logo.png", "kiln.jpg"
+    ),
 }
 
 
@@ -60,8 +77,12 @@ def _shop(handle: str, owner_id: UUID) -> Seller:
     existing = Seller.objects.filter(handle=handle).first()
     if existing is not None:
         return existing
-    name, about = SHOPS[handle]
-    return sellers.open_shop(seller_id=uuid7(), owner_id=owner_id, handle=handle, name=name, about=about)
+    shown = SHOPS[handle]
+    shop = sellers.open_shop(seller_id=uuid7(), owner_id=owner_id, handle=handle, name=shown.name, about=shown.about)
+    sellers.set_brand(seller_id=shop.id, name=shown.name, about=shown.about, hue=shown.hue, chroma=CHROMA)
+    showing.show_picture(shop, Placed.Place.LOGO, shop.id, shown.logo, f"The logo of {shown.name}")
+    showing.show_picture(shop, Placed.Place.COVER, shop.id, shown.cover, f"Where {shown.name} works")
+    return shop
 
 
 def _top_up(user_id: UUID, amount: Money) -> None:

@@ -21,22 +21,26 @@ RUNNING = [
         "northlight", "Aurora risograph, first edition",
         "Three colours on recycled stock. Every sheet is numbered; when they are gone they are gone.",
         6 * HOUR, {"price_minor": 2_400, "units_total": 120, "limit_per_fan": 2, "cancel_s": 600},
+        picture="aurora.jpg", shows="A stack of prints: northern lights over dark hills, in three colours",
     ),
     Shown(
         "kiln-nine", "Tide bowl, ash glaze",
         "Thrown in one sitting. You can hold one for two minutes while you make up your mind.",
         3 * HOUR, {"price_minor": 5_800, "units_total": 40, "limit_per_fan": 1, "hold_s": 120},
+        picture="bowl.jpg", shows="A wide bowl with a grey-green ash glaze, and a smaller one behind it",
     ),
     Shown(
         "kiln-nine", "Moon jar, November firing",
         "Eight jars came out of the kiln whole.",
         HOUR, {"price_minor": 14_000, "units_total": 8, "limit_per_fan": 1}, opens_in=5 * MINUTE,
+        picture="jar.jpg", shows="A round white porcelain jar between two smaller ones",
     ),
 ]  # fmt: skip
 PAST = Shown(
     "northlight", "Harbour map, letterpress",
     "Two hundred prints of the harbour as it was drawn in the pilot's book.",
     HOUR, {"price_minor": 1_800, "units_total": 200, "limit_per_fan": 1},
+    picture="harbour.jpg", shows="A printed chart of a harbour, with a brass divider lying on it",
 )  # fmt: skip
 PAST_BUYERS = 260  # more than there are prints, so that some are turned away
 

@@ -18,6 +18,7 @@ from drops.models import HAS_UNITS, Drop, Order, OrderState, Settlement
 from sales.bought import BoughtRow, with_refunds
 from sales.formats import BasePresenter, Sums, Verdict
 from sales.models import Sale, SaleState
+from sales.phases import ends_at, opens_at
 from sales.presenters import QUANTITY_MAX
 from sales.selectors import settled_totals, with_terms, with_terms_each
 
@@ -64,6 +65,36 @@ def _give_back_until(order: Order, drop: Drop, now: dt.datetime) -> dt.datetime 
 
 def _hold_ends_at(order: Order, drop: Drop) -> dt.datetime:
     return rules.hold_ends_at(order, frozen_ms=drop.sale.frozen_ms)
+
+
+CHART_SLOTS = 96
+
+
+@dataclass(frozen=True, slots=True)
+class SoldChart:
+    """Units sold over time, as points of a line in a box of 100 by 100, whose top is all there are."""
+
+    points: str
+    units: int
+    busiest: int  # units in one slot
+    slot: dt.timedelta
+
+
+def sold_chart(drop: Drop, until: dt.datetime) -> SoldChart | None:
+    """From the opening until then; None while nothing is sold."""
+    since = opens_at(drop.sale)
+    sold = (
+        dict(selectors.units_over_time(drop.sale_id, since=since, until=until, slots=CHART_SLOTS))
+        if until > since
+        else {}
+    )
+    if not sold:
+        return None
+    total, points = 0, ["0,100"]
+    for slot in range(1, CHART_SLOTS + 1):
+        total += sold.get(slot, 0)
+        points.append(f"{100 * slot / CHART_SLOTS:.2f},{100 * (1 - total / drop.units_total):.2f}")
+    return SoldChart(" ".join(points), total, max(sold.values()), (until - since) / CHART_SLOTS)
 
 
 class DropPresenter(BasePresenter, folder="drops"):
@@ -139,7 +170,13 @@ class DropPresenter(BasePresenter, folder="drops"):
 
     def console(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         drop = with_terms(Drop, sale)
-        return {"drop": drop, "price": Money(drop.price_minor, sale.currency)}
+        until = min(now, sale.closed_at or ends_at(sale))
+        return {
+            "drop": drop,
+            "price": Money(drop.price_minor, sale.currency),
+            "chart": sold_chart(drop, until),
+            "chart_until": until,
+        }
 
     def close_means(self, sale: Sale) -> str:
         return "Nobody can buy any more, and what was paid is passed on to you. It cannot be opened again."

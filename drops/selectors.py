@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Count, DateTimeField, DurationField, ExpressionWrapper, F, Sum
 
 from drops.errors import OrderNotFound
@@ -30,6 +31,20 @@ def sums_of_drops(drop_ids: Collection[UUID]) -> dict[UUID, tuple[int, int]]:
         .annotate(units=Sum("quantity"), gross_minor=Sum(F("quantity") * F("unit_price_minor")))
     )
     return {drop_id: (units, gross_minor) for drop_id, units, gross_minor in sums}
+
+
+def units_over_time(drop_id: UUID, *, since: dt.datetime, until: dt.datetime, slots: int) -> list[tuple[int, int]]:
+    """(slot, units) of the orders that have units, by when they were placed; slots from 1 to `slots`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT width_bucket(extract(epoch FROM placed_at), extract(epoch FROM %s::timestamptz),
+                                extract(epoch FROM %s::timestamptz), %s) AS slot, sum(quantity)::bigint
+              FROM drops_order WHERE drop_id = %s AND state = ANY(%s) GROUP BY 1 ORDER BY 1
+            """,
+            [since, until, slots, drop_id, list(HAS_UNITS)],
+        )
+        return [(min(max(slot, 1), slots), units) for slot, units in cursor.fetchall()]
 
 
 def due_holds(sale: Sale, *, now: dt.datetime, limit: int) -> list[Order]:

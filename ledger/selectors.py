@@ -198,3 +198,9 @@ def wallets_of(owner_id: UUID) -> dict[str, Wallet]:
     """Currency → wallet, of one owner."""
     rows = models.Account.objects.filter(owner_id=owner_id, kind=models.AccountKind.WALLET).order_by("currency")
     return {row.currency: Wallet(row.id, Balance(row.available_minor, row.held_minor)) for row in rows}
+
+
+def proceeds_of(owner_id: UUID) -> dict[str, UUID]:
+    """Currency → account, of what a seller has earned."""
+    rows = models.Account.objects.filter(owner_id=owner_id, kind=models.AccountKind.PROCEEDS).order_by("currency")
+    return {row.currency: row.id for row in rows}

@@ -95,7 +95,7 @@ def move_first(*, owner_id: UUID, picture_id: UUID) -> None:
         )
 
 
-@joins_transaction
+@retried_transaction(replayable=True)
 def copy_places(*, from_owner: UUID, to_owner: UUID) -> None:
     """A sale made like another one shows the same pictures. A repeat changes nothing."""
     there = set(Placed.objects.filter(owner_id=to_owner, place=Placed.Place.SALE).values_list("picture_id", flat=True))

@@ -26,6 +26,7 @@ RUNNING, RUNNING_FANS = Shown(
         ),
         "minimum": 10, "limit_per_fan": 3,
     },
+    picture="lantern.jpg", shows="A stoneware lantern whose light falls through rows of round holes",
 ), 43  # fmt: skip
 PAST, PAST_FANS = Shown(
     "northlight", "Field notebook, bulk binding",
@@ -35,6 +36,7 @@ PAST, PAST_FANS = Shown(
         "tiers": (PriceTier(1, 2_400), PriceTier(20, 1_900), PriceTier(60, 1_400)),
         "minimum": 20, "limit_per_fan": 2, "cap_units": 120, "late_joins": True,
     },
+    picture="notebook.jpg", shows="Three cloth-bound notebooks in a stack, with a yellow pencil on top",
 ), 72  # fmt: skip
 
 

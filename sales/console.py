@@ -19,9 +19,10 @@ from msgspec import structs
 from core import clock, rate_limit
 from core.errors import Conflict, Invalid, NotFound
 from core.http import user_id
-from core.ids import uuid7
+from core.ids import is_uuid, uuid7
 from core.money import amount_text
 from core.paging import cursor_of
+from pictures import services as pictures
 from pictures.selectors import all_of
 from sales import exports, presenters, refunds, selectors
 from sales import services as sales
@@ -102,7 +103,7 @@ def copy(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> 
     sale, format = _sale(member, sale_id, format_name)
     asked_anew = {"sale_id": uuid7(), "opens": NOW, "opens_at": None, "closes_at": None}
     said = format.form.saying(_terms_of(sale), _zone(request)) | asked_anew
-    return _form_page(request, member, format, said)
+    return _form_page(request, member, format, said, copy_of=sale.id)
 
 
 def _terms_of(sale: Sale) -> Any:
@@ -112,19 +113,25 @@ def _terms_of(sale: Sale) -> Any:
 
 
 def _form_page(
-    request: HttpRequest, member: Member, format: Format, said: Mapping[str, Any], edits: Sale | None = None
-) -> HttpResponse:
+    request: HttpRequest, member: Member, format: Format, said: Mapping[str, Any], edits: Sale | None = None,
+    copy_of: UUID | None = None,
+) -> HttpResponse:  # fmt: skip
+    """`copy_of` is the sale whose pictures the new one shows too."""
     handle = member.seller.handle
     again = format.form.asked_again(request.POST.dict())
     form = again or format.form(request.POST if request.method == "POST" else None, initial=dict(said))
+    if copy_of is None and is_uuid(request.POST.get("copy_of", "")):
+        copy_of = selectors.get_sale_for_seller(member.seller_id, UUID(request.POST["copy_of"])).id
     if form.is_valid() and (sale_id := _draft_from(form, member, format.draft, edits)):
+        if copy_of is not None:
+            pictures.copy_places(from_owner=copy_of, to_owner=sale_id)
         answer = redirect(format.url("console", handle, sale_id))
         answer.set_cookie(
             ZONE, form.cleaned_data["zone"], max_age=ZONE_S, samesite="Lax", secure=settings.PRODUCTION, httponly=True
         )
         return answer
     context = {
-        "shop": member.seller, "format": format, "form": form, "now": clock.now(), "edits": edits,
+        "shop": member.seller, "format": format, "form": form, "now": clock.now(), "edits": edits, "copy_of": copy_of,
         "form_url": format.url("edit", handle, edits.id) if edits else format.url("new", handle),
     }  # fmt: skip
     context |= format.presenter.new(form, member.seller)
@@ -168,8 +175,7 @@ def page(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> 
         "may_edit": member.role in MAY_EDIT_SALES,
     }
     if sale.state == SaleState.DRAFT:
-        pictures = all_of(sale.id)
-        context |= {"terms_text": sales.draft_text(sale), "pictures": pictures, **format.presenter.draft(sale)}
+        context |= {"terms_text": sales.draft_text(sale), "pictures": all_of(sale.id), **format.presenter.draft(sale)}
         return render(request, format.presenter.draft_template, context)
     frame = presenters.newest_frames([sale.id])[sale.id]
     context |= {

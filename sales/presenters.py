@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -31,6 +31,8 @@ from sales.phases import Phase, ends_at, opens_at, phase_of
 from sales.proof import Proof
 from sales.pseudonyms import pseudonym
 from sales.services import issue_buy_token
+from sellers import selectors as sellers
+from sellers.models import Seller
 
 QUANTITY_MAX = 10
 REFUNDS_SHOWN = 50
@@ -180,6 +182,52 @@ def console_rows(sales: Sequence[Sale], now: dt.datetime) -> list[ConsoleRow]:
         )
         for sale in sales
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something that needs a hand of the shop's."""
+
+    words: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """How a shop stands."""
+
+    earned: list[Money]
+    running: list[ConsoleRow]  # open, the next to close first
+    coming: list[ConsoleRow]  # the next to open first
+    followers: int
+    tasks: list[Task]
+
+
+OVERVIEW_ROWS = 6
+
+
+def overview(seller: Seller, now: dt.datetime) -> Overview:
+    find = selectors.Find(seller_id=seller.id)
+    running, coming = (
+        console_rows(page.rows[:OVERVIEW_ROWS], now)
+        for page in (selectors.page_of_open(now, find=find), selectors.page_of_upcoming(now, find=find))
+    )
+    earned = [
+        Money(ledger_selectors.balance(account_id).available_minor, currency)
+        for currency, account_id in ledger_selectors.proceeds_of(seller.id).items()
+    ]
+    return Overview(earned, running, coming, sellers.count_followers(seller.id), list(_tasks(seller, running, now)))
+
+
+def _tasks(seller: Seller, running: Sequence[ConsoleRow], now: dt.datetime) -> Iterator[Task]:
+    for sale in selectors.list_drafts(seller.id)[:OVERVIEW_ROWS]:
+        late = ", and its opening time has passed" if sale.opens_at < now else ""
+        yield Task(f"{sale.title} is a draft{late}", get_format(sale.format).url("console", seller.handle, sale.id))
+    for row in running:
+        if row.phase == Phase.FROZEN:
+            yield Task(f"{row.sale.title} is paused by staff", row.url)
+        elif row.phase == Phase.OPEN and row.sums.units_total and row.sums.units >= row.sums.units_total:
+            yield Task(f"{row.sale.title} is sold out: make another like it", row.url)
 
 
 @dataclass(frozen=True, slots=True)

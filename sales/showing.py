@@ -5,14 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from django.core.files import File
 from django.db.models import QuerySet
 
 from core import clock
 from core.ids import uuid7
 from core.money import Money
+from pictures import services as pictures
+from pictures.models import Placed
 from sales import minting, prover
 from sales import services as sales
 from sales.drafting import SaleDraft
@@ -33,6 +37,8 @@ class Shown:
     open_for: dt.timedelta
     terms: Mapping[str, Any]
     opens_in: dt.timedelta = dt.timedelta(0)
+    picture: str = ""  # a file of PICTURES
+    shows: str = ""  # what it shows
 
     def is_running(self, shops: Shops) -> bool:
         return self._sales(shops).filter(state__in=UNENDED_STATES).exists()
@@ -43,9 +49,11 @@ class Shown:
     def open(self, shops: Shops, open_sale: Callable[..., TermsRow]) -> UUID:
         """By the format's service."""
         now = clock.now()
-        opens_at = now + self.opens_in
+        opens_at, sale_id = now + self.opens_in, uuid7()
+        if self.picture:
+            show_picture(shops[self.shop], Placed.Place.SALE, sale_id, self.picture, self.shows)
         draft = SaleDraft(
-            sale_id=uuid7(), seller_id=shops[self.shop].id, title=self.title, story=self.story, currency="EUR",
+            sale_id=sale_id, seller_id=shops[self.shop].id, title=self.title, story=self.story, currency="EUR",
             opens_at=opens_at, closes_at=opens_at + self.open_for, now=now,
         )  # fmt: skip
         open_sale(draft, **self.terms)
@@ -53,6 +61,20 @@ class Shown:
 
     def _sales(self, shops: Shops) -> QuerySet[Sale]:
         return Sale.objects.filter(seller=shops[self.shop], title=self.title)
+
+
+PICTURES = Path(__file__).resolve().parent.parent / "dropfront" / "demo_pictures"
+
+
+def show_picture(shop: Seller, place: Placed.Place, owner_id: UUID, name: str, shows: str) -> None:
+    """Upload one of the demo's own pictures, and have it made ready at once."""
+    picture_id = uuid7()
+    with (PICTURES / name).open("rb") as file:
+        pictures.upload(
+            picture_id=picture_id, seller_id=shop.id, place=place, owner_id=owner_id, file=File(file), alt=shows,
+            now=clock.now(),
+        )  # fmt: skip
+    pictures.make_ready(picture_id)
 
 
 def fans_with(funds_minor: int, *, count: int) -> Iterator[UUID]:

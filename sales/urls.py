@@ -1,6 +1,6 @@
 from django.urls import path
 
-from sales import picture_views, views
+from sales import money_views, picture_views, views
 from sales.mine import mine, receipt_on_paper
 
 app_name = "sales"
@@ -33,5 +33,6 @@ urlpatterns = [
         picture_views.move_first,
         name="move_picture_first",
     ),
+    path("sell/<slug:handle>/money/", money_views.money, name="money"),
     path("sell/<slug:handle>/", views.console, name="console"),
 ]

@@ -76,12 +76,15 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_safe
 def storefront(request: HttpRequest, handle: str) -> HttpResponse:
     shop = seller_selectors.get_seller(handle)
-    tab = request.GET.get("tab", "now")
+    shelves = _shelves(request, Find(seller_id=shop.id))
+    # Without a wish the first shelf that something stands on.
+    first = next((tab for tab, shelf in zip(TABS, shelves, strict=False) if shelf.page.rows), "now")
+    tab = request.GET.get("tab", first)
     context = {
         "shop": shop,
-        "tab": tab if tab in TABS else "now",
+        "tab": tab if tab in TABS else first,
         "tabs": TABS,
-        "shelves": _shelves(request, Find(seller_id=shop.id)),
+        "shelves": shelves,
         "followers": seller_selectors.count_followers(shop.id),
         "is_following": request.user.is_authenticated and seller_selectors.is_following(shop.id, user_id(request)),
         "record": selectors.record_of(shop.id),
@@ -300,7 +303,7 @@ def console(request: HttpRequest, handle: str) -> HttpResponse:
         "may_edit": member.role in MAY_EDIT_SALES,
         "page": page.map(lambda sales: presenters.console_rows(sales, clock.now())),
         "search": search,
-        "formats": list_formats(),
+        "overview": None if search or cursor_of(request) else presenters.overview(member.seller, clock.now()),
     }
     return render(request, "sales/console.html", context)
 

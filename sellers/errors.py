@@ -14,3 +14,18 @@ class TooManyShops(Conflict):
 class LastOwner(Conflict):
     code = "last_owner"
     detail = "A shop needs an owner. Make somebody else one first."
+
+
+class InvitationOver(Conflict):
+    code = "invitation_over"
+    detail = "This invitation was used, taken back or has run out. Ask for a new one."
+
+
+class OtherAddress(Conflict):
+    code = "other_address"
+    detail = "This invitation is for another e-mail address. Log in with that one, and confirm it."
+
+
+class TooManyInvitations(Conflict):
+    code = "too_many_invitations"
+    detail = "There are 50 open invitations. Take some back first."

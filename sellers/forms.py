@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django import forms
 
-from sellers.models import HANDLE, NAME_MAX, Seller
+from sellers.models import HANDLE, NAME_MAX, Role, Seller
 from sellers.theme import CHROMA_MAX
 
 
@@ -39,4 +39,14 @@ class BrandForm(forms.Form):
     chroma = forms.IntegerField(
         min_value=0, max_value=CHROMA_MAX, label="How strong",
         widget=forms.NumberInput(attrs={"type": "range", "min": 0, "max": CHROMA_MAX}),
+    )  # fmt: skip
+
+
+class InviteForm(forms.Form):
+    # Made when the page is rendered, so that sending the form twice invites once.
+    invitation_id = forms.UUIDField(widget=forms.HiddenInput)
+    email = forms.EmailField(label="E-mail address")
+    role = forms.ChoiceField(
+        choices=Role.choices, initial=Role.VIEWER,
+        help_text="An owner may do everything, a manager everything but members; a viewer looks.",
     )  # fmt: skip

@@ -80,3 +80,19 @@ class Member(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.role} of {self.seller_id}"
+
+
+class Invitation(models.Model):
+    """A place at a shop that its owner offers to whoever confirms this address. Taken once."""
+
+    id = UUIDv7Field(primary_key=True)
+    seller = models.ForeignKey(Seller, models.CASCADE, related_name="invitations")
+    email = models.EmailField()  # in small letters
+    role = models.CharField(max_length=10, choices=Role.choices)
+    invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
+    made_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.email} as {self.role} of {self.seller_id}"

@@ -57,5 +57,10 @@ def get_editor(user_id: UUID, handle: str) -> Member:
     return member
 
 
+def list_members(seller_id: UUID) -> list[Member]:
+    """Each with its user, the first to come first."""
+    return list(Member.objects.select_related("user").filter(seller_id=seller_id).order_by("created_at", "id"))
+
+
 def list_memberships(user_id: UUID) -> list[Member]:
     return list(Member.objects.select_related("seller").filter(user_id=user_id).order_by("seller__name"))

@@ -17,7 +17,7 @@ SHOPS_MAX = 5  # that one user opens
 # Addresses that a fan would take for the house's own, or for a part of the site.
 RESERVED = frozenset(
     {
-        "about", "account", "accounts", "admin", "api", "billing", "dropfront", "help", "house", "legal", "login", "logout",
+        "about", "account", "accounts", "admin", "api", "billing", "dropfront", "help", "house", "join", "legal", "login", "logout",
         "mail", "media", "moderator", "official", "orders", "pay", "payments", "pictures", "proof", "rallies", "root", "sales",
         "security", "sell", "seller", "sellers", "shop", "shops", "staff", "static", "status", "support", "system", "team",
         "things", "wallet", "www",
@@ -79,6 +79,11 @@ def set_brand(*, seller_id: UUID, name: str, about: str, hue: int | None, chroma
 @retried_transaction(replayable=True)
 def set_member(*, seller_id: UUID, user_id: UUID, role: Role) -> Member:
     """Give the user this role at the seller, whether or not they had one. Raises LastOwner."""
+    return give_role(seller_id=seller_id, user_id=user_id, role=role)
+
+
+@joins_transaction
+def give_role(*, seller_id: UUID, user_id: UUID, role: Role) -> Member:
     # Not update_or_create: without savepoints it cannot go on when another transaction was first.
     member = Member.objects.filter(seller_id=seller_id, user_id=user_id).first()
     audit.write("role_given", user_id=user_id, now=clock.now(), seller=seller_id, role=role)

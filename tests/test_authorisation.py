@@ -34,8 +34,9 @@ from rallies import services as rallies
 from sales import levers, prover
 from sales import services as sales
 from sales.hot import read_frame_for_hub
+from sellers import joining
 from sellers import services as sellers
-from sellers.models import Role
+from sellers.models import Member, Role
 from tests.tools import operations, shop
 from tests.tools.operations import FAMILIES, Operation
 from tests.tools.truth import picture
@@ -124,6 +125,11 @@ def build_world(*, with_rallies: bool = True) -> World:
         "top_up_id": top_up.id, "number": 1, "mail": "none", "things": "orders", "joins": "joins", "kind": "csv",
         "upcoming_id": shop.make_drop(seller=seller, opens_at=now + shop.HOUR, closes_at=now + 2 * shop.HOUR, now=now).sale_id,
     }  # fmt: skip
+    invited = User.objects.get(id=world.users["fan"]).email
+    world.things["invitation_id"] = joining.invite(
+        invitation_id=uuid7(), seller_id=seller.id, email=invited, role=Role.VIEWER, by=world.users["owner"], now=now
+    ).id
+    world.things["member_id"] = Member.objects.get(user_id=world.users["viewer"]).id
     if with_rallies:
         world.things |= build_rallies(seller, buyer, now)
     return world
@@ -182,6 +188,11 @@ def page_of_buyer(method: str, path: str, status: Any = 200, body: Any = None, *
 def page_of_members(method: str, path: str, **things: str) -> Row:
     who = dict.fromkeys(["viewer", "manager", "owner"], 200)
     return Row(method, path, who=who, stranger=LOGIN, other=404, things=things)
+
+
+def page_of_owners(method: str, path: str, status: Any = 200, body: Any = None) -> Row:
+    who = {"owner": status, "manager": 403, "viewer": 403}
+    return Row(method, path, who=who, stranger=LOGIN, other=404, body=body)
 
 
 def page_of_editors(method: str, path: str, status: Any = 200, body: Any = None, **things: str) -> Row:
@@ -244,6 +255,10 @@ def purchase_form(world: World) -> dict[str, Any]:
 
 def shop_form(world: World) -> dict[str, Any]:
     return {"seller_id": str(uuid7()), "name": "A shop", "handle": f"shop-{uuid7().hex[-12:]}"}
+
+
+def invite_form(world: World) -> dict[str, Any]:
+    return {"invitation_id": str(uuid7()), "email": "new@example.org", "role": "viewer"}
 
 
 def top_up_form(world: World) -> dict[str, Any]:
@@ -385,6 +400,13 @@ ROWS = [
     page_of_user("GET", "/sell/"),
     page_of_user("POST", "/sell/", MOVED, shop_form),
     page_of_members("GET", "/sell/{handle}/"),
+    page_of_members("GET", "/sell/{handle}/money/"),
+    page_of_members("GET", "/sell/{handle}/members/"),
+    page_of_owners("POST", "/sell/{handle}/members/", MOVED, invite_form),
+    page_of_owners("POST", "/sell/{handle}/members/{member_id}/", MOVED, lambda world: {"role": "viewer"}),
+    page_of_owners("POST", "/sell/{handle}/invitations/{invitation_id}/", MOVED),
+    page_of_user("GET", "/sell/join/{invitation_id}/"),
+    Row("POST", "/sell/join/{invitation_id}/", who={"fan": MOVED}, stranger=LOGIN, other=409),
     page_of_members("GET", "/sell/{handle}/brand/"),
     page_of_editors("POST", "/sell/{handle}/brand/", MOVED, lambda world: {"name": "N", "about": "", "hue": "10", "chroma": "5"}),
     page_of_editors("POST", "/pictures/{handle}/{place}/", MOVED),

@@ -152,16 +152,10 @@ def test_a_sale_made_like_another_shows_the_same(draft: Any) -> None:
     make_picture(draft)
     other = drops.draft_drop(**shop.drop_terms(seller=draft.sale.seller, now=NOW))
     for _ in range(2):
-        with_copies(draft.sale_id, other.sale_id)
+        services.copy_places(from_owner=draft.sale_id, to_owner=other.sale_id)
     assert [shown.id for shown in selectors.all_of(other.sale_id)] == [
         shown.id for shown in selectors.all_of(draft.sale_id)
     ]
-
-
-def with_copies(from_owner: UUID, to_owner: UUID) -> None:
-    from core.transactions import in_transaction
-
-    in_transaction(lambda: services.copy_places(from_owner=from_owner, to_owner=to_owner))
 
 
 def test_the_file_itself_never_changes_and_is_kept_by_browsers(draft: Any) -> None:

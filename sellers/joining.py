@@ -1,0 +1,89 @@
+"""How people become members of a shop: an owner invites an address, and whoever has confirmed it takes the place, once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.db.models import QuerySet
+
+from accounts.selectors import verified_addresses
+from core import letters
+from core.errors import Invalid
+from core.transactions import retried_transaction
+from sellers import services
+from sellers.errors import InvitationOver, OtherAddress, TooManyInvitations
+from sellers.models import Invitation, Member, Role
+
+OPEN_FOR = dt.timedelta(days=7)
+OPEN_MAX = 50  # of a shop
+
+
+@retried_transaction(replayable=True)
+def invite(*, invitation_id: UUID, seller_id: UUID, email: str, role: Role, by: UUID, now: dt.datetime) -> Invitation:
+    """Offer a place. A repeat changes nothing; a new one for the same address takes the place of the one before.
+
+    Raises Invalid for who is a member already, and TooManyInvitations.
+    """
+    email = email.lower()
+    there = Invitation.objects.filter(id=invitation_id, seller_id=seller_id).first()
+    if there is not None:
+        return there
+    if Member.objects.filter(seller_id=seller_id, user__email=email).exists():
+        raise Invalid("Whoever has this address is a member already.", field="email")
+    Invitation.objects.filter(seller_id=seller_id, email=email, accepted_at=None).delete()
+    if open_invitations(seller_id, now).count() >= OPEN_MAX:
+        raise TooManyInvitations
+    invitation = Invitation(
+        id=invitation_id, seller_id=seller_id, email=email, role=role, invited_by_id=by, made_at=now, expires_at=now + OPEN_FOR,
+    )  # fmt: skip
+    invitation.save(force_insert=True)
+    return invitation
+
+
+def send(invitation: Invitation, url: str) -> None:
+    """Mail it. The link alone is worth nothing: who follows it has to have confirmed the address."""
+    subject = f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}a place at {invitation.seller.name}"
+    text = (
+        f"{invitation.seller.name} invites you as {invitation.get_role_display().lower()}.\n\n"
+        f"Take the place within seven days, logged in with this address:\n\n{url}\n\n"
+        "If you do not know the shop, do nothing.\n"
+    )
+    mail = EmailMultiAlternatives(subject, text, to=[invitation.email])
+    mail.attach_alternative(letters.as_html(subject, text), "text/html")
+    mail.send()
+
+
+@retried_transaction(replayable=True)
+def accept(*, invitation_id: UUID, user_id: UUID, now: dt.datetime) -> Member:
+    """Take the place. A repeat by the same user changes nothing. Raises InvitationOver and OtherAddress."""
+    invitation = get_invitation(invitation_id)
+    if invitation.email not in verified_addresses(user_id):
+        raise OtherAddress
+    member = Member.objects.filter(seller_id=invitation.seller_id, user_id=user_id).first()
+    if invitation.accepted_at is not None and member is not None:
+        return member
+    if invitation.accepted_at is not None or invitation.expires_at <= now:
+        raise InvitationOver
+    invitation.accepted_at = now
+    invitation.save(update_fields=["accepted_at"])
+    return services.give_role(seller_id=invitation.seller_id, user_id=user_id, role=Role(invitation.role))
+
+
+@retried_transaction(replayable=True)
+def take_back(*, seller_id: UUID, invitation_id: UUID) -> None:
+    """Nobody can take the place any more. A repeat changes nothing."""
+    Invitation.objects.filter(id=invitation_id, seller_id=seller_id, accepted_at=None).delete()
+
+
+def open_invitations(seller_id: UUID, now: dt.datetime) -> QuerySet[Invitation]:
+    return Invitation.objects.filter(seller_id=seller_id, accepted_at=None, expires_at__gt=now).order_by("-id")
+
+
+def get_invitation(invitation_id: UUID) -> Invitation:
+    invitation = Invitation.objects.select_related("seller").filter(id=invitation_id).first()
+    if invitation is None:
+        raise InvitationOver
+    return invitation
