@@ -53,9 +53,9 @@ def brand(request: HttpRequest, handle: str) -> HttpResponse:
 @login_required
 def upload(request: HttpRequest, handle: str, place: str) -> HttpResponse:
     """A new logo or cover, in place of the one before."""
+    shop = selectors.get_editor(user_id(request), handle).seller
     if place not in PLACES:
         raise NotFound
-    shop = selectors.get_editor(user_id(request), handle).seller
     return upload_to(
         request, seller_id=shop.id, place=PLACES[place], owner_id=shop.id, back=reverse("sellers:brand", args=[handle])
     )

@@ -620,7 +620,7 @@ def ask(row: Row, role: str, world: World, instead: dict[str, Any] | None = None
         response = send(path, json.dumps(body), content_type="application/json")
     else:
         response = client.post(path, body)
-    body = (_streamed(response) if response.streaming else response.content).decode()
+    body = (_streamed(response) if response.streaming else response.content).decode(errors="replace")
     return Answer(_status(response), body, _without_what_always_differs(body, things))
 
 
@@ -641,7 +641,7 @@ def _without_what_always_differs(body: str, things: dict[str, Any]) -> str:
     """Without the ids that were asked for, tokens against forgery, and times."""
     body = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", body)
     body = re.sub(r'(content|value|data-now|datetime)="[^"]*\d{4}-\d\d-\d\dT[^"]*"', "", body)
-    for name in ("handle", "sale_id", "order_id", "top_up_id", "join_id", "id", "purchase_id"):
+    for name in ("handle", "sale_id", "order_id", "top_up_id", "join_id", "id", "purchase_id", "member_id", "invitation_id", "picture_id", "place"):
         body = body.replace(f"/{things.get(name)}/", "/…/")
     return body
 

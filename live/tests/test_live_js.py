@@ -240,7 +240,7 @@ def test_stopping_ends_the_socket(site, page, sale_id, publish):
     ("endpoint", "ahead_ms", "wrong_by_ms"),
     [
         pytest.param("/time", AHEAD_MS, 100, id="in milliseconds"),
-        pytest.param("/live.js", 0, 700, id="from the Date header, which has whole seconds"),
+        pytest.param("/live.js", 0, 550, id="from the Date header, which has whole seconds"),
         pytest.param("/nowhere", 0, 1, id="its own, when the server does not tell"),
     ],
 )
@@ -248,15 +248,17 @@ def test_a_page_knows_the_servers_clock(site, page, endpoint, ahead_ms, wrong_by
     site.refused = {"/nowhere"}
     with served(site) as address:
         page.goto(f"http://{address}/")
-        measured_ms = page.evaluate(
+        measured_ms, took_ms = page.evaluate(
             """async (endpoint) => {
                 const { serverClock } = await import("/live.js");
+                const began = performance.now();
                 const clock = serverClock(endpoint);
                 await clock.ready;
                 clock.stop();
-                return clock.now() - Date.now();
+                return [clock.now() - Date.now(), performance.now() - began];
             }""",
             endpoint,
         )
 
-    assert abs(measured_ms - ahead_ms) < wrong_by_ms
+    # However long the readings took on a loaded machine: by so much they may be wrong.
+    assert abs(measured_ms - ahead_ms) < wrong_by_ms + took_ms

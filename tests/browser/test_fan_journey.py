@@ -29,7 +29,7 @@ def test_sign_up_verify_top_up_buy_and_read_the_receipt(visit: OpenVisitor, worl
     # The link in the mail asks for a press of a button: mail scanners follow links, too.
     fan.page.goto(world.confirmation_link(email))
     fan.button("Confirm").click()
-    expect(fan.page.get_by_role("navigation", name="Site").get_by_role("link", name="Account")).to_be_visible()
+    expect(fan.page.get_by_role("navigation", name="Site").get_by_label("Account menu")).to_be_visible()
 
     # Money.
     fan.page.goto("/wallet/")

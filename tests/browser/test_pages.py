@@ -85,6 +85,9 @@ def pages(world: World) -> dict[str, list[tuple[str, str]]]:
     public = [
         ("home", "/"),
         ("storefront", "/s/northlight/"),
+        ("storefront-about", "/s/northlight/?tab=about"),
+        ("found", "/?q=aurora&format=drop"),
+        ("parts", "/dev/parts/"),
         ("room-live", f"/sales/{live}/"),
         ("room-upcoming", f"/sales/{upcoming}/"),
         ("room-settled", f"/sales/{settled}/"),
@@ -104,6 +107,7 @@ def pages(world: World) -> dict[str, list[tuple[str, str]]]:
         ("room-hold-fan", f"/sales/{with_hold}/"),
         ("rally-live-fan", f"/sales/{rally}/"),
         ("rally-late-fan", f"/sales/{past_rally}/"),
+        ("things", "/things/"),
         ("rallies", "/rallies/"),
         ("wallet", "/wallet/"),
         ("top-up", "/pay/"),
@@ -116,6 +120,9 @@ def pages(world: World) -> dict[str, list[tuple[str, str]]]:
     shop = [
         ("shops", "/sell/"),
         ("console", "/sell/northlight/"),
+        ("money", "/sell/northlight/money/"),
+        ("members", "/sell/northlight/members/"),
+        ("brand", "/sell/northlight/brand/"),
         ("new-drop", "/sell/northlight/drops/new/"),
         ("console-live", f"/sell/northlight/drops/{live}/"),
         ("console-settled", f"/sell/northlight/drops/{settled}/"),

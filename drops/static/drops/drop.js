@@ -40,7 +40,9 @@ function mayBuy() {
 /** Who has all they may have sees what is theirs, not a button that would refuse them. */
 function showMost() {
   const may = mayBuy();
-  find("data-buy-box").hidden = may === 0;
+  const box = find("data-buy-box"); // a sale that is over has none
+  if (!box) return;
+  box.hidden = may === 0;
   const stepper = form?.querySelector("[data-stepper]");
   if (stepper) capStepper(stepper, Math.min(sale.frame.units_left, may ?? Infinity));
   showPrice();
