@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from accounts import audit, bans, closing, services
 from accounts.models import Ban, SecurityEvent, User, normal_email
 from core import clock
-from core.admin_base import ServiceAdmin
+from core.admin_base import ServiceAdmin, TabularInline
 from core.admin_reasons import STAFF_READ_IT, asks_reason
 from core.http import user_id
 from ledger.admin import ReadOnlyAdmin
@@ -24,7 +24,7 @@ def _close(id: UUID, *, staff_id: UUID, reason: str, now: dt.datetime) -> None:
     closing.close_account(user_id=id, by=staff_id, reason=reason, now=now)
 
 
-class AddressInline(admin.TabularInline):
+class AddressInline(TabularInline):
     """What allauth knows: to look at. A change goes through the account's own address, above."""
 
     model = EmailAddress

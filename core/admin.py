@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from core import clock, due_work
+from core.admin_base import StaffAdmin
 from core.models import DueWork
 
 LATE = dt.timedelta(minutes=1)
@@ -32,7 +33,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(DueWork)
-class DueWorkAdmin(admin.ModelAdmin):
+class DueWorkAdmin(StaffAdmin):
     list_display = ("kind", "subject_id", "last_error", "attempts", "due_at", "leased_until", "parked_at", "done_at")
     list_filter = (StateFilter, "kind")
     search_fields = ("subject_id",)

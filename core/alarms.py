@@ -46,6 +46,11 @@ def refresh() -> None:
         _unless_it_fails(partial(measure_stuck, what, count))
 
 
+def stuck_now() -> dict[str, int]:
+    """How many rows stand aside, by what they are."""
+    return {what: count() for what, count in _stuck.items()}
+
+
 def measure_due_work() -> None:
     now = clock.now()
     is_parked = Q(parked_at__isnull=False)

@@ -142,6 +142,19 @@ def with_retry_after(response: HttpResponse, refusal: Refusal) -> HttpResponse:
     return response
 
 
+class StaffPolicyMiddleware:
+    """Staff's pages are let do what their scripts need, and no other page is."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.path.startswith("/staff/"):
+            response._csp_replace = settings.STAFF_CONTENT_SECURITY_POLICY  # type: ignore[attr-defined]  # what csp reads
+        return response
+
+
 def page_context(request: HttpRequest) -> dict[str, Any]:
     """What every page knows: the time, from the one clock, and the site's own address."""
     return {"now": clock.now(), "origin": f"{request.scheme}://{request.get_host()}"}

@@ -12,6 +12,12 @@ from dataclasses import dataclass
 from textwrap import dedent
 from typing import Any
 
+# What a check is about, for people; a proof shows them in this order.
+GOODS = "What was sold"
+MONEY = "The money"
+TERMS = "The price and the terms"
+REST = "Its rows and its times"
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -23,6 +29,7 @@ class Check:
     name: str
     sentence: str
     sql: str
+    about: str = REST
 
     def printable(self, parameters: Mapping[str, Any]) -> str:
         """The SQL as anyone can paste it into a console."""
@@ -47,6 +54,7 @@ class Finding:
             "name": self.check.name,
             "sentence": self.check.sentence,
             "sql": self.sql,
+            "about": self.check.about,
             "expected": self.expected,
             "found": self.found,
             "holds": self.holds,
@@ -55,7 +63,7 @@ class Finding:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Finding:
         """What `as_json` gave. The check is as it was then, whatever has become of it in the program."""
-        check = Check(stored["name"], stored["sentence"], stored["sql"])
+        check = Check(stored["name"], stored["sentence"], stored["sql"], stored.get("about", REST))
         return cls(check, stored["sql"], stored["expected"], stored["found"])
 
 

@@ -53,6 +53,7 @@ INSTALLED_APPS = [
     "rallies",
     "dropfront",
     "daphne",  # before staticfiles: `runserver` is then Channels' own
+    "unfold",  # before admin, whose pages it dresses
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -77,6 +78,7 @@ MIDDLEWARE = [
     "django.middleware.gzip.GZipMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "core.http.StaffPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -301,6 +303,29 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": ["'none'"],
     }
 }
+# Staff's pages are Unfold's, whose scripts are compiled from attributes. They show little that fans wrote, to few people, who are
+# asked for a second factor; nobody else's pages are let do that (`core.http.StaffPolicyMiddleware`).
+STAFF_CONTENT_SECURITY_POLICY = {
+    "script-src": ["'self'", "'unsafe-eval'"],
+    "style-src": ["'self'", "'unsafe-inline'"],
+}
+UNFOLD = {
+    "SITE_TITLE": "Dropfront staff",
+    "SITE_HEADER": "Dropfront staff",
+    "SITE_SYMBOL": "confirmation_number",
+    "SITE_URL": "/",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "dropfront.staff.dashboard",
+    "COLORS": {
+        "primary": {
+            "50": "oklch(0.97 0.02 40)", "100": "oklch(0.94 0.035 40)", "200": "oklch(0.88 0.07 40)",
+            "300": "oklch(0.81 0.11 40)", "400": "oklch(0.72 0.16 38)", "500": "oklch(0.62 0.2 35)",
+            "600": "oklch(0.55 0.195 33)", "700": "oklch(0.48 0.175 33)", "800": "oklch(0.41 0.15 33)",
+            "900": "oklch(0.35 0.12 33)", "950": "oklch(0.25 0.09 33)",
+        }
+    },
+}  # fmt: skip
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 # Of a web process (`core.edge`). One address may have fewer, where clients reach it without a proxy.
 CONNECTIONS_MAX = int(os.environ.get("CONNECTIONS_MAX", "20000"))

@@ -1,6 +1,6 @@
 """What must be true of every drop, at every moment; and, once it is settled, of its money."""
 
-from core.invariants import Check
+from core.invariants import GOODS, MONEY, TERMS, Check
 from sales.invariants import (
     CLOSING,
     COMMON,
@@ -40,6 +40,7 @@ UNITS_ADD_UP = Check(
                           WHERE drop_id = drops_drop.sale_id AND state IN ('held', 'paid', 'settled')) AS ordered
      WHERE drops_drop.sale_id = %(sale_id)s
     """,
+    about=GOODS,
 )
 
 NEVER_OVERSOLD = Check(
@@ -51,6 +52,7 @@ NEVER_OVERSOLD = Check(
                                     AND state IN ('held', 'paid', 'settled')), 0) - units_total) AS found
       FROM drops_drop WHERE sale_id = %(sale_id)s
     """,
+    about=GOODS,
 )
 
 ONE_ORDER_PER_KEY = Check(
@@ -61,6 +63,7 @@ ONE_ORDER_PER_KEY = Check(
       FROM (SELECT 1 FROM drops_order WHERE drop_id = %(sale_id)s
              GROUP BY fan_id, idempotency_key HAVING count(*) > 1) AS doubled
     """,
+    about=GOODS,
 )
 
 LIMIT_KEPT = Check(
@@ -77,6 +80,7 @@ LIMIT_KEPT = Check(
       JOIN drops_drop ON drops_drop.sale_id = %(sale_id)s
      WHERE units > limit_per_fan OR counted <> CASE WHEN limit_per_fan IS NULL THEN 0 ELSE units END
     """,
+    about=GOODS,
 )
 
 PRICE_IS_SEALED = Check(
@@ -94,6 +98,7 @@ PRICE_IS_SEALED = Check(
             OR placed.currency <> sales_sale.currency
             OR placed.terms_sha256 <> sales_sale.terms_sha256)
     """,
+    about=TERMS,
 )
 
 PAID_BY_ITS_FAN = paid_by_its_fan(
@@ -165,6 +170,7 @@ SETTLEMENTS_ADD_UP = Check(
              WHERE drops_order.drop_id = %(sale_id)s
                AND (state = 'settled' AND changed_at <> created_at OR state <> 'settled' AND changed_at < created_at)) AS wrong
     """,
+    about=MONEY,
 )
 
 # Two sides that must agree are put in one list and summed by id, not joined: however stale the planner's statistics are,
@@ -191,6 +197,7 @@ PAID_ONCE = Check(
                  WHERE escrow.owner_id = %(sale_id)s AND escrow.kind = 'escrow' AND moved.subject_id <> %(sale_id)s) AS side
              GROUP BY id HAVING sum(paid) <> 0 OR sum(refunded) <> 0 OR sum(held) <> 0) AS wrong
     """,
+    about=MONEY,
 )
 
 SELLER_CREDITED = seller_credited(
@@ -230,6 +237,7 @@ ESCROW_EMPTY = Check(
                       WHERE credit_account_id = escrow.id OR debit_account_id = escrow.id), 0) AS found
       FROM ledger_account AS escrow WHERE escrow.owner_id = %(sale_id)s AND escrow.kind = 'escrow'
     """,
+    about=MONEY,
 )
 
 NOTHING_UNSETTLED = nothing_unsettled(

@@ -7,6 +7,7 @@ spend two seconds and 100 MB on importing the same code. Production runs worker 
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import sys
@@ -53,13 +54,15 @@ def prepare(logins: Path) -> None:
 
 
 def collect_static() -> None:
-    """Hash and compress the files that pages use, if any is newer than what was made of them."""
+    """Hash and compress the files that pages use, if any is new or newer than what was made of them."""
     if not settings.IS_STATIC_COLLECTED:
         return
     made = Path(settings.STATIC_ROOT) / "staticfiles.json"
     made_at = made.stat().st_mtime if made.exists() else 0.0
-    files = (storage.path(name) for finder in get_finders() for name, storage in finder.list([]))
-    if any(os.stat(file).st_mtime > made_at for file in files):
+    known = json.loads(made.read_text())["paths"] if made.exists() else {}
+    files = [(name, storage.path(name)) for finder in get_finders() for name, storage in finder.list([])]
+    # Packages bring files that are older than what was made before they were installed.
+    if any(name not in known or os.stat(path).st_mtime > made_at for name, path in files):
         call_command("collectstatic", interactive=False, verbosity=0)
         made.touch()
 

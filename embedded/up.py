@@ -162,7 +162,8 @@ class Site:
         if not made.exists():
             return True
         ours = (path for folder in [ROOT / "static", *ROOT.glob("*/static")] for path in folder.rglob("*"))
-        return any(path.stat().st_mtime > made.stat().st_mtime for path in ours)
+        # The list of packages stands for theirs.
+        return any(path.stat().st_mtime > made.stat().st_mtime for path in [*ours, ROOT / "requirements.txt"])
 
     def start_programs(self) -> None:
         """Web processes and background work: all at once, but at the very first start the web waits for its tables."""

@@ -5,10 +5,11 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from core.admin_base import StaffAdmin
 from ledger.models import Account, Checkpoint, Transfer
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class ReadOnlyAdmin(StaffAdmin):
     """For rows that only services write: staff may look, and nothing else."""
 
     list_per_page = 50

@@ -1,6 +1,6 @@
 """What must be true of every rally, at every moment; and, once it is settled, of its money."""
 
-from core.invariants import Check
+from core.invariants import GOODS, MONEY, TERMS, Check
 from rallies.rules import HOLD_OUTLIVES_CLOSE
 from sales.invariants import (
     CLOSING,
@@ -76,7 +76,7 @@ ONE_PRICE = Check(
                       JOIN ledger_transfer AS moved ON moved.credit_account_id = proceeds.id AND moved.code = 'late_join'
                      WHERE sales_sale.id = %(sale_id)s) AS side
              GROUP BY id HAVING sum(paid) > 0 AND sum(units) > 0) AS payment
-    """,  # noqa: S608  # a constant
+    """,  # noqa: S608  # a constant, about=TERMS
 )
 
 COUNT_ADDS_UP = Check(
@@ -86,7 +86,7 @@ COUNT_ADDS_UP = Check(
     f"""
     SELECT (SELECT count(*) FROM rallies_join WHERE rally_id = %(sale_id)s AND {_COUNTED}) AS expected,
            (SELECT coalesce(sum(joiners), 0) FROM rallies_bucket WHERE rally_id = %(sale_id)s) AS found
-    """,  # noqa: S608  # a constant
+    """,  # noqa: S608  # a constant, about=GOODS
 )
 
 UNITS_ADD_UP = Check(
@@ -95,7 +95,7 @@ UNITS_ADD_UP = Check(
     f"""
     SELECT (SELECT coalesce(sum(quantity), 0) FROM rallies_join WHERE rally_id = %(sale_id)s AND {_COUNTED}) AS expected,
            (SELECT coalesce(sum(units), 0) FROM rallies_bucket WHERE rally_id = %(sale_id)s) AS found
-    """,  # noqa: S608  # a constant
+    """,  # noqa: S608  # a constant, about=GOODS
 )
 
 LIMITS_ADD_UP = Check(
@@ -124,7 +124,7 @@ LIMITS_ADD_UP = Check(
                AND CASE WHEN only_at_or_below_minor IS NULL THEN first.level = 0
                         ELSE first.price_minor <= only_at_or_below_minor
                              AND (first.level = 0 OR before.price_minor > only_at_or_below_minor) END IS NOT TRUE) AS found
-    """,  # noqa: S608  # a constant
+    """,  # noqa: S608  # a constant, about=GOODS
 )
 
 NO_DOUBLE_JOINS = Check(
@@ -134,6 +134,7 @@ NO_DOUBLE_JOINS = Check(
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT 1 FROM rallies_join WHERE rally_id = %(sale_id)s GROUP BY fan_id HAVING count(*) > 1) AS doubled
     """,
+    about=GOODS,
 )
 
 PRICE_IS_THE_TIERS = Check(
@@ -166,7 +167,7 @@ PRICE_IS_THE_TIERS = Check(
       FROM rallies_rally JOIN sales_sale ON sales_sale.id = rallies_rally.sale_id
       LEFT JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_rally.sale_id
      WHERE rallies_rally.sale_id = %(sale_id)s
-    """,  # noqa: S608  # a constant
+    """,  # noqa: S608  # a constant, about=TERMS
 )
 
 JOINED_UNDER_THE_TERMS = Check(
@@ -178,6 +179,7 @@ JOINED_UNDER_THE_TERMS = Check(
          + (SELECT count(*) FROM rallies_latejoin WHERE rally_id = %(sale_id)s AND terms_sha256 <> sales_sale.terms_sha256) AS found
       FROM sales_sale WHERE id = %(sale_id)s
     """,
+    about=TERMS,
 )
 
 OUTCOME_WORKED_OUT = Check(
@@ -206,7 +208,7 @@ OUTCOME_WORKED_OUT = Check(
                 WHEN EXISTS (SELECT 1 FROM rallies_outcome WHERE rally_id = %(sale_id)s) <> (state IN ('settling', 'settled'))
                 THEN 1 ELSE 0 END AS found
       FROM sales_sale WHERE id = %(sale_id)s
-    """,  # noqa: S608  # a constant
+    """,  # noqa: S608  # a constant, about=TERMS
 )
 
 PAID_BY_ITS_FAN = paid_by_its_fan(
@@ -263,6 +265,7 @@ SETTLEMENTS_ADD_UP = Check(
                  WHERE rally_id = %(sale_id)s) AS side
              GROUP BY at HAVING sum(charged) <> 0 OR sum(released) <> 0 OR sum(gross) <> 0 OR sum(fee) <> 0) AS wrong
     """,
+    about=MONEY,
 )
 
 IN_TIME = in_time(
@@ -325,7 +328,7 @@ NO_DOUBLE_CHARGES = Check(
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT 1 FROM (SELECT moved.pending_id FROM {_HOLDS} AND moved.pending_id IS NOT NULL) AS ending
              GROUP BY pending_id HAVING count(*) > 1) AS doubled
-    """,  # noqa: S608  # a constant
+    """,  # noqa: S608  # a constant, about=MONEY
 )
 
 HOLDS_END = Check(
@@ -346,7 +349,7 @@ HOLDS_END = Check(
                  UNION ALL
                 SELECT moved.subject_id, -moved.held_minor, -moved.amount_minor FROM {_HOLDS}) AS side
              GROUP BY id HAVING sum(held) <> 0 OR sum(paid) <> 0) AS wrong
-    """,  # noqa: S608  # a constant
+    """,  # noqa: S608  # a constant, about=MONEY
 )
 
 LIMIT_KEPT = Check(
@@ -363,6 +366,7 @@ LIMIT_KEPT = Check(
         <> (rallies_outcome.did_run AND rallies_join.level <= rallies_outcome.level
             AND coalesce(rallies_outcome.price_minor <= rallies_join.only_at_or_below_minor, TRUE))
     """,
+    about=GOODS,
 )
 
 FAN_LIMIT_KEPT = Check(
@@ -380,6 +384,7 @@ FAN_LIMIT_KEPT = Check(
             GROUP BY fan_id
            HAVING sum(quantity) > (SELECT limit_per_fan FROM rallies_rally WHERE sale_id = %(sale_id)s))
     """,
+    about=GOODS,
 )
 
 CAP_KEPT = Check(
@@ -395,7 +400,7 @@ CAP_KEPT = Check(
                        WHERE rally_id = %(sale_id)s AND {_IN} AND state <> 'released')
                    + (SELECT coalesce(sum(quantity), 0) FROM rallies_latejoin WHERE rally_id = %(sale_id)s) END AS found
       FROM rallies_rally WHERE sale_id = %(sale_id)s
-    """,  # noqa: S608  # a constant
+    """,  # noqa: S608  # a constant, about=GOODS
 )
 
 SELLER_CREDITED = seller_credited("joins", _paid("'paid', 'refunded'"), "rallies_rally")
@@ -410,6 +415,7 @@ ESCROW_EMPTY = Check(
                       WHERE credit_account_id = escrow.id OR debit_account_id = escrow.id), 0) AS found
       FROM ledger_account AS escrow WHERE escrow.owner_id = %(sale_id)s AND escrow.kind = 'escrow'
     """,
+    about=MONEY,
 )
 
 NOTHING_UNSETTLED = nothing_unsettled(

@@ -16,7 +16,7 @@ from django.urls import reverse
 from accounts import selectors as account_selectors
 from core import clock
 from core.ids import is_uuid, uuid7
-from core.invariants import Finding
+from core.invariants import GOODS, MONEY, REST, TERMS, Finding
 from core.money import Money, amount_text
 from core.paging import Page
 from ledger import selectors as ledger_selectors
@@ -282,28 +282,6 @@ def events(sale: Sale) -> list[Event]:
     return found + counted + given
 
 
-# What the checks of a sale are about, for people. Stored runs know a check by its name alone.
-GROUPS: Mapping[str, frozenset[str]] = {
-    "What was sold": frozenset(
-        {
-            "sold_is_stock_or_demand", "oversold", "one_order_per_key", "limit_per_fan", "in_time", "joiners", "units",
-            "joins_with_a_limit", "double_joins", "limit_kept", "cap",
-        }
-    ),
-    "The money": frozenset(
-        {
-            "paid_by_its_fan", "ended_for_its_fan", "paid_to_its_seller", "seller_credited", "paid_afterwards", "refunds",
-            "settlements_add_up", "each_order_paid_once", "nothing_stays_behind", "nothing_unsettled", "double_charges",
-            "held_captured_released",
-        }
-    ),
-    "The price and the terms": frozenset(
-        {"terms_hash", "terms_rule", "one_sealed_price", "one_price", "price_of_the_tier", "terms_agreed", "outcome"}
-    ),
-}  # fmt: skip
-THE_REST = "Its rows and its times"
-
-
 @dataclass(frozen=True, slots=True)
 class Group:
     """Findings about one thing."""
@@ -322,9 +300,9 @@ class Group:
 
 def grouped(findings: Sequence[Finding]) -> list[Group]:
     """By what they are about, the most asked for first."""
-    known = frozenset().union(*GROUPS.values())
-    groups = [Group(title, [each for each in findings if each.check.name in names]) for title, names in GROUPS.items()]
-    groups.append(Group(THE_REST, [each for each in findings if each.check.name not in known]))
+    groups = [
+        Group(about, [each for each in findings if each.check.about == about]) for about in (GOODS, MONEY, TERMS, REST)
+    ]
     return [group for group in groups if group.findings]
 
 

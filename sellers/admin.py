@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.http import HttpRequest
 
-from core.admin_base import ServiceAdmin
+from core.admin_base import ServiceAdmin, TabularInline
 from core.admin_reasons import asks_reason
 from core.errors import Refusal
 from sales import levers
@@ -14,7 +14,7 @@ from sellers import services
 from sellers.models import Member, Role, Seller
 
 
-class MemberInline(admin.TabularInline):
+class MemberInline(TabularInline):
     model = Member
     extra = 0
     raw_id_fields = ("user",)
