@@ -11,7 +11,7 @@ import warnings
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from core.errors import Invalid
 
@@ -45,7 +45,7 @@ def make(file: BinaryIO) -> Made:
     picture = _opened(file)
     try:
         upright = ImageOps.exif_transpose(picture)  # as the camera was held, before that is forgotten
-        pixels = upright.convert("RGBA" if _has_alpha(upright) else "RGB")
+        pixels = _in_srgb(upright.convert("RGBA" if _has_alpha(upright) else "RGB"), upright.info.get("icc_profile"))
     except (OSError, SyntaxError, ValueError) as error:
         raise Invalid("This picture is broken.", field="picture") from error
     widths = (
@@ -73,6 +73,21 @@ def _opened(file: BinaryIO) -> Image.Image:
     if min(picture.size) < SIDE_MIN:
         raise Invalid("This picture is too small: each side takes 64 pixels at least.", field="picture")
     return picture
+
+
+def _in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """In the colours that every screen knows: the profile it came with is left out with the rest."""
+    picture.info.clear()  # nothing that stands beside the pixels goes on
+    if not profile:
+        return picture
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        made = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"))
+    except (ImageCms.PyCMSError, OSError, ValueError):  # a profile that is broken, or for another kind of picture
+        return picture
+    assert made is not None  # it is not done in place
+    made.info.clear()
+    return made
 
 
 def _has_alpha(picture: Image.Image) -> bool:

@@ -291,10 +291,23 @@ def cancel(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -
     words = format.words
     return ask_first(
         request, sale, f"Call {sale.title} off?",
-        lambda: "Nobody has seen it yet." if sale.state == SaleState.DRAFT else words.calling_off, "Call it off",
+        lambda: "Nobody has seen it yet." if sale.state == SaleState.DRAFT else _calling_off(format, sale), "Call it off",
         act=lambda: sales.cancel_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now()),
         done=f"The {words.noun} is called off. {words.called_off}",
     )  # fmt: skip
+
+
+FANS_COUNTED = 1_000
+
+
+def _calling_off(format: Format, sale: Sale) -> str:
+    """What it will mean: for how many, and about how much."""
+    fans = len(format.rules.fans(sale, after=None, limit=FANS_COUNTED))
+    if not fans:
+        return f"Nobody is in it yet. {format.words.calling_off}"
+    many = f"more than {FANS_COUNTED:,}" if fans == FANS_COUNTED else f"{fans:,}"
+    gross = format.presenter.sums([sale])[sale.id].gross
+    return f"{many} of your fans are told, and as it stands {gross} goes back. {format.words.calling_off}"
 
 
 def ask_first(

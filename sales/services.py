@@ -86,10 +86,23 @@ def publish(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
     entry = format.presenter.entry(sale)
     sale.entry_minor = entry.minor if entry else None
     move(sale, SaleState.SCHEDULED, "terms_version", "terms_sha256", "published_at", "entry_minor")
-    if sellers.followers(sale.seller_id, after=None, limit=1):
+    if _may_tell_followers(sale, now):
         telling.tell_later(sale.id, telling.PUBLISHED, now=now)
     schedule(sale)
     return sale
+
+
+FOLLOWERS_TOLD_A_DAY = 5  # of sales of one shop
+
+
+def _may_tell_followers(sale: Sale, now: dt.datetime) -> bool:
+    """Whoever follows a shop wants its news, and not two hundred of them in an afternoon."""
+    if not sellers.followers(sale.seller_id, after=None, limit=1):
+        return False
+    of_today = Sale.objects.filter(seller_id=sale.seller_id, published_at__gt=now - dt.timedelta(days=1)).exclude(
+        id=sale.id
+    )
+    return of_today.count() < FOLLOWERS_TOLD_A_DAY
 
 
 @joins_transaction

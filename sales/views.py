@@ -66,6 +66,8 @@ def button(back: str) -> Callable[[View], View]:
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     find = FindForm(request.GET).as_find()
+    if find.q:  # every title is looked through
+        rate_limit.check("search", rate_limit.client_address(request), allowed=120, window_s=60)
     shelves = _shelves(request, find)
     context: dict[str, Any] = {"shelves": shelves, "is_narrow": find.is_narrow, "formats": list_formats()}
     if not request.GET:
@@ -115,6 +117,7 @@ CARDS_MAX = 72  # on a page that follows them
 @require_safe
 def live_cards(request: HttpRequest) -> HttpResponse:
     """Of the cards that a page shows, those that show something else by now: `at` has a mark for each (`presenters.Card.mark`)."""
+    rate_limit.check("cards", rate_limit.client_address(request), allowed=3_000, window_s=60)
     marks = set(request.GET.get("at", "").split(",")[:CARDS_MAX])
     ids = [UUID(mark[:36]) for mark in marks if is_uuid(mark[:36])]
     sales = selectors.published_sales().select_related("seller").filter(id__in=ids, seller__is_active=True)

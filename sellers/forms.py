@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django import forms
+from django.utils.text import slugify
 
 from sellers.models import HANDLE, NAME_MAX, Role, Seller
 from sellers.theme import CHROMA_MAX
@@ -11,8 +12,7 @@ class OpenShopForm(forms.Form):
     seller_id = forms.UUIDField(widget=forms.HiddenInput)
     name = forms.CharField(max_length=80, widget=forms.TextInput(attrs={"autocomplete": "organization"}))
     handle = forms.CharField(
-        max_length=40,
-        validators=[HANDLE],
+        max_length=80,
         help_text="The shop's address: small letters, digits and dashes. It cannot be changed later.",
         widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off"}),
     )
@@ -22,6 +22,12 @@ class OpenShopForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text="A line or two for the storefront.",
     )
+
+    def clean_handle(self) -> str:
+        """What is typed, as it stands in an address: `Émile Café` is `emile-cafe`."""
+        handle = slugify(self.cleaned_data["handle"])[:40].strip("-")
+        HANDLE(handle)
+        return handle
 
 
 class BrandForm(forms.Form):

@@ -229,6 +229,7 @@ NO_MONEY = "a top-up that brought no money in, and cannot later without being co
 
 MAY_GO_UNSEEN = {
     "sales_sale.slug of *": "a part of the page's address",
+    "sales_sale.entry_minor of *": "what lists are narrowed by; the sealed terms say what one pays",
     "sales_sale.story of *": "the seller's own words beside the terms, which the sealed text does not have",
     "sales_sale.version of *": A_COUNTER,
     "sales_sale.created_at of *": MADE_WHEN,

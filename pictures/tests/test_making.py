@@ -7,7 +7,7 @@ import struct
 import zlib
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from core.errors import Invalid
 from pictures import making
@@ -50,6 +50,20 @@ def test_it_stands_upright_and_says_nothing_of_where_it_was_taken() -> None:
     for content in made.files.values():
         assert not opened(content).getexif()
         assert b"A camera" not in content
+
+
+def test_nothing_that_stands_beside_the_pixels_goes_on() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for format, options in (
+        ("JPEG", {"icc_profile": profile, "comment": b"hidden words", "xmp": b"<x>hidden words</x>"}),
+        ("WEBP", {"icc_profile": profile, "xmp": b"<x>hidden words</x>"}),
+        ("AVIF", {"xmp": b"<x>hidden words</x>"}),
+        ("JPEG", {"icc_profile": b"no profile at all"}),
+    ):
+        made = making.make(written(Image.new("RGB", (400, 200), "red"), format, **options))
+        for content in made.files.values():
+            assert b"hidden words" not in content
+            assert not opened(content).info.keys() & {"icc_profile", "exif", "xmp", "comment"}
 
 
 def test_what_can_be_seen_through_stays_so() -> None:

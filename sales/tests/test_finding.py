@@ -102,6 +102,15 @@ def test_who_follows_a_shop_is_told_of_its_new_sales_once() -> None:
     assert Notification.objects.filter(user_id=fan).count() == 1
 
 
+def test_followers_hear_of_so_many_sales_a_day() -> None:
+    seller, fan = make_seller(handle="northlight"), make_fan()
+    client_of(fan).post("/s/northlight/follow/")
+    for number in range(8):
+        make_drop(seller=seller, title=f"Print {number}")
+    due_work.run_due()
+    assert Notification.objects.filter(user_id=fan).count() == 5
+
+
 def test_a_sale_goes_into_a_calendar() -> None:
     drop = make_drop(title="Moon; jar, \\ RRULE:FREQ=DAILY")
     answer = Client().get(f"/sales/{drop.sale_id}/calendar.ics")

@@ -2,6 +2,7 @@
 
 import { Idiomorph } from "../vendor/idiomorph.js";
 import { offerCopying } from "./copy.js";
+import { offerSharing } from "./share.js";
 import { showTimes } from "./times.js";
 
 /**
@@ -20,6 +21,7 @@ export async function refreshParts() {
     Idiomorph.morph(part, newer, { ignoreActiveValue: true, callbacks: { beforeAttributeUpdated: (name) => name !== "open" } });
     showTimes(part);
     offerCopying(part);
+    offerSharing(part);
   }
   document.dispatchEvent(new Event("refreshed"));
 }

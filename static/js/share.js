@@ -2,12 +2,14 @@
 
 /** Show the buttons below `root`; where neither works they stay hidden. */
 export function offerSharing(root) {
-  for (const button of root.querySelectorAll("button[data-share]")) {
-    if (!navigator.share && !navigator.clipboard) continue;
-    button.hidden = false;
-    button.addEventListener("click", () => share(button));
-  }
+  if (!navigator.share && !navigator.clipboard) return;
+  for (const button of root.querySelectorAll("button[data-share]")) button.hidden = false;
 }
+
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("button[data-share]");
+  if (button) share(button);
+});
 
 async function share(button) {
   const { share: url, shareTitle: title } = button.dataset;
