@@ -99,6 +99,9 @@ class Notification(models.Model):
     path = models.CharField(max_length=200)  # the page on this site where the user can see for themselves
     made_at = models.DateTimeField()
     read_at = models.DateTimeField(null=True)
+    mail_due_at = models.DateTimeField(
+        null=True, db_index=True
+    )  # the user wants it by mail too, and it is not sent yet
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "key"], name="one_notification_per_user_and_key")]
@@ -106,6 +109,24 @@ class Notification(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class NewsKind(models.TextChoices):
+    """What news are about, as far as one may wish for them apart."""
+
+    MINE = "mine", _("What happens to what I bought, hold or joined")
+    SALES = "sales", _("Sales I asked to be reminded of, and new ones of shops I follow")
+
+
+class MailWish(models.Model):
+    """The user wants news of this kind by mail too. On the site they are always told."""
+
+    pk = models.CompositePrimaryKey("user_id", "kind")
+    user = models.ForeignKey(User, models.CASCADE, related_name="mail_wishes", db_index=False)
+    kind = models.CharField(max_length=10, choices=NewsKind.choices)
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.kind}"
 
 
 class PermitsEnd(models.Model):

@@ -6,7 +6,7 @@ from uuid import UUID
 from allauth.account.models import EmailAddress
 from django.contrib.auth import get_user_model
 
-from accounts.models import Notification
+from accounts.models import MailWish, Notification
 from core.paging import Page, page_of
 
 
@@ -24,6 +24,11 @@ def verified_addresses(user_id: UUID) -> set[str]:
 def page_of_notifications(user_id: UUID, cursor: str = "") -> Page[Notification]:
     """The newest first."""
     return page_of(Notification.objects.filter(user_id=user_id), cursor, by=("-made_at", "-id"))
+
+
+def mail_wishes(user_id: UUID) -> set[str]:
+    """The kinds of news that the user wants by mail too."""
+    return set(MailWish.objects.filter(user_id=user_id).values_list("kind", flat=True))
 
 
 def count_unread(user_id: UUID) -> int:

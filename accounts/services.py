@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,8 +12,9 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.http import HttpRequest
 
-from accounts import audit, permits
-from accounts.models import CLOSED, Notification, User, normal_email
+from accounts import audit, news, permits
+from accounts.models import CLOSED, MailWish, NewsKind, Notification, User, normal_email
+from core import due_work
 from core.errors import Conflict, Invalid
 from core.ids import uuid7
 from core.text import clean_line
@@ -98,21 +99,33 @@ class Message:
     title: str
     text: str
     path: str
+    kind: NewsKind = NewsKind.MINE
 
 
 @joins_transaction
 def notify(messages: Iterable[Message], *, key: str, now: dt.datetime) -> None:
-    """Put each message in its user's list. A user who was told under the same key before is not told again."""
-    Notification.objects.bulk_create(
-        (
-            Notification(
-                id=uuid7(), user_id=message.user_id, key=key, title=message.title, text=message.text, path=message.path,
-                made_at=now,
-            )
-            for message in messages
-        ),
-        ignore_conflicts=True,
-    )  # fmt: skip
+    """Put each message in its user's list, and have it mailed soon to who wants that. A user who was told under the same key
+    before is not told again."""
+    told = list(messages)
+    wishes = MailWish.objects.filter(user_id__in={message.user_id for message in told}).values_list("user_id", "kind")
+    wanted = set(wishes)
+    rows = [
+        Notification(
+            id=uuid7(), user_id=message.user_id, key=key, title=message.title, text=message.text, path=message.path,
+            made_at=now, mail_due_at=now if (message.user_id, message.kind) in wanted else None,
+        )
+        for message in told
+    ]  # fmt: skip
+    Notification.objects.bulk_create(rows, ignore_conflicts=True)
+    if any(row.mail_due_at for row in rows):
+        due_work.schedule(news.MAIL, news.ROUND, due_at=now)
+
+
+@retried_transaction(replayable=True)
+def wish_for_mail(*, user_id: UUID, kinds: Collection[NewsKind]) -> None:
+    """News of these kinds, and of no other, come by mail too."""
+    MailWish.objects.filter(user_id=user_id).exclude(kind__in=kinds).delete()
+    MailWish.objects.bulk_create([MailWish(user_id=user_id, kind=kind) for kind in kinds], ignore_conflicts=True)
 
 
 @retried_transaction(replayable=True)

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import closing, selectors, services
 from accounts.forms import DisplayNameForm
+from accounts.models import NewsKind
 from core import clock, rate_limit
 from core.http import user_id
 from core.paging import cursor_of
@@ -33,15 +34,24 @@ def profile(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/profile.html", context, status=422 if form.errors else 200)
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def notifications(request: HttpRequest) -> HttpResponse:
-    """What the user was told. Looking at the list is reading it."""
+    """What the user was told, and what of it comes by mail too. Looking at the list is reading it."""
     now = clock.now()
+    if request.method == "POST":
+        kinds = [NewsKind(kind) for kind in request.POST.getlist("mail") if kind in NewsKind.values]
+        services.wish_for_mail(user_id=user_id(request), kinds=kinds)
+        messages.success(request, "Saved.")
+        return redirect("accounts:notifications")
     page = selectors.page_of_notifications(user_id(request), cursor_of(request))
     if any(notification.read_at is None for notification in page.rows):
         services.mark_read(user_id=user_id(request), now=now)
-    return render(request, "accounts/notifications.html", {"page": page, "now": now})
+    return render(
+        request,
+        "accounts/notifications.html",
+        {"page": page, "now": now, "kinds": NewsKind.choices, "wishes": selectors.mail_wishes(user_id(request))},
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

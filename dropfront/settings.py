@@ -39,6 +39,9 @@ PSEUDONYM_KEY = os.environ.get("PSEUDONYM_KEY") or SECRET_KEY
 PUBLIC_PORT = os.environ.get("PUBLIC_PORT", "")
 ALLOWED_HOSTS = [host for host in os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",") if host]
 
+# Where the site is reached, for links in mail that no request asked for.
+SITE_ORIGIN = os.environ.get("SITE_ORIGIN") or f"{'https' if PRODUCTION else 'http'}://{ALLOWED_HOSTS[0]}"
+
 INSTALLED_APPS = [
     "dsql",
     "core",

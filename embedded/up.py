@@ -146,6 +146,7 @@ class Site:
         shutil.rmtree(metrics, ignore_errors=True)  # counts of processes that are gone
         metrics.mkdir()
         variables = {**servers.variables(), "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+        variables["SITE_ORIGIN"] = os.environ.get("SITE_ORIGIN") or self.url.rstrip("/")
         if os.environ.get("DEBUG") != "1":
             variables["STATIC_ROOT"] = os.environ.get("STATIC_ROOT") or str(self.data / "static")
         if not os.environ.get("EMAIL_HOST"):

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.urls import reverse
 
 from accounts import services as accounts
+from accounts.models import NewsKind
 from accounts.services import Message
 from core import due_work
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
@@ -74,7 +75,9 @@ def _messages(sale: Sale, event: str, *, after: UUID | None) -> Sequence[Message
     fans = reminders.order_by("fan_id").values_list("fan_id", flat=True)[:CHUNK_FANS]
     path = reverse("sales:room", args=[sale.id])
     return [
-        Message(fan_id, f"{sale.title} is open", f"At {sale.seller.name}. You asked to be reminded.", path)
+        Message(
+            fan_id, f"{sale.title} is open", f"At {sale.seller.name}. You asked to be reminded.", path, NewsKind.SALES
+        )
         for fan_id in fans
     ]
 
@@ -82,7 +85,7 @@ def _messages(sale: Sale, event: str, *, after: UUID | None) -> Sequence[Message
 def _published_messages(sale: Sale, fans: Sequence[UUID]) -> list[Message]:
     path = reverse("sales:room", args=[sale.id])
     title = f"{sale.seller.name} announced {sale.title}"
-    return [Message(fan_id, title, "You follow this shop.", path) for fan_id in fans]
+    return [Message(fan_id, title, "You follow this shop.", path, NewsKind.SALES) for fan_id in fans]
 
 
 def _stopped_messages(sale: Sale, event: str, fans: Sequence[UUID]) -> list[Message]:

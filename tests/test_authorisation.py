@@ -394,6 +394,7 @@ ROWS = [
     page_of_user("GET", "/account/close/"),  # whoever has a password is asked for it first
     page_of_user("GET", "/account/export/"),
     page_of_user("GET", "/account/notifications/"),
+    page_of_user("POST", "/account/notifications/", MOVED, lambda world: {"mail": "sales"}),
     page_of_user("GET", "/account/"),
     page_of_user("POST", "/account/", MOVED, lambda world: {"display_name": "Somebody"}),
     # a seller's pages

@@ -158,6 +158,7 @@ def test_whatever_settings_read_is_passed_on_and_written_down():
         "PRODUCTION",
         "DEBUG",
         "EMAIL_FILE_PATH",
+        "STATIC_ROOT",
         "DATABASE_ENDPOINTS",
         "DROPFRONT_SLOT",
     }
