@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, cast
 from uuid import UUID
 
@@ -29,11 +29,19 @@ class TooManyPictures(Conflict):
 
 
 def upload(
-    *, picture_id: UUID, seller_id: UUID, place: Placed.Place, owner_id: UUID, file: Any, alt: str, now: dt.datetime
+    *,
+    picture_id: UUID,
+    seller_id: UUID,
+    place: Placed.Place,
+    owner_id: UUID,
+    file: Any,
+    alt: str,
+    now: dt.datetime,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Keep the file and have it made ready soon, shown at that place. A repeat with the same id changes nothing.
 
-    Raises Invalid for what is no picture, and TooManyPictures.
+    `check` is called in the transaction that places it, and may raise. Raises Invalid for what is no picture, and TooManyPictures.
     """
     if file.size > making.BYTES_MAX:
         raise Invalid("A picture may have 15 MB at most.", field="picture")
@@ -44,14 +52,16 @@ def upload(
         default_storage.save(original_name(picture_id), ContentFile(content))
     _place_new(
         picture_id=picture_id, seller_id=seller_id, place=place, owner_id=owner_id, alt=alt, now=now,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=hashlib.sha256(content).hexdigest(), check=check,
     )  # fmt: skip
 
 
 @retried_transaction(replayable=True)
 def _place_new(
-    *, picture_id: UUID, seller_id: UUID, place: Placed.Place, owner_id: UUID, alt: str, sha256: str, now: dt.datetime
-) -> None:
+    *, picture_id: UUID, seller_id: UUID, place: Placed.Place, owner_id: UUID, alt: str, sha256: str, now: dt.datetime,
+    check: Callable[[], None],
+) -> None:  # fmt: skip
+    check()
     there = Picture.objects.filter(id=picture_id).first()
     if there is not None:
         if there.seller_id != seller_id:
@@ -77,13 +87,13 @@ def place_picture(*, picture_id: UUID, place: Placed.Place, owner_id: UUID, alt:
     Placed(owner_id=owner_id, place=place, picture_id=picture_id, position=position, alt=alt).save(force_insert=True)
 
 
-@retried_transaction(replayable=True)
+@joins_transaction
 def take_away(*, place: Placed.Place, owner_id: UUID, picture_id: UUID) -> None:
     """It is not shown there any more; where else it is shown, it stays."""
     Placed.objects.filter(owner_id=owner_id, place=place, picture_id=picture_id).delete()
 
 
-@retried_transaction(replayable=True)
+@joins_transaction
 def move_first(*, owner_id: UUID, picture_id: UUID) -> None:
     """Show this one of a sale's pictures first: on cards, and large in its room."""
     there = list(Placed.objects.filter(owner_id=owner_id, place=Placed.Place.SALE).order_by("position"))

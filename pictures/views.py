@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +25,10 @@ KINDS = {"webp": "image/webp", "avif": "image/avif"}
 _YEAR = "public, max-age=31536000, immutable"
 
 
-def upload_to(request: HttpRequest, *, seller_id: UUID, place: Placed.Place, owner_id: UUID, back: str) -> HttpResponse:
+def upload_to(
+    request: HttpRequest, *, seller_id: UUID, place: Placed.Place, owner_id: UUID, back: str,
+    check: Callable[[], None] = lambda: None,
+) -> HttpResponse:  # fmt: skip
     """Keep the posted files, in their order, and go back. What cannot be used is said and does not hold up the rest."""
     rate_limit.check("upload", str(user_id(request)), allowed=100, window_s=3_600)
     taken = 0
@@ -32,7 +36,7 @@ def upload_to(request: HttpRequest, *, seller_id: UUID, place: Placed.Place, own
         try:
             services.upload(
                 picture_id=uuid7(), seller_id=seller_id, place=place, owner_id=owner_id, file=file,
-                alt=request.POST.get("alt", ""), now=clock.now(),
+                alt=request.POST.get("alt", ""), now=clock.now(), check=check,
             )  # fmt: skip
             taken += 1
         except (Invalid, Conflict) as refusal:

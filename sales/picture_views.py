@@ -1,7 +1,8 @@
-"""A sale's pictures, as its seller chooses them. Once it is published they stay: what was bought is what was shown."""
+"""A sale's pictures, as its seller chooses them."""
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -10,10 +11,9 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from core.http import user_id
-from pictures import services
 from pictures.models import Placed
 from pictures.views import upload_to
-from sales import selectors
+from sales import sale_pictures, selectors
 from sales.errors import NotEditable
 from sales.formats import get_format
 from sales.models import Sale, SaleState
@@ -25,15 +25,16 @@ from sellers import selectors as sellers
 def upload(request: HttpRequest, handle: str, sale_id: UUID) -> HttpResponse:
     sale = _draft(request, handle, sale_id)
     return upload_to(
-        request, seller_id=sale.seller_id, place=Placed.Place.SALE, owner_id=sale.id, back=_back(sale, handle)
-    )
+        request, seller_id=sale.seller_id, place=Placed.Place.SALE, owner_id=sale.id, back=_back(sale, handle),
+        check=partial(sale_pictures.check_draft, seller_id=sale.seller_id, sale_id=sale.id),
+    )  # fmt: skip
 
 
 @require_POST
 @login_required
 def take_away(request: HttpRequest, handle: str, sale_id: UUID, picture_id: UUID) -> HttpResponse:
     sale = _draft(request, handle, sale_id)
-    services.take_away(place=Placed.Place.SALE, owner_id=sale.id, picture_id=picture_id)
+    sale_pictures.take_away(seller_id=sale.seller_id, sale_id=sale.id, picture_id=picture_id)
     return redirect(_back(sale, handle))
 
 
@@ -41,7 +42,7 @@ def take_away(request: HttpRequest, handle: str, sale_id: UUID, picture_id: UUID
 @login_required
 def move_first(request: HttpRequest, handle: str, sale_id: UUID, picture_id: UUID) -> HttpResponse:
     sale = _draft(request, handle, sale_id)
-    services.move_first(owner_id=sale.id, picture_id=picture_id)
+    sale_pictures.move_first(seller_id=sale.seller_id, sale_id=sale.id, picture_id=picture_id)
     return redirect(_back(sale, handle))
 
 

@@ -21,6 +21,7 @@ from core.models import DueWork
 from drops import services as drops
 from pictures import selectors, services
 from pictures.models import Picture, PictureState, Placed
+from sales import sale_pictures
 from sales import services as sales
 from sales.errors import NotEditable
 from tests.tools import shop
@@ -118,12 +119,15 @@ def test_a_sale_has_so_many_and_a_logo_is_one(draft: Any) -> None:
 
 def test_their_order_is_the_sellers(draft: Any) -> None:
     first, second, third = (make_picture(draft).id for _ in range(3))
-    services.move_first(owner_id=draft.sale_id, picture_id=third)
+    seller_id, sale_id = draft.sale.seller_id, draft.sale_id
+    sale_pictures.move_first(seller_id=seller_id, sale_id=sale_id, picture_id=third)
     assert [shown.id for shown in selectors.all_of(draft.sale_id)] == [third, first, second]
-    services.take_away(place=Placed.Place.SALE, owner_id=draft.sale_id, picture_id=first)
+    sale_pictures.take_away(seller_id=seller_id, sale_id=sale_id, picture_id=first)
     assert [shown.id for shown in selectors.all_of(draft.sale_id)] == [third, second]
     with pytest.raises(NotFound):
-        services.move_first(owner_id=draft.sale_id, picture_id=first)
+        sale_pictures.move_first(seller_id=seller_id, sale_id=sale_id, picture_id=first)
+    with pytest.raises(NotFound):  # another shop's
+        sale_pictures.take_away(seller_id=make_seller().id, sale_id=sale_id, picture_id=second)
 
 
 def test_a_picture_of_another_shop_is_not_taken_over(draft: Any) -> None:
@@ -146,6 +150,23 @@ def test_what_is_published_keeps_its_pictures() -> None:
     for path in (there, f"{there}{second.id}/first/", f"{there}{first.id}/away/"):
         assert client.post(path, {"picture": picture_file()}).status_code == NotEditable.status
     assert [shown.id for shown in selectors.all_of(draft.sale_id)] == [first.id, second.id]
+
+
+def test_a_sale_that_is_published_meanwhile_keeps_its_pictures(draft: Any, race: Any) -> None:
+    """Whoever comes second is told so: there is no third way in which both succeed and the shown picture is gone."""
+    picture = make_picture(draft)
+    seller_id, sale_id = draft.sale.seller_id, draft.sale_id
+
+    def take_away() -> str:
+        try:
+            sale_pictures.take_away(seller_id=seller_id, sale_id=sale_id, picture_id=picture.id)
+        except NotEditable:
+            return "published first"
+        return "taken away first"
+
+    outcomes = race(take_away, lambda: sales.publish_sale(seller_id=seller_id, sale_id=sale_id, now=NOW))
+    assert outcomes[0] in ("published first", "taken away first")
+    assert bool(selectors.all_of(sale_id)) == (outcomes[0] == "published first")
 
 
 def test_a_sale_made_like_another_shows_the_same(draft: Any) -> None:

@@ -80,7 +80,7 @@ def test_a_card_comes_again_only_when_it_says_something_else() -> None:
 
 def test_the_hottest_sale_is_the_one_that_most_happens_in() -> None:
     now = clock.now()
-    quiet, busy = make_drop(title="Quiet", now=now), make_drop(title="Busy", now=now)
+    quiet, busy = make_drop(title="Quiet", now=now), make_drop(title="Busy", units_total=50, now=now)
     for _ in range(3):
         buy(busy, make_fan(funds=9_000), at=clock.now())
     assert publisher.flush(10)
