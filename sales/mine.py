@@ -13,10 +13,10 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from core import clock
+from core import clock, paging
 from core.errors import NotFound
 from core.http import user_id
-from core.paging import PAGE_ROWS, Page, cursor_of
+from core.paging import Page, cursor_of
 from pictures.selectors import Shown as Picture
 from pictures.selectors import pictures_of
 from sales.bought import BoughtRow, with_refunds
@@ -82,7 +82,7 @@ def _page_of_mine(fan_id: UUID, formats: Sequence[Format], cursor: str) -> Page[
             found += [(record, things, format) for record in page.rows]
             is_more |= page.next is not None
     found.sort(key=lambda each: each[0].id, reverse=True)
-    kept = found[:PAGE_ROWS]
+    kept = found[: paging.PAGE_ROWS]
     is_more |= len(found) > len(kept)
     rows = {
         row.record.id: row

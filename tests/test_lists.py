@@ -105,7 +105,8 @@ def cursor(query: str, shelf: str) -> str | None:
 
 
 def titles(word: str) -> Callable[[str], list[str]]:
-    return lambda text: sorted(set(re.findall(rf"{word} \d", text)))
+    """What stands above a table, such as a shop's overview, is not its list."""
+    return lambda text: sorted(set(re.findall(rf"{word} \d", text[max(text.find("<table"), 0) :])))
 
 
 @pytest.mark.parametrize(
