@@ -110,7 +110,7 @@ def test_without_scripts_a_fan_joins_with_a_limit_and_leaves(visit: OpenVisitor,
     visitor = visit(email=world.fan, scripts=False, width=390)
 
     visitor.page.goto(f"/sales/{sale_id}/")
-    visitor.page.get_by_label("At what price").select_option(label="Only if it falls to €52.00")
+    visitor.page.get_by_label("At what price").select_option(label="Only at €52.00 or less")
     visitor.button("Join").click()
 
     expect(visitor.page.get_by_text("nothing yet: it has not fallen to your €52.00")).to_be_visible()

@@ -76,6 +76,8 @@ def draft_and_publish(seller: Visitor) -> str:
 def read_proof(visitor: Visitor) -> None:
     """Green once the worker has checked it, each check with its SQL, which can be unfolded."""
     expect(visitor.page.get_by_text(re.compile(r"^All \d+ checks hold\.$"))).to_be_visible(timeout=CHECKED_WITHIN_MS)
+    for group in visitor.page.locator("details.group > summary").all():
+        group.click()
     checks = visitor.page.get_by_role("list").filter(has=visitor.page.get_by_text("The SQL")).get_by_role("listitem")
     count = checks.count()
     assert count >= 10

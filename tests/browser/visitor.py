@@ -61,8 +61,9 @@ class Visitor:
         expect(self.page).to_have_url(f"{self.url}/")
 
     def button(self, name: str) -> Locator:
-        """In the page's content: the site's head has buttons too."""
-        return self.page.get_by_role("main").get_by_role("button", name=name, exact=True)
+        """In the page's content: the site's head has buttons too. One that costs something may say how much."""
+        named = re.compile(rf"^{re.escape(name)}( for \S+)?$")
+        return self.page.get_by_role("main").get_by_role("button", name=named)
 
     def link(self, name: str) -> Locator:
         return self.page.get_by_role("main").get_by_role("link", name=name, exact=True)
