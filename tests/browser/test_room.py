@@ -100,7 +100,7 @@ def test_the_keyboard_alone_buys(visit: OpenVisitor, world: World, fan: str) -> 
     visitor.page.keyboard.press("Enter")
 
     expect(visitor.page.get_by_text("It is yours")).to_be_visible()
-    expect(buy).to_be_focused()  # whoever uses the keyboard is still where they were
+    expect(visitor.page.locator(".won").get_by_role("link")).to_be_focused()  # where one goes on from here
     assert world.count_orders(sale_id) == 1
 
 
