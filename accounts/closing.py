@@ -16,7 +16,7 @@ from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 
 from accounts import audit, permits
-from accounts.models import CLOSED, Notification, User
+from accounts.models import CLOSED, MailWish, Notification, User
 from core.errors import Conflict
 from core.transactions import retried_transaction
 
@@ -65,6 +65,7 @@ def close_account(*, user_id: UUID, now: dt.datetime, by: UUID | None = None, re
     Authenticator.objects.filter(user_id=user_id).delete()
     UserSession.objects.filter(user_id=user_id).delete()
     Notification.objects.filter(user_id=user_id).delete()
+    MailWish.objects.filter(user_id=user_id).delete()
     user.email, user.display_name, user.is_active = f"{uuid4().hex}{CLOSED}", "", False
     user.is_staff = user.is_superuser = False
     user.set_unusable_password()
@@ -85,4 +86,5 @@ def export(user_id: UUID) -> dict[str, Any]:
             Notification.objects.filter(user_id=user_id).order_by("id").values("title", "text", "path", "made_at")
         ),
     }
+    own["by mail"] = list(MailWish.objects.filter(user_id=user_id).order_by("kind").values_list("kind", flat=True))
     return own | {part.name: part.export(user_id) for part in _parts}

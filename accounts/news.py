@@ -3,48 +3,49 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from uuid import UUID
 
-import structlog
 from allauth.account.models import EmailAddress
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
 
 from accounts.models import Notification, User
 from core import letters
 from core.transactions import retried_transaction
 
-log = structlog.get_logger(__name__)
-
 MAIL = "accounts.mail"
 ROUND = UUID("00000000-0000-7000-8000-0000000000c0")  # one round for all: mail servers take one after the other anyway
 MAILS_A_STEP = 20
+STEP_S = 10.0  # a mail server that takes its time gets no longer than this, well within a lease
+AGAIN = dt.timedelta(minutes=10)  # what a mail server did not take is tried again
+STALE = dt.timedelta(days=1)  # until it is news no more
 
 
 def mail_step(*, now: dt.datetime) -> dt.datetime | None:
-    """Send the news that are due by mail, the oldest first. Each is taken off before it is sent: rather none than two."""
-    due = list(Notification.objects.filter(mail_due_at__isnull=False).order_by("mail_due_at", "id")[:MAILS_A_STEP])
+    """Send news that are due by mail, the oldest first; the time of the next step. Each is taken off before it is sent, so that a
+    kill costs a mail and never sends two."""
+    began_s = time.monotonic()
+    due = Notification.objects.filter(mail_due_at__lte=now).order_by("mail_due_at", "id")[:MAILS_A_STEP]
     for news in due:
-        if _take_off(news_id=news.id):
-            _mail(news)
-    return now if due else None
+        if time.monotonic() - began_s > STEP_S:
+            return now
+        if _set_due(news_id=news.id, was=news.mail_due_at, at=None) and not _mail(news) and now - news.made_at < STALE:
+            _set_due(news_id=news.id, was=None, at=now + AGAIN)
+    waiting = Notification.objects.filter(mail_due_at__isnull=False).order_by("mail_due_at").first()
+    return waiting.mail_due_at if waiting else None
 
 
 @retried_transaction(replayable=True)
-def _take_off(*, news_id: UUID) -> bool:
-    return bool(Notification.objects.filter(id=news_id, mail_due_at__isnull=False).update(mail_due_at=None))
+def _set_due(*, news_id: UUID, was: dt.datetime | None, at: dt.datetime | None) -> bool:
+    """Whether it was this caller who changed it."""
+    return bool(Notification.objects.filter(id=news_id, mail_due_at=was).update(mail_due_at=at))
 
 
-def _mail(news: Notification) -> None:
+def _mail(news: Notification) -> bool:
+    """False when the mail server did not take it."""
     user = User.objects.filter(id=news.user_id, is_active=True).first()
     if user is None or not EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists():
-        return
-    subject = f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{news.title}"
+        return True  # there is nobody to send it to
     here = settings.SITE_ORIGIN
     text = f"{news.title}\n\n{news.text}\n\n{here}{news.path}\n\nWhat comes by mail is yours to say: {here}/account/notifications/"
-    mail = EmailMultiAlternatives(subject, text, to=[user.email])
-    mail.attach_alternative(letters.as_html(subject, text), "text/html")
-    try:
-        mail.send()
-    except OSError as error:  # the mail server's matter; on the site it is told
-        log.warning("news_not_mailed", error=str(error))
+    return letters.send(user.email, news.title, text)

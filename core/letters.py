@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+import structlog
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
+
+log = structlog.get_logger(__name__)
 
 _LINK = re.compile(r"https?://\S+")
 _CODE = re.compile(r"[A-Z0-9]{3,8}(-[A-Z0-9]{3,8})?")
@@ -25,6 +30,18 @@ def _kind(paragraph: str) -> str:
     if _LINK.fullmatch(paragraph):
         return "link"
     return "code" if _CODE.fullmatch(paragraph) else "text"
+
+
+def send(to: str, subject: str, text: str) -> bool:
+    """Mail it. False, and a line in the log, when the mail server did not take it."""
+    mail = EmailMultiAlternatives(f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{subject}", text, to=[to])
+    mail.attach_alternative(as_html(subject, text), "text/html")
+    try:
+        mail.send()
+    except OSError as error:  # SMTPException is one
+        log.warning("mail_not_sent", error=str(error))
+        return False
+    return True
 
 
 def as_html(subject: str, text: str) -> str:

@@ -1,6 +1,6 @@
 """/dev/parts/: every part of the design system in all its states, for eyes, screenshots and axe. Not in production.
 
-A format shows its own on it by a module `specimens` with `heroes()`: for each phase what its hero's template needs.
+A format shows its own by a module `specimens`: `frame(phase)`, and `hero(frame)`, what its hero's template needs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ def parts(request: HttpRequest) -> HttpResponse:
     context = {
         "phases": list(Phase),
         "figures": ["4", "128", "1,280", "12,800", "1,280,000", "€128,000.00"],
-        "tones": ["quiet", "good", "warning", "bad"],
         "cards": [_card(*each, phase, now) for each in own for phase in SHOWN],
         "heroes": [_hero(*each, phase, now) for each in own for phase in SHOWN],
         "until": now + dt.timedelta(seconds=90),

@@ -20,6 +20,7 @@ from sales.formats import BasePresenter, Sums, Verdict
 from sales.models import Sale, SaleState
 from sales.phases import ends_at, opens_at
 from sales.presenters import QUANTITY_MAX
+from sales.refunds import refunded_in
 from sales.selectors import settled_totals, with_terms, with_terms_each
 
 
@@ -103,7 +104,7 @@ class DropPresenter(BasePresenter, folder="drops"):
         context: dict[str, Any] = {
             "drop": drop,
             "price": Money(drop.price_minor, sale.currency),
-            "quantity_most": drop.limit_per_fan or QUANTITY_MAX,
+            "quantity_most": min(drop.limit_per_fan or QUANTITY_MAX, drop.units_total),
         }
         return context | self._own(user_id(request), drop, now) if request.user.is_authenticated else context
 
@@ -156,6 +157,9 @@ class DropPresenter(BasePresenter, folder="drops"):
         if sale.state == SaleState.SETTLED:
             told[1] = f"Fans paid {sums.gross}: {paid_out} went to the seller, {fee} to the house."
             told.append(f"{sums.gross - paid_out - fee} is unaccounted for.")
+            refunded_minor, _ = refunded_in([sale.id]).get(sale.id, (0, 0))
+            if refunded_minor:
+                told.append(f"{Money(refunded_minor, sale.currency)} was refunded since.")
         return told
 
     def happened(self, sale: Sale) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from core import due_work
-from core.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Invalid, NotFound, Refusal
 from core.text import clean_line
 from core.transactions import joins_transaction, retried_transaction
 from pictures import making
@@ -50,10 +50,14 @@ def upload(
     # The file first: a row whose file is not there could never be made.
     if not default_storage.exists(original_name(picture_id)):
         default_storage.save(original_name(picture_id), ContentFile(content))
-    _place_new(
-        picture_id=picture_id, seller_id=seller_id, place=place, owner_id=owner_id, alt=alt, now=now,
-        sha256=hashlib.sha256(content).hexdigest(), check=check,
-    )  # fmt: skip
+    try:
+        _place_new(
+            picture_id=picture_id, seller_id=seller_id, place=place, owner_id=owner_id, alt=alt, now=now,
+            sha256=hashlib.sha256(content).hexdigest(), check=check,
+        )  # fmt: skip
+    except Refusal:  # it is certain that no row has it
+        default_storage.delete(original_name(picture_id))
+        raise
 
 
 @retried_transaction(replayable=True)
@@ -155,9 +159,3 @@ def original_name(picture_id: UUID) -> str:
 
 def file_name(picture_id: UUID, name: str) -> str:
     return f"pictures/{picture_id}/{name}"
-
-
-def make_all_ready(picture_ids: Iterable[UUID]) -> None:
-    """At once, for who cannot wait: the demo."""
-    for picture_id in picture_ids:
-        make_ready(picture_id)

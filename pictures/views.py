@@ -22,6 +22,7 @@ from pictures.making import WIDTHS
 from pictures.models import Placed
 
 KINDS = {"webp": "image/webp", "avif": "image/avif"}
+WIDTH_DIGITS_MAX = len(str(WIDTHS[-1]))
 _YEAR = "public, max-age=31536000, immutable"
 
 
@@ -54,7 +55,7 @@ def upload_to(
 def serve(request: HttpRequest, picture_id: UUID, name: str) -> Any:
     """A file of a picture, on a machine without a bucket. Files never change, so a browser asks once."""
     width, _, kind = name.partition(".")
-    if settings.PICTURES_BUCKET or kind not in KINDS or not width.isdecimal() or int(width) > WIDTHS[-1]:
+    if settings.PICTURES_BUCKET or kind not in KINDS or not width.isdecimal() or len(width) > WIDTH_DIGITS_MAX:
         raise Http404
     try:
         file = default_storage.open(services.file_name(picture_id, f"{int(width)}.{kind}"))

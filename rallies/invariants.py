@@ -76,7 +76,8 @@ ONE_PRICE = Check(
                       JOIN ledger_transfer AS moved ON moved.credit_account_id = proceeds.id AND moved.code = 'late_join'
                      WHERE sales_sale.id = %(sale_id)s) AS side
              GROUP BY id HAVING sum(paid) > 0 AND sum(units) > 0) AS payment
-    """,  # noqa: S608  # a constant, about=TERMS
+    """,  # noqa: S608  # a constant
+    about=TERMS,
 )
 
 COUNT_ADDS_UP = Check(
@@ -86,7 +87,8 @@ COUNT_ADDS_UP = Check(
     f"""
     SELECT (SELECT count(*) FROM rallies_join WHERE rally_id = %(sale_id)s AND {_COUNTED}) AS expected,
            (SELECT coalesce(sum(joiners), 0) FROM rallies_bucket WHERE rally_id = %(sale_id)s) AS found
-    """,  # noqa: S608  # a constant, about=GOODS
+    """,  # noqa: S608  # a constant
+    about=GOODS,
 )
 
 UNITS_ADD_UP = Check(
@@ -95,7 +97,8 @@ UNITS_ADD_UP = Check(
     f"""
     SELECT (SELECT coalesce(sum(quantity), 0) FROM rallies_join WHERE rally_id = %(sale_id)s AND {_COUNTED}) AS expected,
            (SELECT coalesce(sum(units), 0) FROM rallies_bucket WHERE rally_id = %(sale_id)s) AS found
-    """,  # noqa: S608  # a constant, about=GOODS
+    """,  # noqa: S608  # a constant
+    about=GOODS,
 )
 
 LIMITS_ADD_UP = Check(
@@ -124,7 +127,8 @@ LIMITS_ADD_UP = Check(
                AND CASE WHEN only_at_or_below_minor IS NULL THEN first.level = 0
                         ELSE first.price_minor <= only_at_or_below_minor
                              AND (first.level = 0 OR before.price_minor > only_at_or_below_minor) END IS NOT TRUE) AS found
-    """,  # noqa: S608  # a constant, about=GOODS
+    """,  # noqa: S608  # a constant
+    about=GOODS,
 )
 
 NO_DOUBLE_JOINS = Check(
@@ -167,7 +171,8 @@ PRICE_IS_THE_TIERS = Check(
       FROM rallies_rally JOIN sales_sale ON sales_sale.id = rallies_rally.sale_id
       LEFT JOIN rallies_outcome ON rallies_outcome.rally_id = rallies_rally.sale_id
      WHERE rallies_rally.sale_id = %(sale_id)s
-    """,  # noqa: S608  # a constant, about=TERMS
+    """,  # noqa: S608  # a constant
+    about=TERMS,
 )
 
 JOINED_UNDER_THE_TERMS = Check(
@@ -208,7 +213,8 @@ OUTCOME_WORKED_OUT = Check(
                 WHEN EXISTS (SELECT 1 FROM rallies_outcome WHERE rally_id = %(sale_id)s) <> (state IN ('settling', 'settled'))
                 THEN 1 ELSE 0 END AS found
       FROM sales_sale WHERE id = %(sale_id)s
-    """,  # noqa: S608  # a constant, about=TERMS
+    """,  # noqa: S608  # a constant
+    about=TERMS,
 )
 
 PAID_BY_ITS_FAN = paid_by_its_fan(
@@ -328,7 +334,8 @@ NO_DOUBLE_CHARGES = Check(
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT 1 FROM (SELECT moved.pending_id FROM {_HOLDS} AND moved.pending_id IS NOT NULL) AS ending
              GROUP BY pending_id HAVING count(*) > 1) AS doubled
-    """,  # noqa: S608  # a constant, about=MONEY
+    """,  # noqa: S608  # a constant
+    about=MONEY,
 )
 
 HOLDS_END = Check(
@@ -349,7 +356,8 @@ HOLDS_END = Check(
                  UNION ALL
                 SELECT moved.subject_id, -moved.held_minor, -moved.amount_minor FROM {_HOLDS}) AS side
              GROUP BY id HAVING sum(held) <> 0 OR sum(paid) <> 0) AS wrong
-    """,  # noqa: S608  # a constant, about=MONEY
+    """,  # noqa: S608  # a constant
+    about=MONEY,
 )
 
 LIMIT_KEPT = Check(
@@ -400,7 +408,8 @@ CAP_KEPT = Check(
                        WHERE rally_id = %(sale_id)s AND {_IN} AND state <> 'released')
                    + (SELECT coalesce(sum(quantity), 0) FROM rallies_latejoin WHERE rally_id = %(sale_id)s) END AS found
       FROM rallies_rally WHERE sale_id = %(sale_id)s
-    """,  # noqa: S608  # a constant, about=GOODS
+    """,  # noqa: S608  # a constant
+    about=GOODS,
 )
 
 SELLER_CREDITED = seller_credited("joins", _paid("'paid', 'refunded'"), "rallies_rally")

@@ -301,13 +301,12 @@ FANS_COUNTED = 1_000
 
 
 def _calling_off(format: Format, sale: Sale) -> str:
-    """What it will mean: for how many, and about how much."""
+    """What it will mean, and for how many."""
     fans = len(format.rules.fans(sale, after=None, limit=FANS_COUNTED))
     if not fans:
         return f"Nobody is in it yet. {format.words.calling_off}"
-    many = f"more than {FANS_COUNTED:,}" if fans == FANS_COUNTED else f"{fans:,}"
-    gross = format.presenter.sums([sale])[sale.id].gross
-    return f"{many} of your fans are told, and as it stands {gross} goes back. {format.words.calling_off}"
+    many = f"at least {FANS_COUNTED:,} fans" if fans == FANS_COUNTED else "1 fan" if fans == 1 else f"{fans:,} fans"
+    return f"It is told to {many} who bought or joined. {format.words.calling_off}"
 
 
 def ask_first(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from core.invariants import TERMS, Check
+from core.invariants import GOODS, MONEY, TERMS, Check
 from ledger.models import HOUSE
 from sales.gates import GATES
 
@@ -154,7 +154,8 @@ def terms_rule(table: str, terms: Mapping[str, str], *, groups: Mapping[str, str
        AND encode(sha256(convert_to(
                 {text},
                'UTF8')), 'hex') = sales_sale.terms_sha256
-    """,  # noqa: S608  # constants of the program, about=TERMS
+    """,  # noqa: S608  # constants of the program
+        about=TERMS,
     )
 
 
@@ -181,7 +182,8 @@ def paid_by_its_fan(things: str, purchases: str) -> Check:
         OR moved.kind <> purchase.kind OR moved.code <> purchase.code
         OR moved.amount_minor <> purchase.amount_minor OR moved.held_minor <> purchase.held_minor
         OR moved.pending_id IS NOT NULL OR (moved.expires_at IS NULL) <> (moved.kind = 'plain')
-    """,  # noqa: S608  # constants of the program, about=MONEY
+    """,  # noqa: S608  # constants of the program
+        about=MONEY,
     )
 
 
@@ -210,7 +212,8 @@ def ended_for_its_fan(things: str, table: str, sale: str, *, code: str, at: str,
         OR moved.code IS DISTINCT FROM {code}
         OR ({at}) IS NOT TRUE
         OR CASE WHEN moved.kind = 'pending' THEN ({expires_at}) IS NOT TRUE ELSE moved.expires_at IS NOT NULL END
-    """,  # noqa: S608  # constants of the program, about=MONEY
+    """,  # noqa: S608  # constants of the program
+        about=MONEY,
     )
 
 
@@ -239,7 +242,8 @@ def paid_to_its_seller(table: str, sale: str) -> Check:
              GROUP BY journal_id, code, debit_id, credit_id, amount_minor, at HAVING sum(sign) <> 0) AS wrong)
          + (SELECT count(*) FROM {table} WHERE {sale} = %(sale_id)s AND created_at > settled_at) AS found
       FROM sales_sale WHERE sales_sale.id = %(sale_id)s
-    """,  # noqa: S608  # constants of the program, about=MONEY
+    """,  # noqa: S608  # constants of the program
+        about=MONEY,
     )
 
 
@@ -258,7 +262,8 @@ def seller_credited(things: str, settled: str, table: str) -> Check:
                AND (code IN ('proceeds', 'fee') AND subject_id = %(sale_id)s
                     OR code IN ('late_join', 'late_fee') AND subject_id IN (SELECT id FROM ({settled}) AS settled))) AS found
       FROM {table} WHERE sale_id = %(sale_id)s
-    """,  # noqa: S608  # constants of the program, about=MONEY
+    """,  # noqa: S608  # constants of the program
+        about=MONEY,
     )
 
 
@@ -297,7 +302,8 @@ def paid_afterwards(things: str, given: str, of_the_sale: str) -> Check:
                  WHERE (moved.debit_account_id = {PROCEEDS} OR moved.credit_account_id = {PROCEEDS})
                    AND moved.subject_id <> %(sale_id)s AND {of_the_sale}) AS side
              GROUP BY subject_id, code, in_its_journal, at, amount_minor, debit_id, credit_id HAVING sum(sign) <> 0) AS wrong
-    """,  # noqa: S608  # constants of the program, about=MONEY
+    """,  # noqa: S608  # constants of the program
+        about=MONEY,
     )
 
 
@@ -320,7 +326,8 @@ def refunds_add_up(things: str, paid: str, table: str) -> Check:
         OR refund.number <> refund.place OR refund.refunded_minor <> refund.amounts OR refund.amounts > refund.paid_minor
         OR refund.amount_minor <= 0 OR sales_sale.settled_at IS NULL
         OR refund.fees <> refund.paid_minor * fee_bps / 10000 - (refund.paid_minor - refund.amounts) * fee_bps / 10000
-    """,  # noqa: S608  # constants of the program, about=MONEY
+    """,  # noqa: S608  # constants of the program
+        about=MONEY,
     )
 
 
@@ -335,7 +342,8 @@ def in_time(things: str, found: str) -> Check:
         f"""
     SELECT 0 AS expected, {found} AS found
       FROM sales_sale WHERE sales_sale.id = %(sale_id)s
-    """,  # noqa: S608  # constants of the program, about=GOODS
+    """,  # noqa: S608  # constants of the program
+        about=GOODS,
     )
 
 
@@ -366,7 +374,8 @@ def nothing_unsettled(things: str, unsettled: str) -> Check:
                      SELECT 1 FROM core_duework WHERE kind = 'sales.unwind' AND subject_id = %(sale_id)s AND done_at IS NULL)
                 THEN {unsettled} ELSE 0 END AS found
       FROM sales_sale WHERE id = %(sale_id)s
-    """,  # noqa: S608  # constants of the program, about=MONEY
+    """,  # noqa: S608  # constants of the program
+        about=MONEY,
     )
 
 

@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
@@ -14,17 +13,18 @@ from django.db import connection
 from django.urls import reverse
 
 from accounts import selectors as account_selectors
-from core import clock
 from core.ids import is_uuid, uuid7
 from core.invariants import GOODS, MONEY, REST, TERMS, Finding
-from core.money import Money, amount_text
+from core.money import Money
 from core.paging import Page
 from ledger import selectors as ledger_selectors
+from ledger.errors import InsufficientFunds
 from live import store
-from payments.limits import LIMITS, missing
+from payments.templatetags.top_up import top_up_url, top_up_words
 from pictures.selectors import Shown as Picture
 from pictures.selectors import pictures_of
 from sales import frames, prover, refunds, selectors
+from sales.bought import BoughtRow
 from sales.formats import Format, Sums, Verdict, get_format
 from sales.models import UNENDED_STATES, ProofRun, Sale, SaleState
 from sales.phases import Phase, ends_at, opens_at, phase_of
@@ -144,14 +144,11 @@ def readiness(sale: Sale, fan_id: UUID, *, is_verified: bool, back: str) -> list
         return found
     wallet = ledger_selectors.wallets_of(fan_id).get(sale.currency)
     has = Money(wallet.balance.available_minor if wallet else 0, sale.currency)
-    if has.minor >= entry.minor:
-        return [*found, Ready(True, f"Your wallet has {has}; one takes {entry}.")]
     words = f"Your wallet has {has}; one takes {entry}."
-    if sale.currency not in LIMITS:
-        return [*found, Ready(False, words, reverse("ledger:wallet"), "See the wallet")]
-    gap = Money(missing(entry.minor - has.minor, sale.currency).amount_minor, sale.currency)
-    query = urlencode({"amount": amount_text(gap.minor, gap.currency), "currency": gap.currency, "next": back})
-    return [*found, Ready(False, words, f"{reverse('payments:start')}?{query}", f"Add {gap}")]
+    if has.minor >= entry.minor:
+        return [*found, Ready(True, words)]
+    short = InsufficientFunds(available_minor=has.minor, needed_minor=entry.minor, currency=sale.currency)
+    return [*found, Ready(False, words, top_up_url(short, back), top_up_words(short))]
 
 
 def quantities(*limits: int | None) -> range:
@@ -220,7 +217,7 @@ def overview(seller: Seller, now: dt.datetime) -> Overview:
 
 
 def _tasks(seller: Seller, running: Sequence[ConsoleRow], now: dt.datetime) -> Iterator[Task]:
-    for sale in selectors.list_drafts(seller.id)[:OVERVIEW_ROWS]:
+    for sale in selectors.list_drafts(seller.id, limit=OVERVIEW_ROWS):
         late = ", and its opening time has passed" if sale.opens_at < now else ""
         yield Task(f"{sale.title} is a draft{late}", get_format(sale.format).url("console", seller.handle, sale.id))
     for row in running:
@@ -239,27 +236,26 @@ class Event:
     reason: str = ""
 
 
-def timeline(sale: Sale, proof: Proof | None) -> list[Event]:
-    """From its announcement to its proof, with what was done to it in between."""
+def timeline(sale: Sale, proof: Proof | None, happened: Iterable[Event], now: dt.datetime) -> list[Event]:
+    """From its announcement to its proof, with what `happened` to it in between (`events`), in the order of time."""
+    at = opens_at(sale)
     steps = [
         Event(sale.published_at, "Announced, its terms sealed"),
-        Event(
-            opens_at(sale), "Opened" if sale.state not in UNENDED_STATES or opens_at(sale) <= clock.now() else "Opens"
-        ),
+        Event(at, "Opened" if at <= now else "Opens"),
         Event(sale.closed_at if sale.state != SaleState.CANCELLED else None, "Closed"),
         Event(sale.settled_at, "Settled: everybody paid or paid back"),
         Event(proof.ran_at if proof else None, "Checked"),
     ]
-    dated = [event for event in [*steps, *events(sale)] if event.at is not None]
-    return sorted(dated, key=lambda event: event.at or dt.datetime.max.replace(tzinfo=dt.UTC))
+    dated = [(event.at, event) for event in [*steps, *happened] if event.at is not None]
+    return [event for _, event in sorted(dated, key=lambda pair: pair[0])]
 
 
-def receipt_in(sale: Sale, number: str) -> Any:
+def receipt_in(sale: Sale, number: str, now: dt.datetime) -> BoughtRow | None:
     """The row of the purchase with this number in the sale, without a name, or None."""
     format = get_format(sale.format)
     for things in format.things if is_uuid(number) else ():
         if rows := things.page_of_sale(sale.id, search=number, size=1).rows:
-            return next(iter(format.presenter.rows(rows, clock.now())))
+            return next(iter(format.presenter.rows(rows, now)))
     return None
 
 

@@ -65,9 +65,9 @@ class Find:
 NO_WISH = Find()
 
 
-def list_drafts(seller_id: UUID) -> list[Sale]:
-    """A shop's drafts, the newest first; there are never many (`drafting.DRAFTS_MAX`)."""
-    return list(Sale.objects.filter(seller_id=seller_id, state=SaleState.DRAFT).order_by("-created_at", "-id"))
+def list_drafts(seller_id: UUID, *, limit: int) -> list[Sale]:
+    """A shop's drafts, the newest first."""
+    return list(Sale.objects.filter(seller_id=seller_id, state=SaleState.DRAFT).order_by("-created_at", "-id")[:limit])
 
 
 # The shelves of home and storefronts, chosen and ordered by the database, so that none is lost however many there are.

@@ -252,7 +252,8 @@ def proof(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     format = get_format(sale.format)
     now = clock.now()
     run = prover.look_at(sale, now=now)
-    shown_proof = presenters.ShownProof.of(run)
+    shown_proof, happened = presenters.ShownProof.of(run), presenters.events(sale)
+    number = request.GET.get("receipt", "").strip()[:40]
     context = {
         "sale": sale,
         "format": format,
@@ -265,10 +266,10 @@ def proof(request: HttpRequest, sale_id: UUID) -> HttpResponse:
         "database": presenters.database_name(),
         "presenter": format.presenter,
         "told": format.presenter.told(sale),
-        "timeline": presenters.timeline(sale, shown_proof.proof),
-        "counted": [event for event in presenters.events(sale) if event.at is None],
-        "number": request.GET.get("receipt", "").strip()[:40],
-        "receipt": presenters.receipt_in(sale, request.GET.get("receipt", "").strip()),
+        "timeline": presenters.timeline(sale, shown_proof.proof, happened, now),
+        "counted": [event for event in happened if event.at is None],
+        "number": number,
+        "receipt": presenters.receipt_in(sale, number, now),
         "newest": [
             row
             for things in format.things[:1]
@@ -313,10 +314,9 @@ def console(request: HttpRequest, handle: str) -> HttpResponse:
 
 def _purchase_of(seller: Seller, number: str) -> str | None:
     """The page of the purchase with this number in any of the seller's sales."""
-    try:
-        id = UUID(number)
-    except ValueError:
+    if not is_uuid(number):
         return None
+    id = UUID(number)
     for format in list_formats():
         for things in format.things:
             with suppress(NotFound):

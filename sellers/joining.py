@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
-from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
 from django.db.models import QuerySet
 
 from accounts.selectors import verified_addresses
@@ -43,17 +41,15 @@ def invite(*, invitation_id: UUID, seller_id: UUID, email: str, role: Role, by: 
     return invitation
 
 
-def send(invitation: Invitation, url: str) -> None:
-    """Mail it. The link alone is worth nothing: who follows it has to have confirmed the address."""
-    subject = f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}a place at {invitation.seller.name}"
+def send(invitation: Invitation, url: str) -> bool:
+    """Mail it; whether the mail server took it. The link alone is worth nothing: who follows it must have confirmed the address."""
+    name = invitation.seller.name
     text = (
-        f"{invitation.seller.name} invites you as {invitation.get_role_display().lower()}.\n\n"
+        f"{name} invites you as {invitation.get_role_display().lower()}.\n\n"
         f"Take the place within seven days, logged in with this address:\n\n{url}\n\n"
         "If you do not know the shop, do nothing.\n"
     )
-    mail = EmailMultiAlternatives(subject, text, to=[invitation.email])
-    mail.attach_alternative(letters.as_html(subject, text), "text/html")
-    mail.send()
+    return letters.send(invitation.email, f"a place at {name}", text)
 
 
 @retried_transaction(replayable=True)
@@ -65,7 +61,13 @@ def accept(*, invitation_id: UUID, user_id: UUID, now: dt.datetime) -> Member:
     member = Member.objects.filter(seller_id=invitation.seller_id, user_id=user_id).first()
     if invitation.accepted_at is not None and member is not None:
         return member
-    if invitation.accepted_at is not None or invitation.expires_at <= now:
+    # Whoever is no owner any more cannot let somebody in by what they left behind.
+    owners = Member.objects.filter(seller_id=invitation.seller_id, role=Role.OWNER)
+    if (
+        invitation.accepted_at is not None
+        or invitation.expires_at <= now
+        or not owners.filter(user_id=invitation.invited_by_id)
+    ):
         raise InvitationOver
     invitation.accepted_at = now
     invitation.save(update_fields=["accepted_at"])

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from accounts.closing import Part, register
 from sellers import services
-from sellers.models import Member, Role
+from sellers.models import Follow, Member, Role
 
 
 def obstacles(user_id: UUID) -> list[str]:
@@ -23,6 +23,7 @@ def _other_owners(member: Member) -> bool:
 def leave(user_id: UUID) -> None:
     for member in Member.objects.filter(user_id=user_id):
         services.take_out(seller_id=member.seller_id, user_id=user_id)
+    Follow.objects.filter(fan_id=user_id).delete()
 
 
 def export(user_id: UUID) -> list[dict[str, Any]]:

@@ -53,8 +53,11 @@ def _invited(request: HttpRequest, own: Member, form: InviteForm) -> bool:
     except (Invalid, TooManyInvitations) as refusal:
         form.add_error(refusal.data.get("field"), refusal.message)
         return False
-    joining.send(invitation, request.build_absolute_uri(reverse("sellers:join", args=[invitation.id])))
-    messages.success(request, f"{invitation.email} has a mail with the invitation.")
+    url = request.build_absolute_uri(reverse("sellers:join", args=[invitation.id]))
+    if joining.send(invitation, url):
+        messages.success(request, f"{invitation.email} has a mail with the invitation.")
+    else:
+        messages.warning(request, f"The mail could not be sent. Give {invitation.email} this address yourself: {url}")
     return True
 
 

@@ -18,6 +18,7 @@ from django.test import Client
 
 from core import clock, due_work, lanes
 from core.ids import uuid7
+from core.invariants import GOODS, MONEY, REST, TERMS
 from dsql import faults
 from ledger import selectors as ledger_selectors
 from sales import frames, levers, prover
@@ -509,3 +510,16 @@ def test_a_broken_program_answers_500_without_particulars(ask, monkeypatch):
 
     assert response.status_code == 500
     assert response.json() == {"code": "error", "detail": "Something went wrong on our side.", "data": {}}
+
+
+@pytest.mark.parametrize("format", list_formats(), ids=lambda format: format.name)
+def test_its_checks_say_what_they_are_about(format):
+    about = {check.name: check.about for check in format.checks}
+
+    assert set(about.values()) == {GOODS, MONEY, TERMS, REST}
+    assert (about["in_time"], about["paid_by_its_fan"], about["terms_hash"], about["gates"]) == (
+        GOODS,
+        MONEY,
+        TERMS,
+        REST,
+    )

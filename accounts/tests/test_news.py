@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from uuid import UUID
 
 import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail
+from django.core.mail import EmailMultiAlternatives
 from django.test import Client
 
-from accounts import news, services
-from accounts.models import NewsKind, Notification, User
+from accounts import closing, news, services
+from accounts.models import MailWish, NewsKind, Notification, User
 from accounts.services import Message
 from core import clock, due_work
 from core.transactions import in_transaction
-from tests.tools.shop import make_fan
+from sellers import services as sellers
+from sellers.models import Follow
+from tests.tools.shop import make_fan, make_seller
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -74,12 +78,49 @@ def test_a_mail_server_that_is_away_stops_nothing(monkeypatch: pytest.MonkeyPatc
     fan, next_fan = make_fan(), make_fan()
     for each in (fan, next_fan):
         services.wish_for_mail(user_id=each, kinds=[NewsKind.SALES])
-    monkeypatch.setattr(
-        news.EmailMultiAlternatives, "send", lambda self: (_ for _ in ()).throw(ConnectionRefusedError())
-    )
-    tell(fan, next_fan)
-    assert mailed() == []
+    tried: list[str] = []
+
+    def refuse(mail: EmailMultiAlternatives) -> None:
+        tried.extend(mail.to)
+        raise ConnectionRefusedError
+
+    with monkeypatch.context() as away:
+        away.setattr(EmailMultiAlternatives, "send", refuse)
+        tell(fan, next_fan)
+        assert mailed() == []
+    assert sorted(tried) == sorted(email_of(each) for each in (fan, next_fan))
+    soon = clock.now() + news.AGAIN + dt.timedelta(seconds=1)
+    assert news.mail_step(now=soon) is None
+    assert mailed() == sorted(tried)  # it was only late
+
+
+def test_what_is_no_news_any_more_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    fan = make_fan()
+    services.wish_for_mail(user_id=fan, kinds=[NewsKind.SALES])
+    monkeypatch.setattr(EmailMultiAlternatives, "send", lambda mail: (_ for _ in ()).throw(ConnectionRefusedError()))
+    tell(fan)
+    assert news.mail_step(now=clock.now() + news.STALE + dt.timedelta(seconds=1)) is None
     assert not Notification.objects.filter(mail_due_at__isnull=False).exists()
+
+
+def test_a_slow_mail_server_does_not_keep_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    fans = [make_fan() for _ in range(3)]
+    for fan in fans:
+        services.wish_for_mail(user_id=fan, kinds=[NewsKind.SALES])
+    tell(*fans)
+    monkeypatch.setattr(news, "STEP_S", -1.0)  # as if the first had used it up
+    now = clock.now() + dt.timedelta(seconds=1)
+    assert news.mail_step(now=now) == now
+    assert mail.outbox == []
+
+
+def test_a_closed_account_leaves_no_wish_and_follows_nobody() -> None:
+    fan = make_fan()
+    services.wish_for_mail(user_id=fan, kinds=list(NewsKind))
+    sellers.follow(seller_id=make_seller().id, fan_id=fan, now=clock.now())
+    closing.close_account(user_id=fan, now=clock.now())
+    assert not MailWish.objects.exists()
+    assert not Follow.objects.exists()
 
 
 def test_the_wish_is_kept_by_the_page() -> None:

@@ -208,6 +208,17 @@ def test_an_invitation_is_taken_once_and_by_its_own_address(shop: tuple[UUID, UU
     assert not Member.objects.filter(user_id=fan).exists()
 
 
+def test_an_invitation_of_who_is_no_owner_any_more_lets_nobody_in(shop: tuple[UUID, UUID]) -> None:
+    seller_id, owner = shop
+    other_owner, friend = make_fan(), make_fan()
+    invitation_id = invite(shop, User.objects.get(id=friend).email, role=Role.OWNER)
+    sellers.set_member(seller_id=seller_id, user_id=other_owner, role=Role.OWNER)
+    sellers.remove_member(seller_id=seller_id, user_id=owner)
+    with pytest.raises(InvitationOver):
+        joining.accept(invitation_id=invitation_id, user_id=friend, now=clock.now())
+    assert not Member.objects.filter(user_id=friend).exists()
+
+
 def test_an_invitation_runs_out_and_is_taken_back(shop: tuple[UUID, UUID]) -> None:
     fan = make_fan()
     email = User.objects.get(id=fan).email

@@ -166,6 +166,16 @@ def test_a_receipt_fits_and_can_be_used(visit: OpenVisitor, world: World) -> Non
     assert faults == []
 
 
+def test_an_unfolded_proof_fits_a_phone(visit: OpenVisitor, pages: dict[str, list[tuple[str, str]]]) -> None:
+    visitor = visit(width=390)
+    visitor.page.goto(dict(pages[""])["proof"])
+    visitor.page.locator("details.group > summary").first.click()
+    visitor.page.locator("details.check__sql > summary").first.click()
+    visitor.button("Work the hash out here").click()
+    visitor.page.get_by_text("It is the same.").wait_for()
+    assert faults_of(visitor.page) == []
+
+
 def test_the_dark_scheme_can_be_read_too(visit: OpenVisitor, pages: dict[str, list[tuple[str, str]]]) -> None:
     visitor = visit()
     visitor.page.emulate_media(color_scheme="dark", reduced_motion="reduce")
