@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import datetime
 from itertools import count
 from typing import Annotated, Any, Protocol, TypeVar
 from uuid import UUID
@@ -48,10 +49,17 @@ class BodyTooLarge(Refusal):
     detail = "The request's body is too large."
 
 
+class Received(Protocol):
+    """What every hot write's command says: when this process had it. A fan who is refused is told."""
+
+    @property
+    def received_at(self) -> datetime: ...
+
+
 class LaneEndpoint(Protocol):
     """A hot write: what came in becomes a command for a lane, and the command's outcome becomes the answer."""
 
-    def read(self, sale_id: UUID, headers: Headers, body: bytes) -> tuple[Lane[Any, Any], Any]:
+    def read(self, sale_id: UUID, headers: Headers, body: bytes) -> tuple[Lane[Any, Any], Received]:
         """The lane and the command. Raises a Refusal."""
 
     def write(self, lane: Lane[Any, Any], command: Any, outcome: Any) -> Answer: ...
@@ -97,7 +105,7 @@ def all_headers(more: Headers, body: bytes, request_id: bytes) -> Headers:
     return [*_JSON, *more, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
 
 
-def answer_to(error: BaseException, request_id: bytes, command: Any = None) -> Answer:
+def answer_to(error: BaseException, request_id: bytes, command: Received | None = None) -> Answer:
     """A refusal says what it says. Of anything else the caller gets a 500 without particulars, the log everything.
 
     `command` is what was refused, if it came to one: the caller is told when it was received.
@@ -110,7 +118,7 @@ def answer_to(error: BaseException, request_id: bytes, command: Any = None) -> A
     return _refused(Failed())
 
 
-def _refused(refusal: Refusal, command: Any = None) -> Answer:
+def _refused(refusal: Refusal, command: Received | None = None) -> Answer:
     headers: Headers = []
     if command is not None:
         headers.append((b"x-received-at", command.received_at.isoformat(timespec="milliseconds").encode()))

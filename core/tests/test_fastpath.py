@@ -8,6 +8,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,22 +25,30 @@ class SoldOut(Conflict):
     code = "sold_out"
 
 
+@dataclass
+class Asked:
+    """A command: the body as it came."""
+
+    said: dict[str, Any]
+    received_at: datetime = field(default_factory=lambda: datetime(2030, 5, 17, 18, 30, 1, 250_000, UTC))
+
+
 class Echo:
     """An endpoint that is its own lane: the body says what to answer."""
 
-    def read(self, sale_id: UUID, headers: Headers, body: bytes) -> tuple[Any, Any]:
+    def read(self, sale_id: UUID, headers: Headers, body: bytes) -> tuple[Any, Asked]:
         asked = json.loads(body or b"{}")
         if asked.get("refuse") == "early":
             raise SoldOut(units_left=0)
-        return self, asked | {"sale": str(sale_id), "agent": header(headers, b"user-agent")}
+        return self, Asked(asked | {"sale": str(sale_id), "agent": header(headers, b"user-agent")})
 
-    def submit(self, command: Any, tell: Any, loop: asyncio.AbstractEventLoop) -> None:
-        if command.get("refuse") == "busy":
+    def submit(self, command: Asked, tell: Any, loop: asyncio.AbstractEventLoop) -> None:
+        if command.said.get("refuse") == "busy":
             raise Busy
-        outcome = SoldOut(units_left=0) if command.get("refuse") == "late" else command
-        threading.Timer(command.get("after_s", 0), lambda: loop.call_soon_threadsafe(tell, outcome)).start()
+        outcome = SoldOut(units_left=0) if command.said.get("refuse") == "late" else command.said
+        threading.Timer(command.said.get("after_s", 0), lambda: loop.call_soon_threadsafe(tell, outcome)).start()
 
-    async def ask(self, command: Any) -> Any:
+    async def ask(self, command: Asked) -> Any:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self.submit(command, future.set_result, loop)
@@ -47,8 +57,8 @@ class Echo:
             raise outcome
         return outcome
 
-    def write(self, lane: Any, command: Any, outcome: Any) -> Answer:
-        if command.get("break"):
+    def write(self, lane: Any, command: Asked, outcome: Any) -> Answer:
+        if command.said.get("break"):
             raise RuntimeError("broken on purpose")
         return 201, json.dumps(outcome).encode(), []
 
@@ -154,6 +164,8 @@ def test_a_refusal_reads_the_same_wherever_it_is_made(peer: Peer, refuse: str, s
     assert found == status
     assert body["code"] == ("busy" if refuse == "busy" else "sold_out")
     assert ("retry-after" in headers) == (refuse == "busy")
+    # What came to a command says when it was received.
+    assert headers.get("x-received-at") == (None if refuse == "early" else "2030-05-17T18:30:01.250+00:00")
 
 
 def test_a_fault_of_ours_is_a_500_without_particulars(peer: Peer) -> None:
