@@ -6,11 +6,12 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage, EmailMultiAlternatives
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils import translation
 
 from accounts import audit
 from accounts.models import CLOSED, User, normal_email
-from core import letters, rate_limit
+from core import language, letters, rate_limit
 from core.rate_limit import client_address
 
 FAILURES_MAX = 5
@@ -36,6 +37,17 @@ class AccountAdapter(DefaultAccountAdapter):
         assert isinstance(letter, EmailMultiAlternatives)
         letter.attach_alternative(letters.as_html(str(letter.subject), str(letter.body)), "text/html")
         return letter
+
+    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
+        """Somebody new is written to in the language that they signed up in."""
+        user.language = translation.get_language() or ""
+        return super().save_user(request, user, form, commit)  # type: ignore[no-any-return]
+
+    def post_login(self, request: HttpRequest, user: User, **facts: Any) -> HttpResponse:
+        """What the user has chosen holds in this browser too."""
+        answer = super().post_login(request, user, **facts)
+        language.keep(answer, language=user.language, zone=user.zone)
+        return answer
 
     def populate_username(self, request: HttpRequest, user: User) -> None:
         """There are no user names here: the e-mail address is the login."""

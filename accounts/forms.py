@@ -6,13 +6,16 @@ from allauth.account import forms as allauth_forms
 from allauth.account.internal.flows import signup
 from allauth.account.models import EmailAddress
 from django import forms
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import DatabaseError
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from core.language import zones
 
-NAME_HELP = (
+NAME_HELP = _(
     "How we address you. Whoever you bring to a rally by your link, or who brings you, sees its first word; "
     "no other fan and no seller does."
 )
@@ -20,11 +23,20 @@ NAME_HELP = (
 MET = ("23505", "40001")
 
 
-class DisplayNameForm(forms.ModelForm):
+class ProfileForm(forms.ModelForm):
+    language = forms.ChoiceField(
+        label=_("Language"), help_text=_("Of pages, news and mail."),
+        choices=[("", _("As the browser says")), *settings.LANGUAGES], required=False,
+    )  # fmt: skip
+    zone = forms.ChoiceField(
+        label=_("Time zone"), help_text=_("By whose clocks times are shown."),
+        choices=lambda: [("", _("As the browser says")), *((zone, zone) for zone in sorted(zones()))], required=False,
+    )  # fmt: skip
+
     class Meta:
         model = User
-        fields = ["display_name"]
-        labels = {"display_name": "Name"}
+        fields = ["display_name", "language", "zone"]
+        labels = {"display_name": _("Name")}
         help_texts = {"display_name": NAME_HELP}
         widgets = {"display_name": forms.TextInput(attrs={"autocomplete": "name"})}
 

@@ -42,6 +42,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     id = UUIDv7Field(primary_key=True)
     email = models.EmailField(_("e-mail address"), unique=True)
     display_name = models.CharField(_("name"), max_length=60, blank=True)
+    # What mail and news are written in, and by which clocks. Empty: English, and the browser's own.
+    language = models.CharField(_("language"), max_length=10, blank=True, default="")
+    zone = models.CharField(_("time zone"), max_length=40, blank=True, default="")
     is_staff = models.BooleanField(_("staff"), default=False)
     is_active = models.BooleanField(_("active"), default=True)
     created_at = models.DateTimeField(_("joined"), default=timezone.now, editable=False)

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
+from django.utils import translation
+from django.utils.translation import gettext as _
 
 from accounts.models import Notification, User
 from core import letters
@@ -47,5 +49,6 @@ def _mail(news: Notification) -> bool:
     if user is None or not EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists():
         return True  # there is nobody to send it to
     here = settings.SITE_ORIGIN
-    text = f"{news.title}\n\n{news.text}\n\n{here}{news.path}\n\nWhat comes by mail is yours to say: {here}/account/notifications/"
-    return letters.send(user.email, news.title, text)
+    with translation.override(user.language or settings.LANGUAGE_CODE):
+        yours = _("What comes by mail is yours to say: {url}").format(url=f"{here}/account/notifications/")
+        return letters.send(user.email, news.title, f"{news.title}\n\n{news.text}\n\n{here}{news.path}\n\n{yours}")

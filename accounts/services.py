@@ -1,22 +1,27 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from allauth.account.adapter import get_adapter
 from allauth.account.forms import ResetPasswordForm
 from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.http import HttpRequest
+from django.utils import translation
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from accounts import audit, news, permits
 from accounts.models import CLOSED, MailWish, NewsKind, Notification, User, normal_email
 from core import due_work
 from core.errors import Conflict, Invalid
 from core.ids import uuid7
+from core.language import is_zone
 from core.text import clean_line
 from core.transactions import joins_transaction, retried_transaction
 
@@ -40,6 +45,16 @@ def rename(*, user_id: UUID, display_name: str) -> None:
     """Change how we address the user; an empty name is none. Raises Invalid."""
     name = clean_line(display_name, field="display_name", most=NAME_MAX, least=0)
     User.objects.filter(id=user_id).update(display_name=name)
+
+
+@retried_transaction(replayable=True)
+def prefer(*, user_id: UUID, language: str, zone: str) -> None:
+    """What the user is written to in, and by which clocks; "" is nothing chosen. Raises Invalid."""
+    if language and language not in dict(settings.LANGUAGES):
+        raise Invalid(_("We do not speak this language yet."), field="language")
+    if zone and not is_zone(zone):
+        raise Invalid(_("There is no such time zone."), field="zone")
+    User.objects.filter(id=user_id).update(language=language, zone=zone)
 
 
 class EmailTaken(Conflict):
@@ -96,8 +111,8 @@ class Message:
     """What one user is to be told. `path` is a page of this site."""
 
     user_id: UUID
-    title: str
-    text: str
+    title: str | Promise  # lazy: written in the language of who is told
+    text: str | Promise
     path: str
     kind: NewsKind = NewsKind.MINE
 
@@ -109,16 +124,25 @@ def notify(messages: Iterable[Message], *, key: str, now: dt.datetime) -> None:
     told = list(messages)
     wishes = MailWish.objects.filter(user_id__in={message.user_id for message in told}).values_list("user_id", "kind")
     wanted = set(wishes)
-    rows = [
-        Notification(
-            id=uuid7(), user_id=message.user_id, key=key, title=message.title, text=message.text, path=message.path,
-            made_at=now, mail_due_at=now if (message.user_id, message.kind) in wanted else None,
-        )
-        for message in told
-    ]  # fmt: skip
+    languages = languages_of({message.user_id for message in told})
+    rows = []
+    for message in told:
+        with translation.override(languages[message.user_id]):
+            title, text = str(message.title), str(message.text)
+        mail_due_at = now if (message.user_id, message.kind) in wanted else None
+        rows.append(
+            Notification(id=uuid7(), user_id=message.user_id, key=key, title=title, text=text, path=message.path,
+                         made_at=now, mail_due_at=mail_due_at)
+        )  # fmt: skip
     Notification.objects.bulk_create(rows, ignore_conflicts=True)
     if any(row.mail_due_at for row in rows):
         due_work.schedule(news.MAIL, news.ROUND, due_at=now)
+
+
+def languages_of(user_ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """What each is written to in."""
+    chosen = User.objects.filter(id__in=user_ids).exclude(language="").values_list("id", "language")
+    return dict.fromkeys(user_ids, settings.LANGUAGE_CODE) | dict(chosen)
 
 
 @retried_transaction(replayable=True)

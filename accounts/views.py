@@ -7,12 +7,14 @@ from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils import translation
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import closing, selectors, services
-from accounts.forms import DisplayNameForm
+from accounts.forms import ProfileForm
 from accounts.models import NewsKind
-from core import clock, rate_limit
+from core import clock, language, rate_limit
 from core.http import user_id
 from core.paging import cursor_of
 
@@ -20,12 +22,17 @@ from core.paging import cursor_of
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def profile(request: HttpRequest) -> HttpResponse:
-    """The user's name, and the ways to the e-mail address and password pages."""
-    form = DisplayNameForm(request.POST or None, instance=request.user)
+    """The user's name, language and time zone, and the ways to the pages of the rest."""
+    form = ProfileForm(request.POST or None, instance=request.user)
     if request.method == "POST" and form.is_valid():
-        services.rename(user_id=user_id(request), display_name=form.cleaned_data["display_name"])
-        messages.success(request, "Your name is saved.")
-        return redirect("accounts:profile")
+        chosen = form.cleaned_data
+        services.rename(user_id=user_id(request), display_name=chosen["display_name"])
+        services.prefer(user_id=user_id(request), language=chosen["language"], zone=chosen["zone"])
+        answer = redirect("accounts:profile")
+        language.keep(answer, language=chosen["language"], zone=chosen["zone"])
+        with translation.override(chosen["language"] or translation.get_language()):
+            messages.success(request, _("Saved."))
+        return answer
     context = {
         "form": form,
         "is_verified": selectors.is_verified(user_id(request)),

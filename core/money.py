@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from core import language
 from core.errors import Invalid
 
 # Digits after the point, ISO 4217. PLAY is play money: the ledger keeps it apart like any other currency.
@@ -47,6 +48,8 @@ class Money:
         return Money(self.minor * count, self.currency)
 
     def __str__(self) -> str:
+        if language.language() != "en":
+            return language.amount(self.minor, EXPONENTS[self.currency], self.currency)
         symbol = SYMBOLS.get(self.currency)
         sign = "-" if self.minor < 0 else ""
         amount = amount_text(abs(self.minor), self.currency, grouped=True)

@@ -83,6 +83,8 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "core.http.StaffPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "core.language.ZoneMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -107,6 +109,8 @@ TEMPLATES = [
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
+                "django.template.context_processors.i18n",
+                "django.template.context_processors.tz",
                 "django.contrib.messages.context_processors.messages",
                 "core.http.page_context",
                 "dropfront.appearance.appearance",
@@ -345,6 +349,8 @@ PAYMENT_PROVIDER = os.environ.get("PAYMENT_PROVIDER") or payment_names.SIMULATED
 # Language, time, files
 
 LANGUAGE_CODE = "en-gb"
+LANGUAGES = [("en-gb", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]  # the words of templates/ and of scripts; each app brings its own
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True

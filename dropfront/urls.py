@@ -3,8 +3,9 @@ from __future__ import annotations
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
+from django.views.i18n import set_language
 
-from dropfront import appearance, public, views
+from dropfront import appearance, language, public, views
 from dropfront.api import api
 from sales.console import urls_of
 from sales.formats import list_formats
@@ -18,6 +19,8 @@ admin.site.site_title = "Dropfront staff"
 urlpatterns = [
     path("", include(public)),
     path("appearance/", appearance.choose_theme, name="choose_theme"),
+    path("language/", set_language, name="choose_language"),
+    path("words/<str:language>.js", language.WordsScript.as_view(), name="words"),
     path("", include("pictures.urls")),
     path("", include("sales.urls")),
     *(path("", include(urls_of(format))) for format in list_formats()),

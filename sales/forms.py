@@ -13,6 +13,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import BooleanField
 from django.http import QueryDict
+from django.utils import timezone
 
 from core.money import Money, amount_text
 from ledger.forms import AmountField, MoneyForm
@@ -84,7 +85,8 @@ class LocalTimeField(forms.DateTimeField):
         return value  # as it was typed
 
     def to_python(self, value: Any) -> Any:
-        read = super().to_python(value)
+        with timezone.override(dt.UTC):  # the reader's own zone has nothing to say here
+            read = super().to_python(value)
         return read.replace(tzinfo=None) if read else read
 
 

@@ -10,6 +10,7 @@ import segno
 from django.conf import settings
 from fpdf import FPDF
 
+from core import language
 from sales.bought import BoughtRow
 
 _FONTS = Path(settings.BASE_DIR) / "static" / "vendor" / "fonts"
@@ -45,7 +46,7 @@ def receipt_pdf(row: BoughtRow, *, noun: str, proof_url: str, now: dt.datetime) 
     )
     pdf.ln(4)
     facts = [
-        ("State", row.words), ("Made", _moment(row.at)), ("Paid", str(row.paid)), ("Refunded", str(row.refunded)),
+        ("State", row.words), ("Made", language.moment(row.at)), ("Paid", str(row.paid)), ("Refunded", str(row.refunded)),
         ("Number", str(row.record.id)), ("Transfer", str(row.record.transfer_id)), ("Terms", row.record.terms_sha256),
     ]  # fmt: skip
     for name, value in facts:
@@ -57,7 +58,7 @@ def receipt_pdf(row: BoughtRow, *, noun: str, proof_url: str, now: dt.datetime) 
     pdf.image(_code(proof_url), w=34)
     pdf.set_font("latin", "", 9)
     pdf.multi_cell(0, 6, f"The sale can be checked by anyone: {proof_url}", new_x="LMARGIN", new_y="NEXT")
-    pdf.cell(0, 6, f"Printed {_moment(now)}.", new_x="LMARGIN", new_y="NEXT")
+    pdf.cell(0, 6, f"Printed {language.moment(now)}.", new_x="LMARGIN", new_y="NEXT")
     return bytes(pdf.output())
 
 
@@ -66,7 +67,3 @@ def _code(url: str) -> io.BytesIO:
     segno.make(url, micro=False).save(out, kind="png", scale=8, border=2)
     out.seek(0)
     return out
-
-
-def _moment(at: dt.datetime) -> str:
-    return f"{at.astimezone(dt.UTC):%-d %b %Y, %H:%M} UTC"

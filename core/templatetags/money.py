@@ -16,4 +16,5 @@ def money(amount: Money | int, currency: str = "") -> str:
 @register.filter
 def signed_money(minor: int, currency: str) -> str:
     """A movement: with its sign, also when it is a plus."""
-    return f"+{Money(minor, currency)}" if minor > 0 else str(Money(minor, currency)).replace("-", "\N{MINUS SIGN}")
+    text = str(Money(minor, currency)).replace("-", "\N{MINUS SIGN}")
+    return f"+{text}" if minor > 0 else text

@@ -8,6 +8,8 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from core import language
+
 register = template.Library()
 
 FIGURE_DIGITS_MAX = 12  # as many sizes as static/css/figure.css knows
@@ -46,4 +48,4 @@ def split_words(text: str) -> list[str]:
 @register.filter
 def grouped(number: int) -> str:
     """`1000000` → `1,000,000`."""
-    return f"{number:,}"
+    return language.number(number)

@@ -1,4 +1,4 @@
-"""Moments on pages: in UTC as the server sends them, in the reader's own time once a script has run."""
+"""Moments on pages: in the reader's zone as far as it is known, else in UTC until a script has run."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from django import template
 from django.utils.html import format_html
 from django.utils.timesince import timeuntil
 
+from core import language
+
 register = template.Library()
 
 
 @register.simple_tag
 def moment(at: dt.datetime) -> str:
-    at = at.astimezone(dt.UTC)
     return format_html(
-        '<time datetime="{}" data-moment>{}</time>', at.isoformat(timespec="seconds"), f"{at:%-d %b %Y, %H:%M} UTC"
+        '<time datetime="{}" data-moment>{}</time>',
+        at.astimezone(dt.UTC).isoformat(timespec="seconds"),
+        language.moment(at),
     )
 
 

@@ -243,7 +243,7 @@ class ResultBox {
 
 function exactTime(moment) {
   const options = { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 };
-  return new Intl.DateTimeFormat(undefined, options).format(new Date(moment));
+  return new Intl.DateTimeFormat(document.documentElement.lang, options).format(new Date(moment));
 }
 
 function pause(ms) {

@@ -1,6 +1,6 @@
 // The large figure of a room: grouped digits, of which those that change roll. Its text is at any moment the newest number.
 
-const grouped = new Intl.NumberFormat("en");
+const grouped = new Intl.NumberFormat(document.documentElement.lang);
 const SIZES = 12; // as many as static/css/figure.css knows
 
 /** `text` is what is shown; without it the whole number, grouped. */

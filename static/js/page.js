@@ -7,10 +7,18 @@ import { startSteppers } from "./stepper.js";
 import { showTimes } from "./times.js";
 
 followSession();
+rememberZone();
 showTimes(document);
 offerCopying(document);
 offerSharing(document);
 startSteppers(document);
+
+/** The next pages come in the zone of the clocks here, unless the account names one. */
+function rememberZone() {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (document.documentElement.dataset.zone || document.cookie.includes(`zone=${zone}`)) return;
+  document.cookie = `zone=${zone}; path=/; max-age=31536000; samesite=lax`;
+}
 
 // A menu closes when one presses beside it, or Escape.
 document.addEventListener("click", ({ target }) => {

@@ -4,8 +4,9 @@ import { serverNowMs } from "./clock.js";
 
 const DAY_S = 86_400;
 // With the zone's name: a receipt is read elsewhere, and later.
-const moment = new Intl.DateTimeFormat(undefined, {
-  year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short",
+const { lang, dataset } = document.documentElement;
+const moment = new Intl.DateTimeFormat(lang, {
+  timeZone: dataset.zone, year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short",
 });
 
 /** Show the moments and start the countdowns below `root`. Safe to call again for a part that was fetched anew. */
