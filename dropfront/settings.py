@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "accounts",
     "sellers",
     "pictures",
+    "products",
     "ledger",
     "payments",
     "live",

@@ -22,6 +22,7 @@ urlpatterns = [
     path("language/", set_language, name="choose_language"),
     path("words/<str:language>.js", language.WordsScript.as_view(), name="words"),
     path("", include("pictures.urls")),
+    path("", include("products.urls")),
     path("", include("sales.urls")),
     *(path("", include(urls_of(format))) for format in list_formats()),
     path("wallet/", include("ledger.urls")),

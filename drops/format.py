@@ -1,5 +1,7 @@
 """The drop as a format of the spine."""
 
+from django.utils.translation import gettext_lazy as _
+
 from drops.forms import DropForm
 from drops.hot import PLACE_ORDER
 from drops.invariants import CHECKS
@@ -17,6 +19,7 @@ DROP = Format(
     app="drops",
     words=Words(
         noun="drop",
+        idea=_("So many units at one price, first come, first served."),
         plural="drops",
         things="orders",
         calling_off="Everybody who paid gets all of their money back.",

@@ -36,15 +36,16 @@ class Picture(models.Model):
 
 
 class Placed(models.Model):
-    """A picture at its place: one of a sale's, or a shop's logo or cover."""
+    """A picture at its place: one of a sale's or a product's, or a shop's logo or cover."""
 
     class Place(models.TextChoices):
         SALE = "sale", _("Sale")
         LOGO = "logo", _("Logo")
         COVER = "cover", _("Cover")
+        PRODUCT = "product", _("Product")
 
     pk = models.CompositePrimaryKey("owner_id", "place", "picture_id")
-    owner_id = models.UUIDField()  # the sale, or the shop
+    owner_id = models.UUIDField()  # the sale, the product, or the shop
     place = models.CharField(max_length=10, choices=Place.choices)
     picture = models.ForeignKey(Picture, models.PROTECT, related_name="places", db_index=False)
     position = models.IntegerField()

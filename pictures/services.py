@@ -19,7 +19,7 @@ from pictures import making
 from pictures.models import ALT_MAX, Picture, PictureState, Placed
 
 MAKE = "pictures.make"
-PER_PLACE = {Placed.Place.SALE: 8, Placed.Place.LOGO: 1, Placed.Place.COVER: 1}
+PER_PLACE = {Placed.Place.SALE: 8, Placed.Place.PRODUCT: 8, Placed.Place.LOGO: 1, Placed.Place.COVER: 1}
 OF_A_SHOP_MAX = 2_000
 
 
@@ -98,9 +98,9 @@ def take_away(*, place: Placed.Place, owner_id: UUID, picture_id: UUID) -> None:
 
 
 @joins_transaction
-def move_first(*, owner_id: UUID, picture_id: UUID) -> None:
-    """Show this one of a sale's pictures first: on cards, and large in its room."""
-    there = list(Placed.objects.filter(owner_id=owner_id, place=Placed.Place.SALE).order_by("position"))
+def move_first(*, place: Placed.Place, owner_id: UUID, picture_id: UUID) -> None:
+    """Show this one of the pictures first: on cards, and large in a sale's room."""
+    there = list(Placed.objects.filter(owner_id=owner_id, place=place).order_by("position"))
     if all(placed.picture_id != picture_id for placed in there):
         raise NotFound
     for position, placed in enumerate(sorted(there, key=lambda placed: placed.picture_id != picture_id)):
@@ -110,12 +110,15 @@ def move_first(*, owner_id: UUID, picture_id: UUID) -> None:
 
 
 @retried_transaction(replayable=True)
-def copy_places(*, from_owner: UUID, to_owner: UUID) -> None:
-    """A sale made like another one shows the same pictures. A repeat changes nothing."""
-    there = set(Placed.objects.filter(owner_id=to_owner, place=Placed.Place.SALE).values_list("picture_id", flat=True))
-    for placed in Placed.objects.filter(owner_id=from_owner, place=Placed.Place.SALE).order_by("position"):
+def copy_places(
+    *, from_owner: UUID, to_owner: UUID, from_place: Placed.Place = Placed.Place.SALE,
+    to_place: Placed.Place = Placed.Place.SALE,
+) -> None:  # fmt: skip
+    """What is made like another one shows the same pictures. A repeat changes nothing."""
+    there = set(Placed.objects.filter(owner_id=to_owner, place=to_place).values_list("picture_id", flat=True))
+    for placed in Placed.objects.filter(owner_id=from_owner, place=from_place).order_by("position"):
         if placed.picture_id not in there:
-            placed.owner_id = to_owner
+            placed.owner_id, placed.place = to_owner, to_place
             placed.save(force_insert=True)
 
 

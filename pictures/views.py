@@ -11,6 +11,8 @@ from django.contrib import messages
 from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from core import clock, rate_limit
@@ -30,7 +32,17 @@ def upload_to(
     request: HttpRequest, *, seller_id: UUID, place: Placed.Place, owner_id: UUID, back: str,
     check: Callable[[], None] = lambda: None,
 ) -> HttpResponse:  # fmt: skip
-    """Keep the posted files, in their order, and go back. What cannot be used is said and does not hold up the rest."""
+    """Keep the posted files and go back."""
+    upload_files(request, seller_id=seller_id, place=place, owner_id=owner_id, check=check)
+    if not request.FILES:
+        messages.error(request, _("Choose a picture first."))
+    return redirect(back)
+
+
+def upload_files(
+    request: HttpRequest, *, seller_id: UUID, place: Placed.Place, owner_id: UUID, check: Callable[[], None] = lambda: None
+) -> None:  # fmt: skip
+    """Keep the posted files, in their order. What cannot be used is said and does not hold up the rest."""
     rate_limit.check("upload", str(user_id(request)), allowed=100, window_s=3_600)
     taken = 0
     for file in request.FILES.getlist("picture")[: services.PER_PLACE[place]]:
@@ -43,12 +55,8 @@ def upload_to(
         except (Invalid, Conflict) as refusal:
             messages.error(request, f"{str(file.name)[:80]}: {refusal.message}")
     if taken:
-        messages.success(
-            request, "The picture is being made ready." if taken == 1 else f"{taken} pictures are being made ready."
-        )
-    elif not request.FILES:
-        messages.error(request, "Choose a picture first.")
-    return redirect(back)
+        said = ngettext("The picture is being made ready.", "{count} pictures are being made ready.", taken)
+        messages.success(request, said.format(count=taken))
 
 
 @require_safe

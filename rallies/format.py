@@ -1,5 +1,7 @@
 """The rally as a format of the spine."""
 
+from django.utils.translation import gettext_lazy as _
+
 from rallies.forms import RallyForm
 from rallies.hot import JOIN
 from rallies.invariants import CHECKS
@@ -16,6 +18,7 @@ RALLY = Format(
     app="rallies",
     words=Words(
         noun="rally",
+        idea=_("The price falls for all as more join, and all pay what it came to."),
         plural="rallies",
         things="joins",
         calling_off="Nobody pays, and what is held goes back to the wallets.",

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 from msgspec import structs
 
-from core import clock, rate_limit
+from core import clock, language, rate_limit
 from core.errors import Conflict, Invalid, NotFound
 from core.http import user_id
 from core.ids import is_uuid, uuid7
 from core.money import amount_text
 from core.paging import cursor_of
 from pictures import services as pictures
+from pictures.models import Placed
 from pictures.selectors import all_of
+from products import selectors as products
+from products import services as catalogue
+from products.models import Product
 from sales import exports, presenters, refunds, selectors
 from sales import services as sales
 from sales.buying import place_page
@@ -35,9 +41,11 @@ from sales.mine import Shelf, param_of, shelf, shown
 from sales.models import Sale, SaleState
 from sales.phases import standing
 from sales.things import Things
-from sales.views import with_way_back
+from sales.views import render_room, with_way_back
 from sellers import selectors as seller_selectors
 from sellers.models import MAY_EDIT_SALES, Member
+
+DAYS_OPEN = dt.timedelta(days=3)  # what the form of a new sale begins with
 
 asks_first = require_http_methods(["GET", "HEAD", "POST"])  # a question by GET, the act by POST
 
@@ -67,6 +75,7 @@ def console_paths(format: Format) -> list[URLPattern]:
         path(sale, page, given, name="console"),
         path(f"{sale}edit/", edit, given, name="edit"),
         path(f"{sale}copy/", copy, given, name="copy"),
+        path(f"{sale}preview/", preview, given, name="preview"),
         path(f"{sale}publish/", publish, given, name="publish"),
         path(f"{sale}close/", close, given, name="close"),
         path(f"{sale}cancel/", cancel, given, name="cancel"),
@@ -80,7 +89,14 @@ def console_paths(format: Format) -> list[URLPattern]:
 def new(request: HttpRequest, handle: str, format_name: str) -> HttpResponse:
     """A form that drafts a sale. Sending it twice drafts one."""
     member = seller_selectors.get_editor(user_id(request), handle)
-    return _form_page(request, member, get_format(format_name), {"sale_id": uuid7(), "zone": _zone(request)})
+    closes_at = (clock.now() + DAYS_OPEN).astimezone(ZoneInfo(_zone())).replace(minute=0, second=0, microsecond=0)
+    said: dict[str, Any] = {"sale_id": uuid7(), "zone": _zone(), "closes_at": closes_at.replace(tzinfo=None)}
+    product_id = request.POST.get("product") or request.GET.get("product", "")
+    if not is_uuid(product_id):
+        return _form_page(request, member, get_format(format_name), said)
+    product = products.get_product(member.seller_id, UUID(product_id))
+    said |= {"title": product.title, "story": product.story}
+    return _form_page(request, member, get_format(format_name), said, product=product)
 
 
 @asks_first
@@ -91,7 +107,7 @@ def edit(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> 
     sale, format = _sale(member, sale_id, format_name)
     if sale.state != SaleState.DRAFT:
         raise WrongState(state=sale.state)
-    said = format.form.saying(_terms_of(sale), _zone(request)) | {"replaces": fingerprint(sale)}
+    said = format.form.saying(_terms_of(sale), _zone()) | {"replaces": fingerprint(sale)}
     return _form_page(request, member, format, said, edits=sale)
 
 
@@ -102,7 +118,7 @@ def copy(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> 
     member = seller_selectors.get_editor(user_id(request), handle)
     sale, format = _sale(member, sale_id, format_name)
     asked_anew = {"sale_id": uuid7(), "opens": NOW, "opens_at": None, "closes_at": None}
-    said = format.form.saying(_terms_of(sale), _zone(request)) | asked_anew
+    said = format.form.saying(_terms_of(sale), _zone()) | asked_anew
     return _form_page(request, member, format, said, copy_of=sale.id)
 
 
@@ -114,9 +130,9 @@ def _terms_of(sale: Sale) -> Any:
 
 def _form_page(
     request: HttpRequest, member: Member, format: Format, said: Mapping[str, Any], edits: Sale | None = None,
-    copy_of: UUID | None = None,
+    copy_of: UUID | None = None, product: Product | None = None,
 ) -> HttpResponse:  # fmt: skip
-    """`copy_of` is the sale whose pictures the new one shows too."""
+    """`copy_of` is the sale whose pictures the new one shows too; `product` the one that it begins from."""
     handle = member.seller.handle
     again = format.form.asked_again(request.POST.dict())
     form = again or format.form(request.POST if request.method == "POST" else None, initial=dict(said))
@@ -125,27 +141,24 @@ def _form_page(
     if form.is_valid() and (sale_id := _draft_from(form, member, format.draft, edits)):
         if copy_of is not None:
             pictures.copy_places(from_owner=copy_of, to_owner=sale_id)
+        if product is not None:
+            catalogue.offer(product_id=product.id, sale_id=sale_id)
         answer = redirect(format.url("console", handle, sale_id))
-        answer.set_cookie(
-            ZONE, form.cleaned_data["zone"], max_age=ZONE_S, samesite="Lax", secure=settings.PRODUCTION, httponly=True
-        )
+        language.keep(answer, zone=form.cleaned_data["zone"])
         return answer
     context = {
         "shop": member.seller, "format": format, "form": form, "now": clock.now(), "edits": edits, "copy_of": copy_of,
+        "product": product, "pictures": all_of(product.id, Placed.Place.PRODUCT) if product else [],
         "form_url": format.url("edit", handle, edits.id) if edits else format.url("new", handle),
     }  # fmt: skip
     context |= format.presenter.new(form, member.seller)
     return render(request, format.presenter.new_template, context, status=422 if form.errors else 200)
 
 
-# The zone by which somebody typed times last, for the next form.
-ZONE = "zone"
-ZONE_S = 365 * 24 * 3_600
-
-
-def _zone(request: HttpRequest) -> str:
-    chosen = request.COOKIES.get(ZONE, "")
-    return chosen if chosen in available_timezones() else "UTC"
+def _zone() -> str:
+    """The reader's, for times that are typed."""
+    name = timezone.get_current_timezone_name()
+    return name if language.is_zone(name) else "UTC"
 
 
 def _draft_from(form: SaleForm, member: Member, draft: Callable[..., Any], edits: Sale | None) -> UUID | None:
@@ -253,6 +266,22 @@ def _refunded(form: RefundForm, member: Member, sale_id: UUID, purchase_id: UUID
         form.add_error(None, refusal.message)
         return False
     return True
+
+
+@require_safe
+@login_required
+def preview(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> HttpResponse:
+    """The draft's room as fans would find it: it is published for as long as it takes to draw the page, and that is undone."""
+    member = seller_selectors.get_editor(user_id(request), handle)
+    sale, _format = _sale(member, sale_id, format_name)
+    if sale.state != SaleState.DRAFT:
+        raise WrongState(state=sale.state)
+    rate_limit.check("preview", str(member.user_id), allowed=60, window_s=60)
+    with transaction.atomic():
+        published = sales.publish(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
+        page = render_room(request, published, is_preview=True, may_edit=True)
+        transaction.set_rollback(True)
+    return page
 
 
 @with_way_back

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import connection
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.functional import Promise
 
 from accounts.services import Message
 from core.errors import NotFound
@@ -288,6 +289,7 @@ class Words:
     things: str  # what fans make in it: orders, joins, bids
     calling_off: str  # a sentence: what calling a running one off will mean to those who are in
     called_off: str  # the same once it has happened
+    idea: str | Promise = ""  # a sentence for a seller who chooses among formats
     hint: str = ""  # a sentence for the seller's empty console: what making one takes
 
 

@@ -34,4 +34,4 @@ def take_away(*, seller_id: UUID, sale_id: UUID, picture_id: UUID) -> None:
 @retried_transaction(replayable=True)
 def move_first(*, seller_id: UUID, sale_id: UUID, picture_id: UUID) -> None:
     check_draft(seller_id=seller_id, sale_id=sale_id)
-    pictures.move_first(owner_id=sale_id, picture_id=picture_id)
+    pictures.move_first(place=Placed.Place.SALE, owner_id=sale_id, picture_id=picture_id)

@@ -39,6 +39,11 @@ def get_sale_for_seller(seller_id: UUID, sale_id: UUID) -> Sale:
     return sale
 
 
+def sales_of_shop(seller_id: UUID, sale_ids: Collection[UUID]) -> list[Sale]:
+    """Those of these that are the shop's, the newest first."""
+    return list(Sale.objects.filter(seller_id=seller_id, id__in=sale_ids).order_by("-id"))
+
+
 def page_of_sellers_sales(seller_id: UUID, cursor: str = "", *, search: str = "") -> Page[Sale]:
     """A seller's sales, the last to open first. `search` is a part of the title."""
     sales = Sale.objects.select_related("seller").filter(seller_id=seller_id)

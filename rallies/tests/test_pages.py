@@ -757,7 +757,7 @@ def test_the_list_of_sales_shows_a_rally_with_and_without_a_cap(owner, seller) -
 
     assert re.search(r"Open-ended Live \S+ \S+ \S+ \S+ UTC 2 €200.00", page)
     assert re.search(r"Capped Live \S+ \S+ \S+ \S+ UTC 2 of 29 €200.00", page)
-    assert "New rally" in page
+    assert "New sale" in page
 
 
 def test_a_viewer_sees_and_changes_nothing() -> None:

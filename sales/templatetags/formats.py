@@ -10,7 +10,7 @@ from uuid import UUID
 from django import template
 from django.urls import reverse
 
-from sales.formats import Format, list_formats
+from sales.formats import Format, get_format, list_formats
 from sales.things import Things
 
 register = template.Library()
@@ -53,6 +53,11 @@ def with_purchases(rows: Sequence[Any]) -> list[StatementPart]:
 @register.simple_tag
 def all_formats() -> list[Format]:
     return list_formats()
+
+
+@register.simple_tag
+def format_of(sale: Any) -> Format:
+    return get_format(sale.format)
 
 
 @register.filter

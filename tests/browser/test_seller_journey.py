@@ -50,10 +50,12 @@ def draft_and_publish(seller: Visitor) -> str:
     now = dt.datetime.now(dt.UTC)
     seller.page.goto("/sell/")
     seller.link("Northlight Press").click()
-    seller.link("New drop").click()
+    seller.link("New sale").click()
     title = f"Test print {uuid.uuid4().hex[:6]}"
-    seller.page.get_by_label("Title").fill(title)
+    seller.page.get_by_label("Name").fill(title)
     seller.page.get_by_label("Story").fill("Pulled once, numbered by hand.")
+    seller.button("On to how many and when").click()
+    expect(seller.page.locator("[aria-current=step]")).to_have_text("How many and when")
     seller.page.get_by_label("Price of one unit").fill("24.00")
     seller.page.get_by_label("Units").fill(str(UNITS))
     seller.page.get_by_label("Limit per fan").fill("1")
@@ -68,6 +70,8 @@ def draft_and_publish(seller: Visitor) -> str:
     seller.page.get_by_label("Closing time").fill(f"{now + dt.timedelta(hours=1):%Y-%m-%dT%H:%M:%S}")
     seller.button("Make the draft").click()
     expect(seller.heading(title)).to_be_visible()
+    seller.link("See the room as fans will").click()
+    expect(seller.page.get_by_text("A preview: nobody else sees this yet.")).to_be_visible()
     seller.button("Publish").click()
     expect(seller.page.get_by_text(f"{title} is published and its terms are sealed.")).to_be_visible()
     return seller.page.url.rstrip("/").rsplit("/", 1)[1]
