@@ -20,7 +20,7 @@ urlpatterns = [
     path("", include(public)),
     path("appearance/", appearance.choose_theme, name="choose_theme"),
     path("language/", set_language, name="choose_language"),
-    path("words/<str:language>.js", language.WordsScript.as_view(), name="words"),
+    path("words/<slug:language>/", language.WordsScript.as_view(), name="words"),
     path("", include("pictures.urls")),
     path("", include("products.urls")),
     path("", include("sales.urls")),

@@ -40,8 +40,11 @@ def change(*, seller_id: UUID, product_id: UUID, title: str, story: str) -> None
 
 @retried_transaction(replayable=True)
 def put_away(*, seller_id: UUID, product_id: UUID, now: dt.datetime) -> None:
-    _check(seller_id, product_id)
-    Product.objects.filter(id=product_id, put_away_at=None).update(put_away_at=now)
+    """A repeat changes nothing."""
+    own = Product.objects.filter(id=product_id, seller_id=seller_id)
+    if not own.exists():
+        raise NotFound
+    own.filter(put_away_at=None).update(put_away_at=now)
 
 
 @retried_transaction(replayable=True)

@@ -30,6 +30,8 @@ from core.money import Money
 from drops import services as drops
 from live.hub import hub
 from payments import services as payments
+from pictures.models import Placed
+from products import services as products
 from rallies import services as rallies
 from sales import levers, prover
 from sales import services as sales
@@ -122,9 +124,12 @@ def build_world(*, with_rallies: bool = True) -> World:
         "handle": seller.handle, "sale_id": world.drop.sale_id, "draft_id": draft.sale_id, "currency": "EUR",
         "order_id": shop.buy(world.drop, buyer, at=now).id, "held_id": shop.buy(world.drop, buyer, hold=True, at=now).id,
         "picture_id": shop.make_picture(draft).id, "name": "640.webp", "place": "logo",
-        "top_up_id": top_up.id, "number": 1, "mail": "none", "things": "orders", "joins": "joins", "kind": "csv",
+        "top_up_id": top_up.id, "number": 1, "mail": "none", "language": "de", "things": "orders", "joins": "joins", "kind": "csv",
         "upcoming_id": shop.make_drop(seller=seller, opens_at=now + shop.HOUR, closes_at=now + 2 * shop.HOUR, now=now).sale_id,
     }  # fmt: skip
+    product = products.add(product_id=uuid7(), seller_id=seller.id, title="A lamp", story="", now=now)
+    world.things["product_id"] = product.id
+    world.things["product_picture_id"] = shop.make_picture(draft, place=Placed.Place.PRODUCT, owner_id=product.id).id
     invited = User.objects.get(id=world.users["fan"]).email
     world.things["invitation_id"] = joining.invite(
         invitation_id=uuid7(), seller_id=seller.id, email=invited, role=Role.VIEWER, by=world.users["owner"], now=now
@@ -214,6 +219,10 @@ def drop_form(world: World) -> dict[str, Any]:
         "sale_id": str(uuid7()), "title": "A print", "price": "1.00", "currency": "EUR", "units_total": "1",
         "hold_minutes": "0", "give_back_minutes": "0", "opens": "now", "closes_at": closes_at,
     }  # fmt: skip
+
+
+def product_form(world: World) -> dict[str, Any]:
+    return {"product_id": str(uuid7()), "title": "A lamp", "story": "", "format": "drop"}
 
 
 def rally_body(world: World) -> dict[str, Any]:
@@ -342,6 +351,8 @@ ROWS = [
     public("GET", "/live-cards/"),
     public("GET", "/sales/{sale_id}/calendar.ics"),
     Row("POST", "/appearance/", who={}, stranger=MOVED, other=MOVED),
+    Row("POST", "/language/", who={}, stranger=MOVED, other=MOVED),
+    public("GET", "/words/{language}/"),
     Row("GET", "/media/pictures/{picture_id}/{name}", who={}, stranger=404, other=404),  # its file is not made yet
     public("GET", "/sales/{sale_id}/"),
     public("GET", "/sales/{sale_id}/terms/"),
@@ -410,6 +421,17 @@ ROWS = [
     Row("POST", "/sell/join/{invitation_id}/", who={"fan": MOVED}, stranger=LOGIN, other=409),
     page_of_members("GET", "/sell/{handle}/brand/"),
     page_of_editors("POST", "/sell/{handle}/brand/", MOVED, lambda world: {"name": "N", "about": "", "hue": "10", "chroma": "5"}),
+    page_of_editors("GET", "/sell/{handle}/launch/"),
+    page_of_members("GET", "/sell/{handle}/products/"),
+    page_of_editors("POST", "/pictures/{handle}/products/", MOVED, product_form),
+    page_of_members("GET", "/sell/{handle}/products/{product_id}/"),
+    page_of_editors("POST", "/sell/{handle}/products/{product_id}/", MOVED, lambda world: {"title": "A lamp", "story": ""}),
+    page_of_editors("POST", "/sell/{handle}/products/{product_id}/away/", MOVED),
+    page_of_editors("POST", "/pictures/{handle}/products/{product_id}/", MOVED),
+    page_of_editors("POST", "/pictures/{handle}/products/{product_id}/{picture_id}/away/", MOVED),
+    page_of_editors("POST", "/pictures/{handle}/products/{product_id}/{picture_id}/first/", MOVED, picture_id="product_picture_id"),
+    page_of_editors("GET", "/sell/{handle}/drops/{sale_id}/preview/", sale_id="draft_id"),
+    page_of_editors("GET", "/sell/{handle}/rallies/{sale_id}/preview/", sale_id="rally_draft_id"),
     page_of_editors("POST", "/pictures/{handle}/{place}/", MOVED),
     page_of_editors("POST", "/pictures/{handle}/{sale_id}/", MOVED, sale_id="draft_id"),
     page_of_editors("POST", "/pictures/{handle}/{sale_id}/{picture_id}/away/", MOVED, sale_id="draft_id"),
@@ -640,7 +662,7 @@ def _status(response: Any) -> Any:
 
 IDS_IN_PATHS = (
     "handle", "sale_id", "order_id", "top_up_id", "join_id", "id", "purchase_id", "member_id", "invitation_id", "picture_id",
-    "place",
+    "product_id", "place",
 )  # fmt: skip
 
 
@@ -648,19 +670,7 @@ def _without_what_always_differs(body: str, things: dict[str, Any]) -> str:
     """Without the ids that were asked for, tokens against forgery, and times."""
     body = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", body)
     body = re.sub(r'(content|value|data-now|datetime)="[^"]*\d{4}-\d\d-\d\dT[^"]*"', "", body)
-    for name in (
-        "handle",
-        "sale_id",
-        "order_id",
-        "top_up_id",
-        "join_id",
-        "id",
-        "purchase_id",
-        "member_id",
-        "invitation_id",
-        "picture_id",
-        "place",
-    ):
+    for name in IDS_IN_PATHS:
         body = body.replace(f"/{things.get(name)}/", "/…/")
     return body
 
