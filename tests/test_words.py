@@ -31,6 +31,7 @@ NAMES = {
 }
 # Pages for developers, and SVG's and CSS's own words.
 LEFT_OUT = {"templates/dev", "dropfront/demo_pictures"}
+CLASSES = {"main_class", "width", "form_data"}  # blocks whose text is no text
 _PLACE = re.compile(r"%\(\w+\)s|%[sd]|\{\w*(?:[.!:][^}]*)?\}")
 _TAG = re.compile(r"<[^>]*>|&\w+;|&#\w+;", re.DOTALL)
 _ATTRIBUTE = re.compile(r'\b(?:aria-label|aria-description|alt|title|placeholder|data-words)="([^"]*)"')
@@ -100,14 +101,16 @@ def test_a_templates_words_are_marked(template: Path) -> None:
 
 def _unmarked(source: str) -> Iterator[str]:
     """Text and attributes that people read, outside of what is marked. Tags of the template stand as a hole in the text."""
-    rest, is_marked, is_comment = [], False, False
+    rest, is_marked, is_comment, is_class = [], False, False, False
     for token in Lexer(source).tokenize():
         name = token.contents.split()[0] if token.token_type == TokenType.BLOCK and token.contents else ""
         if name in ("blocktranslate", "endblocktranslate"):
             is_marked = name == "blocktranslate"
         elif name in ("comment", "endcomment"):
             is_comment = name == "comment"
-        elif token.token_type == TokenType.TEXT and not (is_marked or is_comment):
+        elif name in ("block", "endblock"):
+            is_class = name == "block" and token.contents.split()[1] in CLASSES
+        elif token.token_type == TokenType.TEXT and not (is_marked or is_comment or is_class):
             rest.append(token.contents)
         elif token.token_type == TokenType.BLOCK and name in ("include", "element", "with", "notice", "slot"):
             yield from (text for text in _ARGUMENT.findall(token.contents) if _reads(text) and " " in text.strip())
