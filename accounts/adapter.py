@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
+from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import CLOSED, User, normal_email
@@ -28,7 +29,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def clean_email(self, email: str) -> str:
         email = super().clean_email(normal_email(email))
         if email.endswith(CLOSED):
-            raise ValidationError("Nobody can have this address.")
+            raise ValidationError(_("Nobody can have this address."))
         return email
 
     def render_mail(self, template_prefix: str, email: Any, context: Any, headers: Any = None) -> EmailMessage:

@@ -7,6 +7,7 @@ from uuid import UUID
 from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts import audit, bans, closing, services
 from accounts.models import Ban, SecurityEvent, User, normal_email
@@ -64,9 +65,9 @@ class UserAdmin(ServiceAdmin):
     filter_horizontal = ("groups",)
     inlines = (AddressInline,)
     actions = (
-        asks_reason("Turn out", lambda id, **why: bans.ban(user_id=id, **why), read_by=STAFF_READ_IT),
-        asks_reason("Let in again", lambda id, **why: bans.let_in_again(user_id=id, **why), read_by=STAFF_READ_IT),
-        asks_reason("Close the account", _close, read_by=STAFF_READ_IT),
+        asks_reason(_("Turn out"), lambda id, **why: bans.ban(user_id=id, **why), read_by=STAFF_READ_IT),
+        asks_reason(_("Let in again"), lambda id, **why: bans.let_in_again(user_id=id, **why), read_by=STAFF_READ_IT),
+        asks_reason(_("Close the account"), _close, read_by=STAFF_READ_IT),
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from accounts import audit, permits
 from accounts.models import Ban, User
 from core.errors import NotAllowed
@@ -41,4 +43,4 @@ def check_may(user_id: UUID, staff_id: UUID) -> None:
     """Whoever looks after fans may not turn out those who look after them."""
     is_staff = User.objects.filter(id=user_id, is_staff=True).exists()
     if is_staff and not User.objects.filter(id=staff_id, is_superuser=True).exists():
-        raise NotAllowed("Only a superuser can turn staff out, or let them in again.")
+        raise NotAllowed(_("Only a superuser can turn staff out, or let them in again."))

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
+from django.utils.translation import gettext_noop as N_
 
 from accounts import audit, permits
 from accounts.models import CLOSED, MailWish, Notification, User
@@ -23,7 +24,7 @@ from core.transactions import retried_transaction
 
 class CannotClose(Conflict):
     code = "account_in_use"
-    detail = "This account cannot be closed yet."
+    detail = N_("This account cannot be closed yet.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 
 STAFF_PAGES = "/staff/"
 
@@ -21,6 +22,6 @@ class SecondFactorMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         is_asked_for = settings.STAFF_NEED_SECOND_FACTOR and request.path.startswith(STAFF_PAGES)
         if is_asked_for and request.user.is_authenticated and not is_mfa_enabled(request.user):
-            messages.warning(request, "Staff log in with a second factor. Please set one up first.")
+            messages.warning(request, _("Staff log in with a second factor. Please set one up first."))
             return redirect("mfa_index")
         return self.get_response(request)

@@ -13,15 +13,15 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.http import HttpRequest
 from django.utils import translation
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as N_
 
 from accounts import audit, news, permits
 from accounts.models import CLOSED, MailWish, NewsKind, Notification, User, normal_email
 from core import due_work
 from core.errors import Conflict, Invalid
 from core.ids import uuid7
-from core.language import is_zone
+from core.language import Said, is_zone
 from core.text import clean_line
 from core.transactions import joins_transaction, retried_transaction
 
@@ -59,7 +59,7 @@ def prefer(*, user_id: UUID, language: str, zone: str) -> None:
 
 class EmailTaken(Conflict):
     code = "email_taken"
-    detail = "Another account has this address."
+    detail = N_("Another account has this address.")
 
 
 @retried_transaction(replayable=True)
@@ -72,9 +72,9 @@ def change_email(*, user_id: UUID, email: str, now: dt.datetime, by: UUID | None
     try:
         validate_email(email)
     except ValidationError:
-        raise Invalid("This is not an e-mail address.", field="email") from None
+        raise Invalid(_("This is not an e-mail address."), field="email") from None
     if email.endswith(CLOSED):
-        raise Invalid("Nobody can have this address.", field="email")
+        raise Invalid(_("Nobody can have this address."), field="email")
     user = User.objects.get(id=user_id)
     before = user.email
     if before == email:
@@ -111,8 +111,8 @@ class Message:
     """What one user is to be told. `path` is a page of this site."""
 
     user_id: UUID
-    title: str | Promise  # lazy: written in the language of who is told
-    text: str | Promise
+    title: Said  # in the language of who is told
+    text: Said
     path: str
     kind: NewsKind = NewsKind.MINE
 

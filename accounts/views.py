@@ -69,7 +69,7 @@ def close(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         closing.close_account(user_id=user_id(request), now=clock.now())
         logout(request)
-        messages.success(request, "Your account is closed.")
+        messages.success(request, _("Your account is closed."))
         return redirect("sales:home")
     return render(request, "accounts/close.html", {"obstacles": closing.obstacles(user_id(request))})
 

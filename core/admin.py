@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from core import clock, due_work
 from core.admin_base import StaffAdmin
@@ -19,7 +20,12 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("parked", "Parked"), ("late", "Late by over a minute"), ("open", "To be done"), ("done", "Done")]
+        return [
+            ("parked", _("Parked")),
+            ("late", _("Late by over a minute")),
+            ("open", _("To be done")),
+            ("done", _("Done")),
+        ]
 
     def queryset(self, request: HttpRequest, rows: QuerySet[DueWork]) -> QuerySet[DueWork]:
         is_open: dict[str, Any] = {"done_at": None, "parked_at": None}
@@ -49,10 +55,10 @@ class DueWorkAdmin(StaffAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: DueWork | None = None) -> bool:
         return False
 
-    @admin.action(description="Set parked work free, to be tried again now", permissions=["operate"])
+    @admin.action(description=_("Set parked work free, to be tried again now"), permissions=["operate"])
     def set_free(self, request: HttpRequest, rows: QuerySet[DueWork]) -> None:
         freed = due_work.set_free([row.id for row in rows], now=clock.now())
-        messages.success(request, f"{freed} set free.")
+        messages.success(request, _("{freed} set free.").format(freed=freed))
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """No field of it can be edited here, but to have it done is more than to look."""

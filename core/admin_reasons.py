@@ -12,16 +12,18 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
 
 from core import clock
 from core.errors import Refusal
 from core.http import user_id
+from core.language import Said
 
 REASON_MAX = 200
 
 
-FANS_READ_IT = "Everybody can read it: on the sale's proof, and its fans in their messages."
-STAFF_READ_IT = "Only staff can read it."
+FANS_READ_IT = _("Everybody can read it: on the sale's proof, and its fans in their messages.")
+STAFF_READ_IT = _("Only staff can read it.")
 
 
 class ReasonForm(forms.Form):
@@ -29,7 +31,7 @@ class ReasonForm(forms.Form):
 
 
 def asks_reason(
-    description: str, do: Callable[..., Any], *, read_by: str = FANS_READ_IT
+    description: Said, do: Callable[..., Any], *, read_by: Said = FANS_READ_IT
 ) -> Callable[..., HttpResponse | None]:
     """An admin action that does `do(id, staff_id=, reason=, now=)` for each chosen row, once staff have said why."""
 

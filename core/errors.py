@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext_noop as N_
+
 
 class Refusal(Exception):
     """A request the rules turn down. `code` is for programs, `detail` for people, `data` holds the facts."""
 
     status: ClassVar[int] = 409
     code: ClassVar[str] = "refused"
-    detail: ClassVar[str] = "This request was refused."
+    detail: ClassVar[str] = N_("This request was refused.")
 
     def __init__(self, detail: str | None = None, **data: Any) -> None:
         self.message = detail or str(self.detail)
@@ -24,13 +26,13 @@ class Refusal(Exception):
 class NotAuthenticated(Refusal):
     status = 401
     code = "not_authenticated"
-    detail = "Please log in first."
+    detail = N_("Please log in first.")
 
 
 class NotAllowed(Refusal):
     status = 403
     code = "not_allowed"
-    detail = "You may not do this."
+    detail = N_("You may not do this.")
 
 
 class NotFound(Refusal):
@@ -38,25 +40,25 @@ class NotFound(Refusal):
 
     status = 404
     code = "not_found"
-    detail = "There is nothing here."
+    detail = N_("There is nothing here.")
 
 
 class WrongMethod(Refusal):
     status = 405
     code = "wrong_method"
-    detail = "This address does not answer that method."
+    detail = N_("This address does not answer that method.")
 
 
 class Conflict(Refusal):
     status = 409
     code = "conflict"
-    detail = "This clashes with what happened meanwhile."
+    detail = N_("This clashes with what happened meanwhile.")
 
 
 class Invalid(Refusal):
     status = 422
     code = "invalid"
-    detail = "Something in the request is not right."
+    detail = N_("Something in the request is not right.")
 
 
 class TooMany(Refusal):
@@ -64,7 +66,7 @@ class TooMany(Refusal):
 
     status = 429
     code = "too_many_requests"
-    detail = "Too many requests. Please wait a moment."
+    detail = N_("Too many requests. Please wait a moment.")
 
     def __init__(self, detail: str | None = None, *, retry_after_s: int = 1, **data: Any) -> None:
         super().__init__(detail, **data)
@@ -76,7 +78,7 @@ class Busy(Refusal):
 
     status = 503
     code = "busy"
-    detail = "Too many people at once. Please try again in a moment."
+    detail = N_("Too many people at once. Please try again in a moment.")
 
     def __init__(self, detail: str | None = None, *, retry_after_s: int = 1, **data: Any) -> None:
         super().__init__(detail, **data)
@@ -88,4 +90,4 @@ class Failed(Refusal):
 
     status = 500
     code = "error"
-    detail = "Something went wrong on our side."
+    detail = N_("Something went wrong on our side.")

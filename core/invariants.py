@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from textwrap import dedent
 from typing import Any
 
+from django.utils.translation import gettext_noop as N_
+
 # What a check is about, for people; a proof shows them in this order.
-GOODS = "What was sold"
-MONEY = "The money"
-TERMS = "The price and the terms"
-REST = "Its rows and its times"
+GOODS = N_("What was sold")
+MONEY = N_("The money")
+TERMS = N_("The price and the terms")
+REST = N_("Its rows and its times")
 
 
 @dataclass(frozen=True, slots=True)

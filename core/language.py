@@ -10,12 +10,18 @@ import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, available_timezones
 
 from babel import Locale, dates, numbers
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise as Said  # text, or lazy: written in the language of who reads it
+else:
+    Said = str
 
 ZONE_COOKIE = "zone"
 KEPT_S = 365 * 86_400

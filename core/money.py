@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from core import language
 from core.errors import Invalid
 
@@ -62,7 +64,7 @@ class Money:
 def sold_in(currency: str) -> str:
     """`currency`, if goods are sold and wallets filled in it. Raises Invalid for play money and for what we do not know."""
     if currency not in SOLD_CURRENCIES:
-        raise Invalid("This currency is not used here.", field="currency")
+        raise Invalid(_("This currency is not used here."), field="currency")
     return currency
 
 
@@ -86,14 +88,16 @@ def parse_money(text: str, currency: str) -> Money:
         raise MoneyError(f"{currency!r} is not a currency we know.")
     match = _AMOUNT.fullmatch(text)
     if not match:
-        raise MoneyError("Please write an amount like 10, 10.50 or 10,50, without marks for thousands.")
+        raise MoneyError(_("Please write an amount like 10, 10.50 or 10,50, without marks for thousands."))
     whole, fraction = match[1], match[2] or ""
     exponent = EXPONENTS[currency]
     if len(fraction) > exponent:
-        raise MoneyError(f"{currency} has {exponent} digits after the point.")
+        raise MoneyError(
+            _("{currency} has {exponent} digits after the point.").format(currency=currency, exponent=exponent)
+        )
     minor = int(whole) * 10**exponent + int(fraction.ljust(exponent, "0") or 0)
     if minor > MINOR_MAX:
-        raise MoneyError("This amount is too large.")
+        raise MoneyError(_("This amount is too large."))
     return Money(minor, currency)
 
 

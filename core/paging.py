@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from core.errors import Invalid
 
@@ -74,7 +75,7 @@ def read_cursor(model: Any, names: Sequence[str], cursor: str) -> list[Any]:
             raise ValueError
         return [model._meta.get_field(name).to_python(part) for name, part in zip(names, parts, strict=True)]
     except Exception as error:  # whatever the column's type finds wrong with it
-        raise Invalid("This is no page of the list.", field=AFTER) from error
+        raise Invalid(_("This is no page of the list."), field=AFTER) from error
 
 
 def _written(value: Any) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 
+from django.utils.translation import gettext as _
+
 from core.errors import Invalid
+from core.language import number
 
 # Joiners that scripts and emoji need between visible characters.
 _JOINERS = {"\u200c", "\u200d"}
@@ -46,9 +49,9 @@ def _measured(text: str, *, field: str, most: int, least: int) -> str:
         for character in text
     )
     if least and not is_seen:
-        raise Invalid("There is nothing to read in this.", field=field)
+        raise Invalid(_("There is nothing to read in this."), field=field)
     if not is_seen:
         return ""
     if not least <= len(text) <= most:
-        raise Invalid(f"This can have up to {most:,} characters.", field=field)
+        raise Invalid(_("This can have up to {most} characters.").format(most=number(most)), field=field)
     return text

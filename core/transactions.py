@@ -9,6 +9,8 @@ import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from django.utils.translation import gettext as _
+
 from core import metrics
 from core.errors import Busy
 from dsql.transactions import (
@@ -54,7 +56,7 @@ def in_transaction(
         raise Busy from exhausted
     except OutcomeUnknown as unknown:
         raise Busy(
-            "The connection broke before we heard whether this worked. Please look before you repeat it."
+            _("The connection broke before we heard whether this worked. Please look before you repeat it.")
         ) from unknown
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
+from django.utils.translation import gettext_lazy as _
 from django.views.i18n import set_language
 
 from dropfront import appearance, language, public, views
@@ -13,8 +14,8 @@ from sales.formats import list_formats
 # Staff log in like everybody: with allauth's limits and, later, its second factor.
 admin.autodiscover()
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
-admin.site.site_header = "Dropfront staff"
-admin.site.site_title = "Dropfront staff"
+admin.site.site_header = _("Dropfront staff")
+admin.site.site_title = _("Dropfront staff")
 
 urlpatterns = [
     path("", include(public)),

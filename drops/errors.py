@@ -1,30 +1,32 @@
+from django.utils.translation import gettext_noop as N_
+
 from core.errors import Conflict, Invalid, NotFound
 
 
 class SoldOut(Conflict):
     code = "sold_out"
-    detail = "Fewer units are left than you asked for."
+    detail = N_("Fewer units are left than you asked for.")
 
 
 class LimitReached(Conflict):
     code = "limit_reached"
-    detail = "You already have as many as one fan may buy."
+    detail = N_("You already have as many as one fan may buy.")
 
 
 class HoldNotOffered(Invalid):
     code = "hold_not_offered"
-    detail = "This drop sells at once; units cannot be held."
+    detail = N_("This drop sells at once; units cannot be held.")
 
 
 class OrderNotFound(NotFound):
-    detail = "This order does not exist."
+    detail = N_("This order does not exist.")
 
 
 class OrderNotHeld(Conflict):
     code = "not_held"
-    detail = "This order is not on hold any more."
+    detail = N_("This order is not on hold any more.")
 
 
 class CannotCancel(Conflict):
     code = "cannot_cancel"
-    detail = "This order can no longer be given back."
+    detail = N_("This order can no longer be given back.")

@@ -1,6 +1,6 @@
 """The drop as a format of the spine."""
 
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop as N_
 
 from drops.forms import DropForm
 from drops.hot import PLACE_ORDER
@@ -18,13 +18,13 @@ DROP = Format(
     name="drop",
     app="drops",
     words=Words(
-        noun="drop",
-        idea=_("So many units at one price, first come, first served."),
-        plural="drops",
-        things="orders",
-        calling_off="Everybody who paid gets all of their money back.",
-        called_off="Everybody who paid gets all of it back.",
-        hint="A drop takes a title, a price and a number of units; you look it over before it is published.",
+        noun=N_("drop"),
+        idea=N_("So many units at one price, first come, first served."),
+        plural=N_("drops"),
+        things=N_("orders"),
+        calling_off=N_("Everybody who paid gets all of their money back."),
+        called_off=N_("Everybody who paid gets all of it back."),
+        hint=N_("A drop takes a title, a price and a number of units; you look it over before it is published."),
     ),
     count=UNITS_LEFT,
     rules=DropRules(),

@@ -1,5 +1,7 @@
 """What must be true of every drop, at every moment; and, once it is settled, of its money."""
 
+from django.utils.translation import gettext_noop as N_
+
 from core.invariants import GOODS, MONEY, TERMS, Check
 from sales.invariants import (
     CLOSING,
@@ -29,7 +31,7 @@ TERMS_RULE = terms_rule(
 
 UNITS_ADD_UP = Check(
     "sold_is_stock_or_demand",
-    "The units sold are the smaller of the stock and the demand that was met: none lost, none invented.",
+    N_("The units sold are the smaller of the stock and the demand that was met: none lost, none invented."),
     """
     SELECT least(drops_drop.units_total, ordered.units) AS expected,
            drops_drop.units_total - stock.units_left AS found
@@ -45,7 +47,7 @@ UNITS_ADD_UP = Check(
 
 NEVER_OVERSOLD = Check(
     "oversold",
-    "No unit was sold that did not exist.",
+    N_("No unit was sold that did not exist."),
     """
     SELECT 0 AS expected,
            greatest(0, coalesce((SELECT sum(quantity) FROM drops_order WHERE drop_id = %(sale_id)s
@@ -57,7 +59,7 @@ NEVER_OVERSOLD = Check(
 
 ONE_ORDER_PER_KEY = Check(
     "one_order_per_key",
-    "However often a fan's request was repeated, it made one order.",
+    N_("However often a fan's request was repeated, it made one order."),
     """
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT 1 FROM drops_order WHERE drop_id = %(sale_id)s
@@ -68,7 +70,10 @@ ONE_ORDER_PER_KEY = Check(
 
 LIMIT_KEPT = Check(
     "limit_per_fan",
-    "No fan has more units than the terms allow, and where there is a limit the row that keeps it counts what the fan has.",
+    N_(
+        "No fan has more units than the terms allow, and where there is a limit the row that "
+        "keeps it counts what the fan has."
+    ),
     """
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT sum(units) AS units, sum(counted) AS counted
@@ -85,7 +90,7 @@ LIMIT_KEPT = Check(
 
 PRICE_IS_SEALED = Check(
     "one_sealed_price",
-    "Every order was placed at the price and terms sealed before the sale opened.",
+    N_("Every order was placed at the price and terms sealed before the sale opened."),
     """
     SELECT 0 AS expected, coalesce(sum(placed.orders), 0) AS found
       FROM (SELECT unit_price_minor, currency, terms_sha256, count(*) AS orders
@@ -153,7 +158,10 @@ IN_TIME = in_time(
 
 SETTLEMENTS_ADD_UP = Check(
     "settlements_add_up",
-    "Every order that was settled is in one settlement, of the same time, and each settlement is the sum of its orders.",
+    N_(
+        "Every order that was settled is in one settlement, of the same time, and each "
+        "settlement is the sum of its orders."
+    ),
     """
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT 1 FROM (
@@ -177,7 +185,7 @@ SETTLEMENTS_ADD_UP = Check(
 # that takes time in proportion to the rows.
 PAID_ONCE = Check(
     "each_order_paid_once",
-    "Each order moved exactly its own price once; each one given back before it was settled was sent back whole.",
+    N_("Each order moved exactly its own price once; each one given back before it was settled was sent back whole."),
     """
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT id FROM (
@@ -228,7 +236,7 @@ PAID_TO_ITS_SELLER = paid_to_its_seller("drops_settlement", "drop_id")
 
 ESCROW_EMPTY = Check(
     "nothing_stays_behind",
-    "All the money the sale still holds belongs to orders that are paid and not yet settled; after settling, none.",
+    N_("All the money the sale still holds belongs to orders that are paid and not yet settled; after settling, none."),
     """
     SELECT coalesce((SELECT sum(quantity * unit_price_minor) FROM drops_order
                       WHERE drop_id = %(sale_id)s AND state = 'paid'), 0) AS expected,
@@ -254,7 +262,7 @@ ROWS_IN_ORDER = rows_in_order(("drops_bucket", "drop_id"), ("drops_settlement", 
 # That its payment and its sale exist is seen by `paid_by_its_fan` and `terms_rule`.
 NO_ORPHANS = Check(
     "orphans",
-    "Every order is somebody's who exists.",
+    N_("Every order is somebody's who exists."),
     """
     SELECT 0 AS expected, count(*) AS found
       FROM drops_order LEFT JOIN accounts_user ON accounts_user.id = drops_order.fan_id

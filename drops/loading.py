@@ -27,7 +27,7 @@ RUN_OUT_MAX = 100
 def load_terms(drop_id: UUID) -> DropTerms:
     """The sealed terms. Raises NotFound for a drop that was not published."""
     columns = "terms.sale_id, price_minor, limit_per_fan, hold_s, cancel_s"
-    return DropTerms(*gates.read_terms("drops_drop", columns, drop_id, noun="drop"))
+    return DropTerms(*gates.read_terms("drops_drop", columns, drop_id))
 
 
 def load_state(

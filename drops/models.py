@@ -16,16 +16,19 @@ UNITS_MAX = 10_000_000
 class Drop(TermsRow):
     """Exactly `units_total` units at one price, sold from the sale's opening until its closing."""
 
-    price_minor = PriceTerm("Price of one unit", help_text="Like 24 or 24.50.")
-    units_total = WholeTerm("Units", high=UNITS_MAX)
-    limit_per_fan = WholeTerm("Limit per fan", high=LIMIT_MAX, null=True, blank=True, help_text="Empty: no limit.")
+    price_minor = PriceTerm(_("Price of one unit"), help_text=_("Like 24 or 24.50."))
+    units_total = WholeTerm(_("Units"), high=UNITS_MAX)
+    limit_per_fan = WholeTerm(
+        _("Limit per fan"), high=LIMIT_MAX, null=True, blank=True, help_text=_("Empty: no limit.")
+    )
     hold_s = WholeTerm(
-        "Hold, minutes", low=0, high=3_600, default=0, asked_as="hold_minutes", unit=60,
-        help_text="How long a fan may keep units before paying. 0: no holds.",
+        _("Hold, minutes"), low=0, high=3_600, default=0, asked_as="hold_minutes", unit=60,
+        help_text=_("How long a fan may keep units before paying. 0: no holds."),
     )  # fmt: skip
     cancel_s = WholeTerm(
-        "Give back, minutes", low=0, high=86_400, default=0, asked_as="give_back_minutes", unit=60,
-        help_text="How long after paying, and before the close, a fan may return them for all of the money. 0: never.",
+        _("Give back, minutes"), low=0, high=86_400, default=0, asked_as="give_back_minutes", unit=60,
+        help_text=_("How long after paying, and before the close, a fan may return them for all of the "
+"money. 0: never."),
     )  # fmt: skip
 
     class Meta(TermsRow.Meta):

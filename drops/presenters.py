@@ -10,8 +10,10 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from core.http import user_id
+from core.language import number
 from core.money import Money
 from drops import rules, selectors
 from drops.models import HAS_UNITS, Drop, Order, OrderState, Settlement
@@ -132,9 +134,13 @@ class DropPresenter(BasePresenter, folder="drops"):
     def verdict(self, sale: Sale, frame: Mapping[str, Any]) -> Verdict:
         total, left = frame["units_total"], frame["units_left"]
         if left == total:
-            return Verdict("Nobody bought")
-        words = f"{total - left:,} of {total:,} sold" if left else f"All {total:,} sold"
-        return Verdict(words, "Each at the same price.", tone="good")
+            return Verdict(_("Nobody bought"))
+        words = (
+            _("{sold} of {total} sold").format(sold=number(total - left), total=number(total))
+            if left
+            else _("All {total} sold").format(total=number(total))
+        )
+        return Verdict(words, _("Each at the same price."), tone="good")
 
     def rows(self, records: Sequence[Order], now: dt.datetime) -> list[OrderRow]:
         return [order_row(order, order.drop, now) for order in records]
@@ -153,19 +159,34 @@ class DropPresenter(BasePresenter, folder="drops"):
     def told(self, sale: Sale) -> list[str]:
         facts = self.proof(sale)
         sums, paid_out, fee = facts["sums"], facts["paid_out"], facts["fee"]
-        told = [f"{sums.units_total:,} existed, {sums.units:,} were sold.", f"Fans paid {sums.gross}."]
+        told = [
+            _("{units_total} existed, {units} were sold.").format(
+                units_total=number(sums.units_total), units=number(sums.units)
+            ),
+            _("Fans paid {gross}.").format(gross=sums.gross),
+        ]
         if sale.state == SaleState.SETTLED:
-            told[1] = f"Fans paid {sums.gross}: {paid_out} went to the seller, {fee} to the house."
-            told.append(f"{sums.gross - paid_out - fee} is unaccounted for.")
-            refunded_minor, _ = refunded_in([sale.id]).get(sale.id, (0, 0))
+            told[1] = _("Fans paid {gross}: {paid_out} went to the seller, {fee} to the house.").format(
+                gross=sums.gross, paid_out=paid_out, fee=fee
+            )
+            told.append(_("{amount} is unaccounted for.").format(amount=sums.gross - paid_out - fee))
+            refunded_minor, _count = refunded_in([sale.id]).get(sale.id, (0, 0))
             if refunded_minor:
-                told.append(f"{Money(refunded_minor, sale.currency)} was refunded since.")
+                told.append(_("{amount} was refunded since.").format(amount=Money(refunded_minor, sale.currency)))
         return told
 
     def happened(self, sale: Sale) -> list[str]:
         orders, amount_minor = selectors.given_back(sale.id)
         given = Money(amount_minor, sale.currency)
-        return [f"{orders:,} paid orders were given back by their buyers or the seller, {given}"] if orders else []
+        return (
+            [
+                _("{orders} paid orders were given back by their buyers or the seller, {given}").format(
+                    orders=number(orders), given=given
+                )
+            ]
+            if orders
+            else []
+        )
 
     def draft(self, sale: Sale) -> dict[str, Any]:
         drop = sale.drop
@@ -183,7 +204,7 @@ class DropPresenter(BasePresenter, folder="drops"):
         }
 
     def close_means(self, sale: Sale) -> str:
-        return "Nobody can buy any more, and what was paid is passed on to you. It cannot be opened again."
+        return _("Nobody can buy any more, and what was paid is passed on to you. It cannot be opened again.")
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]:
         drops = with_terms_each(Drop, sales)

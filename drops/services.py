@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
 from core.lanes import Lanes
 from core.money import Money
 from core.transactions import joins_transaction, retried_transaction
@@ -73,8 +76,8 @@ def refund_order(*, drop_id: UUID, order_id: UUID, now: dt.datetime) -> OrderVal
     """The seller gives the buyer everything back, until it is settled. A repeat returns the order."""
     order = lanes[drop_id].call(rules.RefundOrder(order_id, now))
     tell_fan(
-        sale_id=drop_id, fan_id=order.fan_id, about=f"back:{order_id}", title="{sale}: your order was given back",
-        text=f"{Money(order.total_minor, order.currency)} is in your wallet again.", now=now,
+        sale_id=drop_id, fan_id=order.fan_id, about=f"back:{order_id}", title=_("{sale}: your order was given back"),
+        text=format_lazy(_("{amount} is in your wallet again."), amount=Money(order.total_minor, order.currency)), now=now,
     )  # fmt: skip
     return order
 

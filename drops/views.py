@@ -7,6 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 
 from core import clock
 from core.http import user_id
@@ -25,7 +26,7 @@ def buy(request: HttpRequest, sale_id: UUID) -> HttpResponse:
         request, sale_id, BuyForm(request.POST),
         body=lambda cleaned: PlaceOrderIn(quantity=cleaned["quantity"], hold=cleaned["hold"]),
         place=lambda asked: services.place_order(sale_id, order_command(asked)),
-        again="You have already ordered from this page. If you want more, order again now.",
+        again=_("You have already ordered from this page. If you want more, order again now."),
     )  # fmt: skip
     return order if isinstance(order, HttpResponse) else redirect("drops:order", order.id)
 
@@ -35,7 +36,7 @@ def confirm(request: HttpRequest, id: UUID) -> HttpResponse:
     """Pay for the held units."""
     order = selectors.orders.of_fan(user_id(request), id)
     services.confirm_order(drop_id=order.drop_id, order_id=order.id, fan_id=order.fan_id, now=clock.now())
-    messages.success(request, "Paid. It is yours.")
+    messages.success(request, _("Paid. It is yours."))
     return _back(request, order)
 
 
@@ -44,8 +45,8 @@ def give_back(request: HttpRequest, id: UUID) -> HttpResponse:
     """End a hold, or return what was bought while the terms allow."""
     order = selectors.orders.of_fan(user_id(request), id)
     done = services.cancel_order(drop_id=order.drop_id, order_id=order.id, fan_id=order.fan_id, now=clock.now())
-    words = "The hold is ended" if done.state == OrderState.CANCELLED else "The order is given back"
-    messages.success(request, f"{words}, and your money is in your wallet.")
+    words = _("The hold is ended") if done.state == OrderState.CANCELLED else _("The order is given back")
+    messages.success(request, _("{words}, and your money is in your wallet.").format(words=words))
     return _back(request, order)
 
 

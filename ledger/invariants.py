@@ -1,10 +1,12 @@
 """What must be true of the books as a whole; and the same of what came since they were last checked."""
 
+from django.utils.translation import gettext_noop as N_
+
 from core.invariants import Check
 
 WALLETS_NEVER_NEGATIVE = Check(
     "wallets_never_negative",
-    "No wallet is below zero, in what it can spend or in what is held.",
+    N_("No wallet is below zero, in what it can spend or in what is held."),
     """
     SELECT 0 AS expected, count(*) AS found
       FROM ledger_account WHERE available_minor < 0 OR held_minor < 0
@@ -13,7 +15,7 @@ WALLETS_NEVER_NEGATIVE = Check(
 
 DRIFT_PER_ACCOUNT = Check(
     "drift_per_account",
-    "The balance on every wallet equals the sum of its transfers, to the unit.",
+    N_("The balance on every wallet equals the sum of its transfers, to the unit."),
     """
     WITH moved AS (
         SELECT account_id, sum(available) AS available, sum(held) AS held
@@ -32,7 +34,7 @@ DRIFT_PER_ACCOUNT = Check(
 
 DRIFT_IN_TOTAL = Check(
     "drift_in_total",
-    "All the money in wallets, and all that stands on every other account, sums to zero.",
+    N_("All the money in wallets, and all that stands on every other account, sums to zero."),
     """
     SELECT 0 AS expected,
            coalesce((SELECT sum(available_minor + held_minor) FROM ledger_account WHERE keeps_balance), 0)
@@ -44,7 +46,7 @@ DRIFT_IN_TOTAL = Check(
 
 CURRENCIES_NEVER_MIX = Check(
     "currencies_never_mix",
-    "Both accounts of every transfer are in the transfer's own currency.",
+    N_("Both accounts of every transfer are in the transfer's own currency."),
     """
     SELECT 0 AS expected, count(*) AS found
       FROM ledger_transfer AS transfer
@@ -56,7 +58,7 @@ CURRENCIES_NEVER_MIX = Check(
 
 HOLDS_END_ONCE = Check(
     "holds_end_once",
-    "Every hold was ended at most once, for exactly the amount that was held.",
+    N_("Every hold was ended at most once, for exactly the amount that was held."),
     """
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT pending_id, count(*) AS endings, sum(held_minor) AS ended
@@ -68,7 +70,7 @@ HOLDS_END_ONCE = Check(
 
 ONLY_WALLETS_KEEP_BALANCES = Check(
     "only_wallets_keep_balances",
-    "Wallets, and no other accounts, keep a balance: what stands anywhere else is the sum of its transfers.",
+    N_("Wallets, and no other accounts, keep a balance: what stands anywhere else is the sum of its transfers."),
     """
     SELECT 0 AS expected, count(*) AS found
       FROM ledger_account
@@ -84,7 +86,7 @@ CHECKS = [
 # Only of the books as a whole. The newest of an account is the one that its balance is read from.
 CHECKPOINTS_ADD_UP = Check(
     "checkpoints_add_up",
-    "Where a sum of earlier transfers is kept to spare work, it is their sum.",
+    N_("Where a sum of earlier transfers is kept to spare work, it is their sum."),
     """
     WITH newest AS (
         SELECT account_id, available_minor, held_minor, until FROM ledger_checkpoint

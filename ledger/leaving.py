@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from accounts.closing import Part, register
 from core.money import Money
 from ledger import selectors
@@ -16,9 +18,11 @@ def obstacles(user_id: UUID) -> list[str]:
     for currency, wallet in selectors.wallets_of(user_id).items():
         held, free = (Money(minor, currency) for minor in (wallet.balance.held_minor, wallet.balance.available_minor))
         if held.minor:
-            found.append(f"{held} of yours is set aside for a sale that is not over: wait for its end.")
+            found.append(
+                _("{held} of yours is set aside for a sale that is not over: wait for its end.").format(held=held)
+            )
         if free.minor:
-            found.append(f"{free} is in your wallet: spend it first, or ask us to pay it out.")
+            found.append(_("{free} is in your wallet: spend it first, or ask us to pay it out.").format(free=free))
     return found
 
 

@@ -3,17 +3,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_lazy as _
+
+from core.language import Said
 from core.money import Money
 from ledger.selectors import StatementLine, Wallet
 
 # A transfer's code in the words of the wallet's owner.
 WORDS = {
-    "top_up": "Added to the wallet",
-    "purchase": "Purchase",
-    "hold": "Set aside for units on hold",
-    "capture": "Hold paid",
-    "release": "Hold ended, money back",
-    "refund": "Refund",
+    "top_up": _("Added to the wallet"),
+    "purchase": _("Purchase"),
+    "hold": _("Set aside for units on hold"),
+    "capture": _("Hold paid"),
+    "release": _("Hold ended, money back"),
+    "refund": _("Refund"),
 }
 
 
@@ -37,7 +40,7 @@ ICONS = {
 @dataclass(frozen=True, slots=True)
 class StatementRow:
     line: StatementLine
-    words: str
+    words: Said
     icon: str
 
 

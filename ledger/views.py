@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from core.errors import NotFound
@@ -20,7 +21,7 @@ def wallet(request: HttpRequest) -> HttpResponse:
     wallets = selectors.wallets_of(user_id(request))
     currency = request.GET.get("currency") or next(iter(wallets), "EUR")
     if currency not in wallets and "currency" in request.GET:
-        raise NotFound("You have no wallet in this currency.")
+        raise NotFound(_("You have no wallet in this currency."))
     context: dict[str, Any] = {"wallets": presenters.balances(wallets), "currency": currency, "page": Page([])}
     if currency in wallets:
         lines = selectors.statement(wallets[currency].account_id, cursor=cursor_of(request))

@@ -1,13 +1,15 @@
+from django.utils.translation import gettext_noop as N_
+
 from core.errors import Conflict, Invalid, NotFound, TooMany
 
 
 class TopUpNotFound(NotFound):
-    detail = "This payment does not exist."
+    detail = N_("This payment does not exist.")
 
 
 class TopUpConflict(Conflict):
     code = "top_up_conflict"
-    detail = "This payment was started with another amount before."
+    detail = N_("This payment was started with another amount before.")
 
 
 class AmountOutOfRange(Invalid):
@@ -16,9 +18,9 @@ class AmountOutOfRange(Invalid):
 
 class TooManyTopUps(TooMany):
     code = "too_many_top_ups"
-    detail = "You have begun many payments and ended none of them. Please end one, or wait a while."
+    detail = N_("You have begun many payments and ended none of them. Please end one, or wait a while.")
 
 
 class NoProvider(Conflict):
     code = "payments_unavailable"
-    detail = "Payments are not set up here yet."
+    detail = N_("Payments are not set up here yet.")

@@ -1,12 +1,14 @@
 """What must be true of money from outside: it came in by paid top-ups, and by nothing else."""
 
+from django.utils.translation import gettext_noop as N_
+
 from core.invariants import Check
 from ledger.models import HOUSE
 
 _NAME = "funding_is_paid_top_ups"
-_SENTENCE = (
-    "The money that came in from outside is that of the paid top-ups: each came in once, whole, at its time, into the wallet of "
-    "the fan who paid it."
+_SENTENCE = N_(
+    "The money that came in from outside is that of the paid top-ups: each came in once, "
+    "whole, at its time, into the wallet of the fan who paid it."
 )
 
 # Of a top-up from before its transfer had an id of its own, the transfer has the top-up's.

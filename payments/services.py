@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from core.errors import Refusal
 from core.ids import uuid7
 from core.money import Money, sold_in
@@ -33,7 +35,10 @@ def start_top_up(*, top_up_id: UUID, user_id: UUID, amount: Money, now: dt.datet
     """
     lowest, highest = (Money(minor, amount.currency) for minor in LIMITS[sold_in(amount.currency)])
     if not lowest.minor <= amount.minor <= highest.minor:
-        raise AmountOutOfRange(f"You can top up by {lowest} to {highest} at a time.", field="amount")
+        raise AmountOutOfRange(
+            _("You can top up by {lowest} to {highest} at a time.").format(lowest=lowest, highest=highest),
+            field="amount",
+        )
     existing = TopUp.objects.filter(id=top_up_id).first()
     if existing is not None:
         if (existing.user_id, existing.amount_minor, existing.currency) != (user_id, amount.minor, amount.currency):

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from core import clock
@@ -72,7 +73,7 @@ def simulated(request: HttpRequest, top_up_id: UUID) -> HttpResponse:
 def _done(request: HttpRequest, top_up: TopUp) -> HttpResponse:
     amount = Money(top_up.amount_minor, top_up.currency)
     if top_up.state == TopUpState.PAID:
-        messages.success(request, f"{amount} is in your wallet.")
+        messages.success(request, _("{amount} is in your wallet.").format(amount=amount))
     else:
-        messages.info(request, "The payment was declined; nothing was added to your wallet.")
+        messages.info(request, _("The payment was declined; nothing was added to your wallet."))
     return redirect(top_up.return_to or reverse("ledger:wallet"))

@@ -10,6 +10,8 @@ from uuid import UUID
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as N_
 
 from core import due_work
 from core.errors import Conflict, Invalid, NotFound, Refusal
@@ -25,7 +27,7 @@ OF_A_SHOP_MAX = 2_000
 
 class TooManyPictures(Conflict):
     code = "too_many_pictures"
-    detail = "There are as many pictures here as there may be. Take one away first."
+    detail = N_("There are as many pictures here as there may be. Take one away first.")
 
 
 def upload(
@@ -44,7 +46,7 @@ def upload(
     `check` is called in the transaction that places it, and may raise. Raises Invalid for what is no picture, and TooManyPictures.
     """
     if file.size > making.BYTES_MAX:
-        raise Invalid("A picture may have 15 MB at most.", field="picture")
+        raise Invalid(_("A picture may have 15 MB at most."), field="picture")
     making.check(file)
     content = file.read()
     # The file first: a row whose file is not there could never be made.
@@ -132,7 +134,7 @@ def make_ready(picture_id: UUID) -> None:
         with default_storage.open(original) as file:
             made = making.make(cast(BinaryIO, file))
     except (Invalid, FileNotFoundError) as error:
-        reason = error.message if isinstance(error, Invalid) else "The file did not arrive as a whole."
+        reason = error.message if isinstance(error, Invalid) else _("The file did not arrive as a whole.")
         _set_made(picture_id=picture_id, state=PictureState.REFUSED, reason=reason)
     else:
         for name, content in made.files.items():

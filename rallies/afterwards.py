@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
+from django.utils.translation import gettext as _
 from msgspec.structs import replace
 
 from core.ids import named_id
@@ -54,7 +55,7 @@ def join_late(state: State, decision: Decision, command: JoinLate) -> LateJoinVa
     mine = state.late.get(command.fan_id)
     if mine is not None:
         if mine.quantity != command.quantity:
-            raise AlreadyJoined("You have bought at the final price already.", quantity=mine.quantity)
+            raise AlreadyJoined(_("You have bought at the final price already."), quantity=mine.quantity)
         return mine
     _check_late(state, command)
     assert outcome is not None, "checked"
@@ -91,12 +92,12 @@ def _check_late(state: State, command: JoinLate) -> None:
     if terms.late_until is None or state.stock is None or outcome is None or not outcome.did_run:
         raise NoLateJoins
     if not state.shop_is_on:
-        raise NoLateJoins("This shop is switched off by staff.")
+        raise NoLateJoins(_("This shop is switched off by staff."))
     if state.standing.state != "settled":
-        raise NoLateJoins("Late joins begin when everybody who joined has been charged.")
+        raise NoLateJoins(_("Late joins begin when everybody who joined has been charged."))
     late_until = terms.late_until + dt.timedelta(milliseconds=state.standing.frozen_ms)
     if command.received_at >= late_until:
-        raise NoLateJoins("The time for late joins is over.", late_until=late_until.isoformat())
+        raise NoLateJoins(_("The time for late joins is over."), late_until=late_until.isoformat())
     mine = state.joins.get(command.fan_id)
     if mine is not None and mine.state == REMOVED:
         raise Removed

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 
 from core import clock
 from core.http import user_id
@@ -24,8 +25,8 @@ def remove(request: HttpRequest, handle: str, join_id: UUID) -> HttpResponse:
     fan = pseudonym(join.rally_id, join.fan_id)
     return console.ask_first(
         request, join.rally.sale, f"Remove {fan}?",
-        lambda: f"{fan} gets everything back that is held, and cannot join this rally again. The crowd is one smaller, so the "
-        "price may rise again; near the end the count stays as it is.",
-        "Remove the fan", act=lambda: services.remove_fan(rally_id=join.rally_id, fan_id=join.fan_id, now=clock.now()),
-        done="The fan is out, and has the money back.",
+        lambda: _("{fan} gets everything back that is held, and cannot join this rally again. The crowd "
+"is one smaller, so the price may rise again; near the end the count stays as it is.").format(fan=fan),
+        _("Remove the fan"), act=lambda: services.remove_fan(rally_id=join.rally_id, fan_id=join.fan_id, now=clock.now()),
+        done=_("The fan is out, and has the money back."),
     )  # fmt: skip

@@ -1,50 +1,52 @@
+from django.utils.translation import gettext_noop as N_
+
 from core.errors import Conflict, Invalid, NotAllowed, NotFound
 
 
 class AlreadyJoined(Conflict):
     code = "already_joined"
-    detail = "You have joined this rally already. Leave it first if you want to join differently."
+    detail = N_("You have joined this rally already. Leave it first if you want to join differently.")
 
 
 class Full(Conflict):
     code = "full"
-    detail = "Fewer units are left in this rally than you asked for."
+    detail = N_("Fewer units are left in this rally than you asked for.")
 
 
 class TooManyUnits(Invalid):
     code = "too_many_units"
-    detail = "You asked for more than one fan may have."
+    detail = N_("You asked for more than one fan may have.")
 
 
 class PriceNeverReached(Invalid):
     code = "price_never_reached"
-    detail = "This rally's price cannot fall that low."
+    detail = N_("This rally's price cannot fall that low.")
 
 
 class InviteNeeded(NotAllowed):
     code = "invite_needed"
-    detail = "This rally is for invited fans. Ask somebody who has joined for their link."
+    detail = N_("This rally is for invited fans. Ask somebody who has joined for their link.")
 
 
 class Removed(NotAllowed):
     code = "removed"
-    detail = "The seller has removed you from this rally."
+    detail = N_("The seller has removed you from this rally.")
 
 
 class JoinNotFound(NotFound):
-    detail = "You have not joined this rally."
+    detail = N_("You have not joined this rally.")
 
 
 class CannotLeave(Conflict):
     code = "cannot_leave"
-    detail = "It is too late to leave this rally."
+    detail = N_("It is too late to leave this rally.")
 
 
 class NoLateJoins(Conflict):
     code = "no_late_joins"
-    detail = "This rally cannot be joined any more."
+    detail = N_("This rally cannot be joined any more.")
 
 
 class LeftForGood(Conflict):
     code = "left_for_good"
-    detail = "You left shortly before the end, when whoever is counted stays counted. You cannot join again."
+    detail = N_("You left shortly before the end, when whoever is counted stays counted. You cannot join again.")

@@ -1,6 +1,6 @@
 """The rally as a format of the spine."""
 
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop as N_
 
 from rallies.forms import RallyForm
 from rallies.hot import JOIN
@@ -17,12 +17,12 @@ RALLY = Format(
     name="rally",
     app="rallies",
     words=Words(
-        noun="rally",
-        idea=_("The price falls for all as more join, and all pay what it came to."),
-        plural="rallies",
-        things="joins",
-        calling_off="Nobody pays, and what is held goes back to the wallets.",
-        called_off="Nobody pays, and all that was held goes back.",
+        noun=N_("rally"),
+        idea=N_("The price falls for all as more join, and all pay what it came to."),
+        plural=N_("rallies"),
+        things=N_("joins"),
+        calling_off=N_("Nobody pays, and what is held goes back to the wallets."),
+        called_off=N_("Nobody pays, and all that was held goes back."),
     ),
     count=JOINERS,
     rules=RallyRules(),

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from django import forms
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
 
 from core.money import MINOR_MAX, MoneyError, amount_text, parse_money
 from ledger.forms import CURRENCIES, AmountField
@@ -49,15 +51,17 @@ class RallyForm(WizardForm):
 
     currency = forms.ChoiceField(choices=CURRENCIES, initial="EUR")
     basis = forms.ChoiceField(
-        label="The price falls with",
+        label=_l("The price falls with"),
         choices=[(Basis.JOINERS, "the number of people"), (Basis.UNITS, "the number of units they want")],
         initial=Basis.JOINERS,
         widget=forms.RadioSelect,
     )
     audience = forms.ChoiceField(
-        label="Who may join", choices=Audience.choices, initial=Audience.EVERYONE, widget=forms.RadioSelect
+        label=_l("Who may join"), choices=Audience.choices, initial=Audience.EVERYONE, widget=forms.RadioSelect
     )
-    late_joins = forms.BooleanField(label="Sell what the cap leaves over at the final price afterwards", required=False)
+    late_joins = forms.BooleanField(
+        label=_l("Sell what the cap leaves over at the final price afterwards"), required=False
+    )
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -65,10 +69,12 @@ class RallyForm(WizardForm):
         self.tiers: list[PriceTier] = []
 
     def line_fields(self, row: int) -> dict[str, forms.Field]:
-        price = AmountField(label=f"Tier {row + 1}, price of a unit", required=False)
+        price = AmountField(label=_("Tier {row}, price of a unit").format(row=row + 1), required=False)
         if not row:
             return {"price": price}  # the first tier always starts with the first one who comes
-        count = WholeNumberField(label=f"Tier {row + 1}, from", required=False, min_value=1, max_value=CAP_MAX)
+        count = WholeNumberField(
+            label=_("Tier {row}, from").format(row=row + 1), required=False, min_value=1, max_value=CAP_MAX
+        )
         return {"count": count, "price": price}
 
     @property
@@ -85,7 +91,7 @@ class RallyForm(WizardForm):
             self._clean_row(row, cleaned)
         days = "repeats_every_days"
         if cleaned.get("repeats_left") and not cleaned.get(days) and days not in self.errors:
-            self.add_error(days, "Say after how many days.")
+            self.add_error(days, _("Say after how many days."))
         return cleaned
 
     def _clean_row(self, row: int, cleaned: Mapping[str, Any]) -> None:
@@ -94,10 +100,10 @@ class RallyForm(WizardForm):
         if not text and (count is None or not row):
             return
         if not text:
-            self.add_error(f"tier_price_{row}", "Say what a unit costs from here on.")
+            self.add_error(f"tier_price_{row}", _("Say what a unit costs from here on."))
         elif count is None:
             if f"tier_count_{row}" not in self.errors:
-                self.add_error(f"tier_count_{row}", "Say from how many on.")
+                self.add_error(f"tier_count_{row}", _("Say from how many on."))
         elif "currency" in cleaned:
             try:
                 self.tiers.append(PriceTier(count, parse_money(text, cleaned["currency"]).minor))

@@ -1,5 +1,7 @@
 """What must be true of every rally, at every moment; and, once it is settled, of its money."""
 
+from django.utils.translation import gettext_noop as N_
+
 from core.invariants import GOODS, MONEY, TERMS, Check
 from rallies.rules import HOLD_OUTLIVES_CLOSE
 from sales.invariants import (
@@ -59,7 +61,10 @@ _HOLDS = """ledger_account AS escrow JOIN ledger_transfer AS moved ON moved.cred
 
 ONE_PRICE = Check(
     "one_price",
-    "Everybody who paid, paid the same price for a unit: the number of different prices is one (none when nobody paid).",
+    N_(
+        "Everybody who paid, paid the same price for a unit: the number of different prices is "
+        "one (none when nobody paid)."
+    ),
     f"""
     SELECT least(1, count(*)) AS expected, count(DISTINCT paid / units) AS found
       FROM (SELECT sum(paid) AS paid, sum(units) AS units
@@ -82,8 +87,10 @@ ONE_PRICE = Check(
 
 COUNT_ADDS_UP = Check(
     "joiners",
-    "The count that made the price is the number of fans who joined and stayed, or left so late that they stay counted: no join "
-    "lost, none invented.",
+    N_(
+        "The count that made the price is the number of fans who joined and stayed, or left so "
+        "late that they stay counted: no join lost, none invented."
+    ),
     f"""
     SELECT (SELECT count(*) FROM rallies_join WHERE rally_id = %(sale_id)s AND {_COUNTED}) AS expected,
            (SELECT coalesce(sum(joiners), 0) FROM rallies_bucket WHERE rally_id = %(sale_id)s) AS found
@@ -93,7 +100,7 @@ COUNT_ADDS_UP = Check(
 
 UNITS_ADD_UP = Check(
     "units",
-    "The units counted are the units that fans joined with.",
+    N_("The units counted are the units that fans joined with."),
     f"""
     SELECT (SELECT coalesce(sum(quantity), 0) FROM rallies_join WHERE rally_id = %(sale_id)s AND {_COUNTED}) AS expected,
            (SELECT coalesce(sum(units), 0) FROM rallies_bucket WHERE rally_id = %(sale_id)s) AS found
@@ -103,7 +110,10 @@ UNITS_ADD_UP = Check(
 
 LIMITS_ADD_UP = Check(
     "joins_with_a_limit",
-    "Each join is counted in the bucket that it names, and with a limit on the price under the first price it accepts.",
+    N_(
+        "Each join is counted in the bucket that it names, and with a limit on the price under "
+        "the first price it accepts."
+    ),
     f"""
     SELECT 0 AS expected,
            (SELECT count(*) FROM (
@@ -133,7 +143,7 @@ LIMITS_ADD_UP = Check(
 
 NO_DOUBLE_JOINS = Check(
     "double_joins",
-    "No fan is in twice, however often the button was pressed.",
+    N_("No fan is in twice, however often the button was pressed."),
     """
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT 1 FROM rallies_join WHERE rally_id = %(sale_id)s GROUP BY fan_id HAVING count(*) > 1) AS doubled
@@ -143,8 +153,10 @@ NO_DOUBLE_JOINS = Check(
 
 PRICE_IS_THE_TIERS = Check(
     "price_of_the_tier",
-    "The final price is that of the last sealed tier that enough fans accepted, worked out again from the joins; of the next one, "
-    "when the seller closed early.",
+    N_(
+        "The final price is that of the last sealed tier that enough fans accepted, worked out "
+        "again from the joins; of the next one, when the seller closed early."
+    ),
     f"""
     SELECT coalesce((SELECT min(price_minor) FROM rallies_tier AS paid
                       WHERE rally_id = %(sale_id)s AND paid.level <=
@@ -177,7 +189,7 @@ PRICE_IS_THE_TIERS = Check(
 
 JOINED_UNDER_THE_TERMS = Check(
     "terms_agreed",
-    "Every join, a late one too, was made under the sealed terms.",
+    N_("Every join, a late one too, was made under the sealed terms."),
     """
     SELECT 0 AS expected,
            (SELECT count(*) FROM rallies_join WHERE rally_id = %(sale_id)s AND terms_sha256 <> sales_sale.terms_sha256)
@@ -189,8 +201,11 @@ JOINED_UNDER_THE_TERMS = Check(
 
 OUTCOME_WORKED_OUT = Check(
     "outcome",
-    "What the rally ended at is what its joins make of it, worked out again: how many accept the final price and for how many "
-    "units, whether they are as many as the minimum asks for, and that it ended at all.",
+    N_(
+        "What the rally ended at is what its joins make of it, worked out again: how many "
+        "accept the final price and for how many units, whether they are as many as the "
+        "minimum asks for, and that it ended at all."
+    ),
     f"""
     SELECT 0 AS expected,
            (SELECT count(*)
@@ -250,8 +265,10 @@ ENDED_FOR_ITS_FAN = ended_for_its_fan(
 
 SETTLEMENTS_ADD_UP = Check(
     "settlements_add_up",
-    "Every join that was charged or let go at the end is in a settlement of that time, and the settlements of a time are the sum "
-    "of their joins.",
+    N_(
+        "Every join that was charged or let go at the end is in a settlement of that time, and "
+        "the settlements of a time are the sum of their joins."
+    ),
     """
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT 1 FROM (
@@ -329,7 +346,7 @@ REFUNDS = refunds_add_up("joins", _paid("'paid'"), "rallies_rally")
 
 NO_DOUBLE_CHARGES = Check(
     "double_charges",
-    "No join was charged more than once.",
+    N_("No join was charged more than once."),
     f"""
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT 1 FROM (SELECT moved.pending_id FROM {_HOLDS} AND moved.pending_id IS NOT NULL) AS ending
@@ -340,8 +357,10 @@ NO_DOUBLE_CHARGES = Check(
 
 HOLDS_END = Check(
     "held_captured_released",
-    "Of each join, what was held is still held, or was captured or released, to the last cent: held less captured less "
-    "released is nothing.",
+    N_(
+        "Of each join, what was held is still held, or was captured or released, to the last "
+        "cent: held less captured less released is nothing."
+    ),
     f"""
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT id FROM (
@@ -362,7 +381,10 @@ HOLDS_END = Check(
 
 LIMIT_KEPT = Check(
     "limit_kept",
-    "Nobody paid more than they agreed to, and everybody who accepted the final price of a rally that ran was charged.",
+    N_(
+        "Nobody paid more than they agreed to, and everybody who accepted the final price of a "
+        "rally that ran was charged."
+    ),
     """
     SELECT 0 AS expected, count(*) AS found
       FROM rallies_join
@@ -379,7 +401,7 @@ LIMIT_KEPT = Check(
 
 FAN_LIMIT_KEPT = Check(
     "limit_per_fan",
-    "No fan has more units than the terms allow.",
+    N_("No fan has more units than the terms allow."),
     """
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT fan_id, quantity FROM rallies_join WHERE rally_id = %(sale_id)s AND state IN ('joined', 'paid')
@@ -397,7 +419,7 @@ FAN_LIMIT_KEPT = Check(
 
 CAP_KEPT = Check(
     "cap",
-    "Under a cap, the units taken and the units left are the cap: none was sold that did not exist.",
+    N_("Under a cap, the units taken and the units left are the cap: none was sold that did not exist."),
     f"""
     SELECT coalesce(cap_units, 0) AS expected,
            CASE WHEN EXISTS (SELECT 1 FROM rallies_bucket
@@ -416,7 +438,7 @@ SELLER_CREDITED = seller_credited("joins", _paid("'paid', 'refunded'"), "rallies
 
 ESCROW_EMPTY = Check(
     "nothing_stays_behind",
-    "What is captured goes to the seller in the same step: the sale itself never keeps money.",
+    N_("What is captured goes to the seller in the same step: the sale itself never keeps money."),
     """
     SELECT 0 AS expected,
            coalesce((SELECT sum(CASE WHEN credit_account_id = escrow.id THEN amount_minor ELSE -amount_minor END)
@@ -443,7 +465,7 @@ ROWS_IN_ORDER = rows_in_order(("rallies_bucket", "rally_id"), ("rallies_settleme
 # That its hold and its sale exist is seen by `paid_by_its_fan` and `terms_rule`.
 NO_ORPHANS = Check(
     "orphans",
-    "Every join is somebody's who exists, and whoever brought the fan is in the rally too.",
+    N_("Every join is somebody's who exists, and whoever brought the fan is in the rally too."),
     """
     SELECT 0 AS expected,
            (SELECT count(*) FROM rallies_join

@@ -42,7 +42,7 @@ def load_terms(rally_id: UUID) -> RallyTerms:
         (SELECT json_agg(json_build_array(from_count, price_minor) ORDER BY level)
            FROM rallies_tier WHERE rally_id = terms.sale_id)
     """
-    *row, tiers = gates.read_terms("rallies_rally", columns, rally_id, noun="rally")
+    *row, tiers = gates.read_terms("rallies_rally", columns, rally_id)
     row.append(tuple(PriceTier(*tier) for tier in tiers))
     return RallyTerms(*row)
 

@@ -35,9 +35,11 @@ class Rally(TermsRow):
 
     basis = models.CharField(max_length=7, choices=Basis.choices, default=Basis.JOINERS)
     # Of joiners or units, as the basis says.
-    minimum = WholeTerm("Minimum", high=CAP_MAX, default=1, help_text="With fewer at the end, nobody pays.")
-    cap_units = WholeTerm("Cap, units", high=CAP_MAX, null=True, blank=True, help_text="Empty: as many as want it.")
-    limit_per_fan = WholeTerm("Units per fan", high=LIMIT_MAX, default=1)
+    minimum = WholeTerm(_("Minimum"), high=CAP_MAX, default=1, help_text=_("With fewer at the end, nobody pays."))
+    cap_units = WholeTerm(
+        _("Cap, units"), high=CAP_MAX, null=True, blank=True, help_text=_("Empty: as many as want it.")
+    )
+    limit_per_fan = WholeTerm(_("Units per fan"), high=LIMIT_MAX, default=1)
     audience = models.CharField(max_length=8, choices=Audience.choices, default=Audience.EVERYONE)
     late_joins = models.BooleanField(default=False)  # at the final price, while the cap leaves units
     late_until = models.DateTimeField(null=True, editable=False)  # until when, if there are any
@@ -45,10 +47,10 @@ class Rally(TermsRow):
     firm_s = models.IntegerField(default=0)
     seller_invite = models.CharField(max_length=16)  # the code of the seller's own invite link
     # The same rally again so many days later, so many times more; published by itself when this one closes.
-    repeats_every_days = WholeTerm("Every so many days", high=366, null=True, blank=True)
+    repeats_every_days = WholeTerm(_("Every so many days"), high=366, null=True, blank=True)
     repeats_left = WholeTerm(
-        "Repeat, times", low=0, high=52, default=0,
-        help_text="The same rally again, published by itself when one closes. 0: only once.",
+        _("Repeat, times"), low=0, high=52, default=0,
+        help_text=_("The same rally again, published by itself when one closes. 0: only once."),
     )  # fmt: skip
     repeats_zone = models.CharField(max_length=40, default="UTC")  # whose clocks say what the same time of the day is
     next_id = models.UUIDField(null=True, editable=False)  # the sale that repeats this one

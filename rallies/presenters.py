@@ -11,8 +11,10 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from core.http import user_id
+from core.language import number
 from core.money import Money, share_bps
 from rallies import selectors, shown, stairs
 from rallies.forms import RallyForm, read_invite
@@ -110,11 +112,21 @@ class RallyPresenter(BasePresenter, folder="rallies"):
     def verdict(self, sale: Sale, frame: Mapping[str, Any]) -> Verdict:
         price = Money(frame["price_minor"], sale.currency)
         if frame["did_run"] is None:
-            return Verdict(f"{price} with {frame['joiners']:,} joined", "The final price is fixed in a moment.")
+            return Verdict(
+                _("{price} with {joiners} joined").format(price=price, joiners=number(frame["joiners"])),
+                _("The final price is fixed in a moment."),
+            )
         if frame["did_run"]:
-            return Verdict(f"{price} each, for {frame['joiners']:,}", "Everybody pays the same.", tone="good")
+            return Verdict(
+                _("{price} each, for {joiners}").format(price=price, joiners=number(frame["joiners"])),
+                _("Everybody pays the same."),
+                tone="good",
+            )
         return Verdict(
-            "Too few joined: nobody pays", f"{frame['count']:,} of at least {frame['minimum']:,} came together."
+            _("Too few joined: nobody pays"),
+            _("{count} of at least {minimum} came together.").format(
+                count=number(frame["count"]), minimum=number(frame["minimum"])
+            ),
         )
 
     def rows(self, records: Sequence[Any], now: dt.datetime) -> Sequence[BoughtRow]:
@@ -124,19 +136,28 @@ class RallyPresenter(BasePresenter, folder="rallies"):
         facts = self.proof(sale)
         frame, price, totals = facts["frame"], facts["price"], facts["totals"]
         if frame["did_run"] is None:
-            return [f"{frame['joiners']:,} have joined so far.", f"The price stands at {price} for everybody."]
+            return [
+                _("{joiners} have joined so far.").format(joiners=number(frame["joiners"])),
+                _("The price stands at {price} for everybody.").format(price=price),
+            ]
         if not frame["did_run"]:
-            came = f"{frame['count']:,} of at least {frame['minimum']:,} came together."
-            return [came, "So it did not run, and nobody paid.", "All that was held went back."]
+            came = _("{count} of at least {minimum} came together.").format(
+                count=number(frame["count"]), minimum=number(frame["minimum"])
+            )
+            return [came, _("So it did not run, and nobody paid."), _("All that was held went back.")]
         return [
-            f"{frame['joiners']:,} joined, and everybody paid the same: {price} each.",
-            f"Fans paid {totals.gross}: {totals.rest} went to the seller, {totals.fee} to the house.",
-            "What was held above the final price went back.",
+            _("{joiners} joined, and everybody paid the same: {price} each.").format(
+                joiners=number(frame["joiners"]), price=price
+            ),
+            _("Fans paid {gross}: {paid_out} went to the seller, {fee} to the house.").format(
+                gross=totals.gross, paid_out=totals.rest, fee=totals.fee
+            ),
+            _("What was held above the final price went back."),
         ]
 
     def happened(self, sale: Sale) -> list[str]:
         removed = Join.objects.filter(rally_id=sale.id, state=JoinState.REMOVED).count()
-        return [f"{removed:,} fans were removed by the seller"] if removed else []
+        return [_("{removed} fans were removed by the seller").format(removed=number(removed))] if removed else []
 
     def proof(self, sale: Sale) -> dict[str, Any]:
         rally = with_terms(Rally, sale)
@@ -179,13 +200,17 @@ class RallyPresenter(BasePresenter, folder="rallies"):
         rally, end = with_terms(Rally, sale), outcome_if_closed_now(rally_id=sale.id)
         if not end.did_run:
             count = end.units if rally.basis == "units" else end.joiners
-            what = f"As it stands, with {count} of at least {rally.minimum}, nobody would pay."
+            what = _("As it stands, with {count} of at least {minimum}, nobody would pay.").format(
+                count=count, minimum=rally.minimum
+            )
         else:
-            what = f"As it stands, {end.units} units would be paid at {Money(end.price_minor, sale.currency)}."
-        return (
-            "Nobody can join or leave any more. Because it ends before its time, everybody pays the next price that the crowd "
-            f"was promised. {what} It cannot be opened again."
-        )
+            what = _("As it stands, {units} units would be paid at {amount}.").format(
+                units=end.units, amount=Money(end.price_minor, sale.currency)
+            )
+        return _(
+            "Nobody can join or leave any more. Because it ends before its time, everybody pays "
+            "the next price that the crowd was promised. {what} It cannot be opened again."
+        ).format(what=what)
 
     def sums(self, sales: Collection[Sale]) -> dict[UUID, Sums]:
         rallies = with_terms_each(Rally, sales)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
+from django.utils.translation import gettext as _
 from msgspec import Struct
 
 TIERS_MAX = 12
@@ -26,16 +27,16 @@ class PriceTier(Struct, frozen=True, gc=False):
 def check_tiers(tiers: Sequence[PriceTier]) -> str | None:
     """Why these tiers are no staircase down, as a sentence; None when they are."""
     if not 1 <= len(tiers) <= TIERS_MAX:
-        return f"A rally has 1 to {TIERS_MAX} price tiers."
+        return _("A rally has 1 to {tiers_max} price tiers.").format(tiers_max=TIERS_MAX)
     if tiers[0].from_count != 1:
-        return "The first tier starts with the first joiner."
+        return _("The first tier starts with the first joiner.")
     if any(tier.price_minor <= 0 for tier in tiers):
-        return "Every price must be above zero."
+        return _("Every price must be above zero.")
     steps = list(pairwise(tiers))
     if any(later.from_count <= earlier.from_count for earlier, later in steps):
-        return "Each tier must ask for more than the one before."
+        return _("Each tier must ask for more than the one before.")
     if any(later.price_minor >= earlier.price_minor for earlier, later in steps):
-        return "Each tier must be cheaper than the one before."
+        return _("Each tier must be cheaper than the one before.")
     return None
 
 

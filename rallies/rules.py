@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
+from django.utils.translation import gettext as _
 from msgspec.structs import replace
 
 from ledger import rules as ledger_rules
@@ -80,7 +81,7 @@ def _join(state: State, decision: Decision, command: JoinRally) -> JoinValue:
     mine = state.joins.get(command.fan_id)
     if mine is not None and _is_answered_by(mine, command):
         return mine
-    check_open(state.standing, command.received_at, noun="rally")
+    check_open(state.standing, command.received_at)
     level = _check_asked(terms, command)
     invited_by = _inviter(state, command, mine)
     if state.stock is not None and state.stock.units_left < command.quantity:
@@ -176,7 +177,7 @@ def _leave(state: State, decision: Decision, command: LeaveRally) -> JoinValue:
     mine = known_join(state, command.fan_id)
     if mine.state == LEFT:
         return mine  # a repeat
-    _check_may_go(state, mine, command.received_at, "This join can no longer be left.")
+    _check_may_go(state, mine, command.received_at, _("This join can no longer be left."))
     return _let_go(state, decision, mine, LEFT, command.received_at)
 
 
@@ -184,7 +185,7 @@ def _remove(state: State, decision: Decision, command: RemoveFan) -> JoinValue:
     mine = known_join(state, command.fan_id)
     if mine.state == REMOVED:
         return mine  # a repeat
-    _check_may_go(state, mine, command.received_at, "The rally has ended; this fan can no longer be removed.")
+    _check_may_go(state, mine, command.received_at, _("The rally has ended; this fan can no longer be removed."))
     return _let_go(state, decision, mine, REMOVED, command.received_at)
 
 

@@ -9,6 +9,9 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
+
 from core.errors import Invalid
 from core.lanes import Lanes
 from core.transactions import joins_transaction, retried_transaction
@@ -83,8 +86,8 @@ def remove_fan(*, rally_id: UUID, fan_id: UUID, now: dt.datetime) -> JoinValue:
     """The seller turns a fan out before the close. A repeat changes nothing."""
     join = _call(rally_id, values.RemoveFan(fan_id, now))
     tell_fan(
-        sale_id=rally_id, fan_id=fan_id, about=f"removed:{join.id}", title="{sale}: the seller removed you",
-        text="Your hold is free. Nothing was charged.", now=now,
+        sale_id=rally_id, fan_id=fan_id, about=f"removed:{join.id}", title=_l("{sale}: the seller removed you"),
+        text=_l("Your hold is free. Nothing was charged."), now=now,
     )  # fmt: skip
     return join
 
@@ -155,9 +158,9 @@ def _check_tiers(rally: Rally, tiers: Sequence[PriceTier]) -> None:
     if rally.cap_units is not None:
         _check_cap(tiers, rally.basis, rally.cap_units, rally.limit_per_fan)
         if rally.minimum > rally.cap_units:
-            raise Invalid("The minimum is at least 1, and no more than the cap lets join.", field="minimum")
+            raise Invalid(_("The minimum is at least 1, and no more than the cap lets join."), field="minimum")
     elif rally.late_joins:
-        raise Invalid("Late joins sell what the cap leaves over, so they need a cap.", field="late_joins")
+        raise Invalid(_("Late joins sell what the cap leaves over, so they need a cap."), field="late_joins")
 
 
 def _check_cap(tiers: Sequence[PriceTier], basis: str, cap_units: int, limit_per_fan: int) -> None:
@@ -165,9 +168,12 @@ def _check_cap(tiers: Sequence[PriceTier], basis: str, cap_units: int, limit_per
     fewest = cap_units if basis == Basis.UNITS else -(-cap_units // limit_per_fan)
     if tiers[-1].from_count > fewest:
         if fewest == cap_units:
-            raise Invalid("The last tier asks for more than the cap lets join.", field="tiers")
+            raise Invalid(_("The last tier asks for more than the cap lets join."), field="tiers")
         raise Invalid(
-            f"With {limit_per_fan} units for each fan the cap may be full with {fewest} fans, and the last tier asks for more.",
+            _(
+                "With {limit_per_fan} units for each fan the cap may be full with {fewest} fans, and "
+                "the last tier asks for more."
+            ).format(limit_per_fan=limit_per_fan, fewest=fewest),
             field="tiers",
         )
 
@@ -175,13 +181,13 @@ def _check_cap(tiers: Sequence[PriceTier], basis: str, cap_units: int, limit_per
 def _check_repeats(rally: Rally, draft: SaleDraft) -> None:
     every_days = rally.repeats_every_days
     if rally.repeats_zone not in available_timezones():
-        raise Invalid("This time zone is not known.", field="repeats_zone")
+        raise Invalid(_("This time zone is not known."), field="repeats_zone")
     if every_days is None and rally.repeats_left == 0:
         return
     if every_days is None:
-        raise Invalid("Say after how many days it is repeated.", field="repeats_every_days")
+        raise Invalid(_("Say after how many days it is repeated."), field="repeats_every_days")
     if days_later(draft.opens_at or draft.now, every_days, rally.repeats_zone) < draft.closes_at:
-        raise Invalid("The next rally would open before this one closes.", field="repeats_every_days")
+        raise Invalid(_("The next rally would open before this one closes."), field="repeats_every_days")
 
 
 def days_later(at: dt.datetime, days: int, zone: str) -> dt.datetime:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from accounts import selectors as account_selectors
 from core.money import Money
 from rallies import selectors
@@ -46,7 +48,10 @@ class LateRow(BoughtRow):
     """A purchase at the final price after the end."""
 
     state = "paid"
-    words = "Bought after the end"
+
+    @property
+    def words(self) -> str:
+        return _("Bought after the end")
 
 
 def join_row(join: Join, sale: Sale, tiers: Sequence[PriceTier], frame: Mapping[str, Any]) -> JoinRow:
@@ -63,19 +68,21 @@ def join_row(join: Join, sale: Sale, tiers: Sequence[PriceTier], frame: Mapping[
 
 def _why_nothing_was_taken(join: Join, sale: Sale, frame: Mapping[str, Any]) -> str:
     if join.state == JoinState.LEFT:
-        return "You left before the end, so nothing was taken."
+        return _("You left before the end, so nothing was taken.")
     if join.state == JoinState.REMOVED:
-        return "The seller took you out of this rally, so nothing was taken."
+        return _("The seller took you out of this rally, so nothing was taken.")
     if join.state != JoinState.RELEASED:
         return ""
     if sale.state == SaleState.CANCELLED:
-        return "The seller called the rally off, so nobody pays."
+        return _("The seller called the rally off, so nobody pays.")
     if frame["did_run"] is None:
         return ""  # the newest frame is still on its way
     if not frame["did_run"]:
-        return "Fewer came together than it needed, so nobody pays."
+        return _("Fewer came together than it needed, so nobody pays.")
     limit = Money(join.only_at_or_below_minor or 0, sale.currency)
-    return f"It ended at {Money(frame['price_minor'], sale.currency)}, above your limit of {limit}, so you do not pay."
+    return _("It ended at {amount}, above your limit of {limit}, so you do not pay.").format(
+        amount=Money(frame["price_minor"], sale.currency), limit=limit
+    )
 
 
 def join_rows(joins: Sequence[Join], frames: Mapping[UUID, Mapping[str, Any]] | None = None) -> list[JoinRow]:

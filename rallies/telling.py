@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.urls import reverse
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from accounts.services import Message
+from core.language import Said, number
 from core.money import Money
 from core.transactions import retried_transaction
 from rallies import selectors
@@ -18,6 +21,7 @@ from rallies.pricing import PriceTier
 from sales.models import RUNNING_STATES, Sale
 from sales.telling import tell_later
 
+Words = tuple[Said, Said]  # a title and a text, written in the language of who is told
 CLOSING = "closing"
 SETTLED = "settled"
 WATCH = "rallies.watch"
@@ -66,27 +70,37 @@ def messages(sale: Sale, event: str, *, after: UUID | None, limit: int) -> Seque
     return [Message(join.fan_id, title, text, path) for join in found]
 
 
-def _words(sale: Sale, tiers: Sequence[PriceTier], event: str) -> tuple[str, str]:
+def _words(sale: Sale, tiers: Sequence[PriceTier], event: str) -> Words:
     if event == CLOSING:
-        return f"{sale.title} closes soon", "Bring somebody with your invite link: the price falls for all."
+        return format_lazy(_("{title} closes soon"), title=sale.title), _(
+            "Bring somebody with your invite link: the price falls for all."
+        )
     kind, level = event.split("-")
     tier = tiers[int(level)]
     price = Money(tier.price_minor, sale.currency)
     if kind == "tier":
-        crowd = f"The crowd reached {tier.from_count:,}. Everybody pays what it ends at."
-        return f"{sale.title} is down to {price}", crowd
+        crowd = format_lazy(
+            _("The crowd reached {from_count}. Everybody pays what it ends at."), from_count=number(tier.from_count)
+        )
+        return format_lazy(_("{title} is down to {price}"), title=sale.title, price=price), crowd
     assert kind == "rose", event
     return (
-        f"{sale.title} is at {price} again",
-        "Some have left. Bring others with your invite link, or leave while you can.",
+        format_lazy(_("{title} is at {price} again"), title=sale.title, price=price),
+        _("Some have left. Bring others with your invite link, or leave while you can."),
     )
 
 
-def _settled_words(sale: Sale, tiers: Sequence[PriceTier], join: Join, outcome: Outcome) -> tuple[str, str]:
+def _settled_words(sale: Sale, tiers: Sequence[PriceTier], join: Join, outcome: Outcome) -> Words:
     if join.state == JoinState.PAID:
         paid = Money(outcome.price_minor * join.quantity, sale.currency)
         saved = Money((tiers[0].price_minor - outcome.price_minor) * join.quantity, sale.currency)
-        return f"{sale.title}: you paid {paid}", f"You saved {saved} on the first price. The rest of your hold is free."
+        return format_lazy(_("{title}: you paid {paid}"), title=sale.title, paid=paid), format_lazy(
+            _("You saved {saved} on the first price. The rest of your hold is free."), saved=saved
+        )
     if not outcome.did_run:
-        return f"{sale.title} did not run", "Fewer joined than it needed, so nobody pays. Your money is free."
-    return f"{sale.title}: you were not charged", "The price did not fall to your limit. Your money is free."
+        return format_lazy(_("{title} did not run"), title=sale.title), _(
+            "Fewer joined than it needed, so nobody pays. Your money is free."
+        )
+    return format_lazy(_("{title}: you were not charged"), title=sale.title), _(
+        "The price did not fall to your limit. Your money is free."
+    )

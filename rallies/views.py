@@ -7,6 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 
 from core import clock
 from core.errors import Refusal
@@ -28,12 +29,12 @@ def join(request: HttpRequest, sale_id: UUID) -> HttpResponse:
         request, sale_id, JoinForm(request.POST),
         body=lambda cleaned: JoinIn(cleaned["quantity"], cleaned["only_at_or_below"], invite),
         place=lambda asked: services.join_rally(sale_id, join_command(asked)),
-        again="You have already joined from this page. Leave first if you want to join differently.",
+        again=_("You have already joined from this page. Leave first if you want to join differently."),
         shown=lambda cleaned: {"chosen_quantity": cleaned["quantity"], "chosen_limit": cleaned["only_at_or_below"]},
     )  # fmt: skip
     if isinstance(joined, HttpResponse):
         return joined
-    messages.success(request, "You are in.")
+    messages.success(request, _("You are in."))
     return redirect("sales:room", sale_id)
 
 
@@ -45,7 +46,7 @@ def leave(request: HttpRequest, sale_id: UUID) -> HttpResponse:
         services.leave_rally(rally_id=sale_id, fan_id=mine.fan_id, now=clock.now())
     except Refusal as refusal:
         return render_room(request, sale_selectors.get_public_sale(sale_id), refusal=refusal)
-    messages.success(request, "You have left, and your money is in your wallet.")
+    messages.success(request, _("You have left, and your money is in your wallet."))
     return redirect("sales:room", sale_id)
 
 

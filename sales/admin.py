@@ -6,6 +6,8 @@ from typing import ClassVar
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
 
 from core import clock
 from core.admin_reasons import asks_reason
@@ -45,9 +47,9 @@ class SaleAdmin(ReadOnlyAdmin):
     search_fields = ("id", "title", "slug", "seller__handle", "terms_sha256")
     ordering = ("-opens_at",)
     actions = (
-        asks_reason("Pause", lambda id, **why: levers.freeze_sale(sale_id=id, **why)),
-        asks_reason("Let go on", lambda id, **why: levers.resume_sale(sale_id=id, **why)),
-        asks_reason("Call off with all money back", lambda id, **why: levers.void_sale(sale_id=id, **why)),
+        asks_reason(_l("Pause"), lambda id, **why: levers.freeze_sale(sale_id=id, **why)),
+        asks_reason(_l("Let go on"), lambda id, **why: levers.resume_sale(sale_id=id, **why)),
+        asks_reason(_l("Call off with all money back"), lambda id, **why: levers.void_sale(sale_id=id, **why)),
     )
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
@@ -72,10 +74,10 @@ class StuckRowAdmin(ReadOnlyAdmin):
     ordering = ("-made_at",)
     actions = ("set_free",)
 
-    @admin.action(description="Try again now", permissions=["operate"])
+    @admin.action(description=_("Try again now"), permissions=["operate"])
     def set_free(self, request: HttpRequest, rows: QuerySet[StuckRow]) -> None:
         freed = stuck.set_free(ids=[row.id for row in rows], now=clock.now())
-        messages.success(request, f"{freed} set free.")
+        messages.success(request, _("{freed} set free.").format(freed=freed))
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("sales.change_stuckrow")

@@ -6,8 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from django.utils.translation import gettext as _
 
 from core.errors import Invalid
+from core.language import Said
 from core.money import MINOR_MAX
 from sales.rows import TermsRow
 
@@ -20,7 +22,7 @@ class WholeTerm(models.IntegerField):
     """
 
     def __init__(
-        self, label: str = "", *, low: int = 1, high: int = 0, asked_as: str = "", unit: int = 1, help_text: str = "",
+        self, label: Said = "", *, low: int = 1, high: int = 0, asked_as: str = "", unit: int = 1, help_text: Said = "",
         **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
@@ -37,7 +39,7 @@ class PriceTerm(models.BigIntegerField):
 
     low, high = 1, MINOR_MAX
 
-    def __init__(self, label: str = "", *, help_text: str = "", **options: Any) -> None:
+    def __init__(self, label: Said = "", *, help_text: Said = "", **options: Any) -> None:
         super().__init__(**options)
         self.label, self.said = label, help_text
 
@@ -66,4 +68,4 @@ def check_terms(row: TermsRow) -> None:
                 what = column.label or column.attname
                 raise Invalid(f"{what}: {column.low:,} to {column.high:,}{none}.", field=column.attname)
         elif column.choices and value not in dict(column.flatchoices):
-            raise Invalid("This is none of the choices.", field=column.attname)
+            raise Invalid(_("This is none of the choices."), field=column.attname)

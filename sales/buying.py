@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 from msgspec import Struct, ValidationError, convert
 
 from accounts import selectors as account_selectors
@@ -33,11 +34,12 @@ def place_page(request: HttpRequest, sale_id: UUID, place: Place) -> HttpRespons
     made = place_from_page(
         request, sale_id, KeyForm(request.POST), body=lambda cleaned: _body(place, said),
         place=lambda asked: place.lane(sale_id).call(place.command(asked)),
-        again="This page was sent before, with something else in it. If you want more, begin again now.",
+        again=_("This page was sent before, with something else in it. If you want more, begin again "
+"now."),
     )  # fmt: skip
     if isinstance(made, HttpResponse):
         return made
-    messages.success(request, "That is done.")
+    messages.success(request, _("That is done."))
     return redirect("sales:room", sale_id)
 
 
@@ -59,7 +61,7 @@ def place_from_page(
     """
     sale = selectors.get_public_sale(sale_id)
     if not form.is_valid():
-        return render_room(request, sale, refusal=Invalid("Please choose how many, and press the button again."))
+        return render_room(request, sale, refusal=Invalid(_("Please choose how many, and press the button again.")))
     cleaned = form.cleaned_data
     try:
         if not account_selectors.is_verified(user_id(request)):

@@ -15,6 +15,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 from msgspec import structs
 
@@ -236,7 +238,7 @@ def purchase(request: HttpRequest, handle: str, sale_id: UUID, purchase_id: UUID
     """One purchase with its refunds, and a form for the next one. Sending that twice refunds once."""
     member = seller_selectors.get_membership(user_id(request), handle)
     sale, format = _sale(member, sale_id, format_name)
-    _, _, record = refunds.find_purchase(member.seller_id, sale_id, purchase_id)
+    _sale_of, _things, record = refunds.find_purchase(member.seller_id, sale_id, purchase_id)
     (row,) = shown(format, [record])
     form = RefundForm(
         sale.currency,
@@ -246,7 +248,9 @@ def purchase(request: HttpRequest, handle: str, sale_id: UUID, purchase_id: UUID
     if request.method == "POST":
         seller_selectors.get_editor(user_id(request), handle)
         if form.is_valid() and _refunded(form, member, sale_id, purchase_id):
-            messages.success(request, f"{form.cleaned_data['amount']} is in the fan's wallet again.")
+            messages.success(
+                request, _("{amount} is in the fan's wallet again.").format(amount=form.cleaned_data["amount"])
+            )
             return redirect(format.url("purchase", handle, sale_id, purchase_id))
     context = {
         "shop": member.seller, "sale": sale, "format": format, "row": row, "form": form, "now": clock.now(),
@@ -293,7 +297,7 @@ def publish(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) 
     member = seller_selectors.get_editor(user_id(request), handle)
     sale, format = _sale(member, sale_id, format_name)
     sales.publish_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
-    messages.success(request, f"{sale.title} is published and its terms are sealed.")
+    messages.success(request, _("{title} is published and its terms are sealed.").format(title=sale.title))
     return redirect(format.url("console", handle, sale_id))
 
 
@@ -305,9 +309,12 @@ def close(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) ->
     sale, format = _sale(member, sale_id, format_name)
     words = format.words
     return ask_first(
-        request, sale, f"Close {sale.title} now?", lambda: format.presenter.close_means(sale), f"Close the {words.noun}",
+        request, sale, _("Close {title} now?").format(title=sale.title), lambda: format.presenter.close_means(sale),
+        _("Close the {noun}").format(noun=_(words.noun)),
         act=lambda: sales.close_sale_early(seller_id=member.seller_id, sale_id=sale_id, now=clock.now()),
-        done=f"The {words.noun} is closed; its {words.things} are being settled.",
+        done=_("The {noun} is closed; its {things} are being settled.").format(
+            noun=_(words.noun), things=_(words.things)
+        ),
     )  # fmt: skip
 
 
@@ -319,10 +326,10 @@ def cancel(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -
     sale, format = _sale(member, sale_id, format_name)
     words = format.words
     return ask_first(
-        request, sale, f"Call {sale.title} off?",
-        lambda: "Nobody has seen it yet." if sale.state == SaleState.DRAFT else _calling_off(format, sale), "Call it off",
+        request, sale, _("Call {title} off?").format(title=sale.title),
+        lambda: _("Nobody has seen it yet.") if sale.state == SaleState.DRAFT else _calling_off(format, sale), _("Call it off"),
         act=lambda: sales.cancel_sale(seller_id=member.seller_id, sale_id=sale_id, now=clock.now()),
-        done=f"The {words.noun} is called off. {words.called_off}",
+        done=_("The {noun} is called off. {called_off}").format(noun=_(words.noun), called_off=_(words.called_off)),
     )  # fmt: skip
 
 
@@ -333,9 +340,13 @@ def _calling_off(format: Format, sale: Sale) -> str:
     """What it will mean, and for how many."""
     fans = len(format.rules.fans(sale, after=None, limit=FANS_COUNTED))
     if not fans:
-        return f"Nobody is in it yet. {format.words.calling_off}"
-    many = f"at least {FANS_COUNTED:,} fans" if fans == FANS_COUNTED else "1 fan" if fans == 1 else f"{fans:,} fans"
-    return f"It is told to {many} who bought or joined. {format.words.calling_off}"
+        return _("Nobody is in it yet. {calling_off}").format(calling_off=_(format.words.calling_off))
+    many = ngettext("{count} fan", "{count} fans", fans).format(count=language.number(fans))
+    if fans == FANS_COUNTED:
+        many = _("at least {many}").format(many=many)
+    return _("It is told to {many} who bought or joined. {calling_off}").format(
+        many=many, calling_off=_(format.words.calling_off)
+    )
 
 
 def ask_first(

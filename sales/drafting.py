@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -77,7 +78,7 @@ def draft_once(
             else _repeated(row, existing, draft, format)
         )
     if draft.replaces:
-        raise NotFound("This draft does not exist.")
+        raise NotFound(_("This draft does not exist."))
     sold_in(draft.currency)
     opens_at = draft.opens_at or draft.now
     check_times(opens_at, draft.closes_at, draft.now)
@@ -101,7 +102,7 @@ def _redrafted(wanted: M, sale: Sale, draft: SaleDraft, format: str, complete: C
     """The draft says something else now. Its row is written even by a change of lines only, so that two editors meet on it."""
     row = type(wanted)._default_manager.filter(pk=sale.id).first()
     if row is None or sale.format != format:
-        raise NotFound("This draft does not exist.")
+        raise NotFound(_("This draft does not exist."))
     row.sale = sale
     if sale.state != SaleState.DRAFT:
         raise WrongState(state=sale.state)
@@ -164,25 +165,25 @@ def _is_ours(id: UUID) -> bool:
 
 def check_times(opens_at: dt.datetime, closes_at: dt.datetime, now: dt.datetime) -> None:
     if closes_at <= opens_at:
-        raise Invalid("A sale must close after it opens.", field="closes_at")
+        raise Invalid(_("A sale must close after it opens."), field="closes_at")
     if closes_at <= now:
-        raise Invalid("The closing time has passed.", field="closes_at")
+        raise Invalid(_("The closing time has passed."), field="closes_at")
     if closes_at - opens_at > SALE_LONGEST:
-        raise Invalid("A sale can be open for at most 92 days.", field="closes_at")
+        raise Invalid(_("A sale can be open for at most 92 days."), field="closes_at")
     if opens_at - now > ANNOUNCED_LONGEST:
-        raise Invalid("A sale can be announced at most two years ahead.", field="opens_at")
+        raise Invalid(_("A sale can be announced at most two years ahead."), field="opens_at")
 
 
 def check_worth(price_minor: int, *, units_an_order: int, units: int | None, field: str) -> None:
     """What may be sold must also be possible to pay for: each order in one payment, and all of them in sums we can hold."""
     if price_minor * units_an_order > MINOR_MAX:
         raise Invalid(
-            "One order could cost more than one payment can be. Lower the price, or the units one fan may buy.",
+            _("One order could cost more than one payment can be. Lower the price, or the units one fan may buy."),
             field=field,
         )
     if units is not None and price_minor * units > WORTH_MAX:
         raise Invalid(
-            "All units together would be worth more than a sale can be. Lower the price or the units.", field=field
+            _("All units together would be worth more than a sale can be. Lower the price or the units."), field=field
         )
 
 

@@ -14,6 +14,7 @@ from django.db import connection
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from accounts.services import Message
 from core.errors import NotFound
@@ -224,11 +225,11 @@ class BasePresenter:
         return None
 
     def verdict(self, sale: Sale, frame: Mapping[str, Any]) -> Verdict:
-        return Verdict("It is over")
+        return Verdict(_("It is over"))
 
     def told(self, sale: Sale) -> list[str]:
         sums = self.sums([sale])[sale.id]
-        return [f"{sums.units:,} sold.", f"Fans paid {sums.gross}."]
+        return [f"{sums.units:,} sold.", _("Fans paid {gross}.").format(gross=sums.gross)]
 
     def proof(self, sale: Sale) -> dict[str, Any]:
         return {"sums": self.sums([sale])[sale.id]}
@@ -255,7 +256,7 @@ class BasePresenter:
         return {}
 
     def close_means(self, sale: Sale) -> str:
-        return "It cannot be opened again."
+        return _("It cannot be opened again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +283,8 @@ class GiveBack:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a format is called on pages and in messages. Small letters; pages begin sentences with them by `capfirst`."""
+    """What a format is called on pages and in messages, in English, marked by `N_`: pages show it by `said`, and addresses are made
+    of it. Small letters; pages begin sentences with them by `capfirst`."""
 
     noun: str
     plural: str
@@ -344,7 +346,7 @@ def register(format: Format) -> None:
 
 def get_format(name: str) -> Format:
     if name not in _formats:
-        raise NotFound("This kind of sale does not exist.")
+        raise NotFound(_("This kind of sale does not exist."))
     return _formats[name]
 
 

@@ -14,6 +14,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import BooleanField
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
 
 from core.money import Money, amount_text
 from ledger.forms import AmountField, MoneyForm
@@ -66,8 +68,8 @@ class RefundForm(MoneyForm):
     """The purchase's refund `number`; its currency is the sale's."""
 
     number = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
-    amount = AmountField(label="Amount", help_text="What is left of the payment, or a part of it.")
-    reason = forms.CharField(max_length=200, required=False, help_text="The fan reads it.")
+    amount = AmountField(label=_l("Amount"), help_text=_l("What is left of the payment, or a part of it."))
+    reason = forms.CharField(max_length=200, required=False, help_text=_l("The fan reads it."))
 
     def __init__(self, currency: str, data: Mapping[str, Any] | None = None, **options: Any) -> None:
         super().__init__({**data.dict(), "currency": currency} if isinstance(data, QueryDict) else data, **options)
@@ -97,9 +99,13 @@ def moment_in(local: dt.datetime, zone: str) -> dt.datetime:
         return first
     came_back = first.astimezone(dt.UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None, fold=0)
     if came_back != local:
-        raise ValidationError(f"The clocks of {zone} skip this time on that day. Please choose another.")
+        raise ValidationError(
+            _("The clocks of {zone} skip this time on that day. Please choose another.").format(zone=zone)
+        )
     raise ValidationError(
-        f"The clocks of {zone} show this time twice on that day. Please choose another, or another zone."
+        _("The clocks of {zone} show this time twice on that day. Please choose another, or another zone.").format(
+            zone=zone
+        )
     )
 
 
@@ -127,25 +133,25 @@ class SaleForm(forms.Form):
     # Made when the page is rendered, so that sending the form twice drafts one sale.
     sale_id = forms.UUIDField(widget=forms.HiddenInput)
     title = forms.CharField(
-        max_length=120, help_text="Sealed when you publish.", widget=forms.TextInput(attrs={"dir": "auto"})
+        max_length=120, help_text=_l("Sealed when you publish."), widget=forms.TextInput(attrs={"dir": "auto"})
     )
     story = forms.CharField(
         max_length=5_000,
         required=False,
         widget=forms.Textarea(attrs={"rows": 5, "dir": "auto"}),
-        help_text="What it is, how it was made, how it ships. Plain text.",
+        help_text=_l("What it is, how it was made, how it ships. Plain text."),
     )
     opens = forms.ChoiceField(
-        label="Opens",
-        choices=[(NOW, "As soon as it is published"), (LATER, "At a time")],
+        label=_l("Opens"),
+        choices=[(NOW, _l("As soon as it is published")), (LATER, _l("At a time"))],
         initial=NOW,
         widget=forms.RadioSelect,
     )
-    opens_at = LocalTimeField(label="Opening time", required=False)
-    closes_at = LocalTimeField(label="Closing time")
+    opens_at = LocalTimeField(label=_l("Opening time"), required=False)
+    closes_at = LocalTimeField(label=_l("Closing time"))
     # The browser says its own on a fresh form.
     zone = forms.ChoiceField(
-        label="Time zone of these times",
+        label=_l("Time zone of these times"),
         choices=[(name, name.replace("_", " ")) for name in sorted(available_timezones())],
         initial="UTC",
         required=False,
@@ -175,7 +181,7 @@ class SaleForm(forms.Form):
                 except ValidationError as mistake:
                     self.add_error(name, mistake)
         if cleaned.get("opens") == LATER and not cleaned.get("opens_at") and "opens_at" not in self.errors:
-            self.add_error("opens_at", "Say when it opens.")
+            self.add_error("opens_at", _("Say when it opens."))
         return cleaned
 
     @property

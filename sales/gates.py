@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext_noop as N_
+
 from core.errors import NotFound
 from core.sql import Statement, execute_all
 from core.transactions import joins_transaction
@@ -38,7 +40,7 @@ def standing_statement(sale_id: UUID) -> Statement:
     return Statement(STANDING_SQL, [sale_id])
 
 
-def read_terms(table: str, columns: str, sale_id: UUID, *, noun: str) -> Sequence[Any]:
+def read_terms(table: str, columns: str, sale_id: UUID) -> Sequence[Any]:
     """The columns of `SaleTerms`, and then these of the format's row of `terms`. Raises NotFound for one that was not published."""
     sql = f"""
         SELECT sale.currency, sale.terms_sha256, terms.fee_bps, escrow.id, proceeds.id, fees.id, {columns}
@@ -53,7 +55,7 @@ def read_terms(table: str, columns: str, sale_id: UUID, *, noun: str) -> Sequenc
     """  # noqa: S608  # a format's own names
     (rows,) = execute_all([Statement(sql, [HOUSE, sale_id])])
     if not rows:
-        raise NotFound(f"This {noun} is not on sale.")
+        raise NotFound(N_("This sale is not on sale."))
     return rows[0]
 
 

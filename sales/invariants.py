@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from django.utils.translation import gettext_noop as N_
+
 from core.invariants import GOODS, MONEY, TERMS, Check
 from ledger.models import HOUSE
 from sales.gates import GATES
@@ -27,7 +29,7 @@ FEES = f"""(SELECT account.id FROM ledger_account AS account JOIN sales_sale ON 
 
 TERMS_HASH_HOLDS = Check(
     "terms_hash",
-    "The sealed terms still have the hash that every receipt shows, and were sealed when the sale was published.",
+    N_("The sealed terms still have the hash that every receipt shows, and were sealed when the sale was published."),
     """
     SELECT 1 AS expected, count(*) AS found
       FROM sales_sale JOIN sales_sealedterms ON sales_sealedterms.sale_id = sales_sale.id
@@ -42,7 +44,10 @@ TERMS_HASH_HOLDS = Check(
 
 STANDS_WHERE_IT_SAYS = Check(
     "stands_where_it_says",
-    "The sale's times fit where it stands: only what has ended was closed, and only what is settled has a time for it.",
+    N_(
+        "The sale's times fit where it stands: only what has ended was closed, and only what "
+        "is settled has a time for it."
+    ),
     """
     SELECT 1 AS expected, count(*) AS found
       FROM sales_sale
@@ -58,7 +63,7 @@ STANDS_WHERE_IT_SAYS = Check(
 
 GATES_STAND = Check(
     "gates",
-    "Every purchase and the end of the sale still meet: none of the rows that keep them apart is missing.",
+    N_("Every purchase and the end of the sale still meet: none of the rows that keep them apart is missing."),
     f"""
     SELECT {GATES} AS expected, count(*) AS found
       FROM sales_gate WHERE sale_id = %(sale_id)s AND number >= 0 AND number < {GATES}
@@ -75,8 +80,10 @@ PAUSES = f"""SELECT resumed.at AS resumed_at, ceil(extract(epoch FROM resumed.at
 
 PAUSES_ADD_UP = Check(
     "pauses",
-    "Every deadline is later by the pauses that staff have given a reason for, together, and by no more; a sale that they called "
-    "off is called off.",
+    N_(
+        "Every deadline is later by the pauses that staff have given a reason for, together, "
+        "and by no more; a sale that they called off is called off."
+    ),
     f"""
     SELECT 1 AS expected, count(*) AS found
       FROM sales_sale
@@ -97,8 +104,10 @@ COMMON = [TERMS_HASH_HOLDS, STANDS_WHERE_IT_SAYS, PAUSES_ADD_UP, GATES_STAND]
 # Of all sales together, beside the books.
 NOTHING_HIDDEN = Check(
     "nothing_hidden",
-    "Every sale whose terms were sealed can be seen and is proved, and none was hidden after it took money; what was set aside, "
-    "or done by staff, was in one of them.",
+    N_(
+        "Every sale whose terms were sealed can be seen and is proved, and none was hidden "
+        "after it took money; what was set aside, or done by staff, was in one of them."
+    ),
     """
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT sale_id FROM sales_sealedterms UNION ALL SELECT sale_id FROM sales_stuckrow
@@ -143,8 +152,10 @@ def terms_rule(table: str, terms: Mapping[str, str], *, groups: Mapping[str, str
     text = "\n                || ".join(lines[name] for name in sorted(lines))
     return Check(
         "terms_rule",
-        "The terms that rule are the ones that were sealed: written down again from the rows that the sale goes by, they have the "
-        "published hash.",
+        N_(
+            "The terms that rule are the ones that were sealed: written down again from the rows "
+            "that the sale goes by, they have the published hash."
+        ),
         f"""
     SELECT 1 AS expected, count(*) AS found
       FROM sales_sale
@@ -167,8 +178,10 @@ def paid_by_its_fan(things: str, purchases: str) -> Check:
     transfer that pays for each, or holds its money, has to say."""
     return Check(
         "paid_by_its_fan",
-        f"Each of the {things} was paid, or its money held, from its own fan's wallet, for its own price, at its own time, and "
-        "went to where this sale's money goes.",
+        N_(
+            "Each of the purchases was paid, or its money held, from its own fan's wallet, for its "
+            "own price, at its own time, and went to where this sale's money goes."
+        ),
         f"""
     SELECT 0 AS expected, count(*) AS found
       FROM ({purchases}) AS purchase
@@ -193,8 +206,11 @@ def ended_for_its_fan(things: str, table: str, sale: str, *, code: str, at: str,
     `expires_at` whether a hold ends when it should."""
     return Check(
         "ended_for_its_fan",
-        f"All that was held for the {things}, captured, released or given back was the money of the fan whose it was for, moved at "
-        "the time that it says, and for the reason that it says.",
+        N_(
+            "All that was held for the purchases, captured, released or given back was the money "
+            "of the fan whose it was for, moved at the time that it says, and for the reason that "
+            "it says."
+        ),
         f"""
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT *, debit_account_id AS wallet_id FROM ledger_transfer
@@ -252,8 +268,10 @@ def seller_credited(things: str, settled: str, table: str) -> Check:
     of the sale."""
     return Check(
         "seller_credited",
-        f"The seller was credited exactly what was paid for each of the {things} that were settled or made after the end, less the "
-        "fee of each; refunds come after that.",
+        N_(
+            "The seller was credited exactly what was paid for each of the purchases that were "
+            "settled or made after the end, less the fee of each; refunds come after that."
+        ),
         f"""
     SELECT (SELECT coalesce(sum(paid_minor - paid_minor * fee_bps / 10000), 0) FROM ({settled}) AS settled) AS expected,
            (SELECT coalesce(sum(CASE WHEN code IN ('proceeds', 'late_join') THEN amount_minor ELSE -amount_minor END), 0)
@@ -311,8 +329,11 @@ def refunds_add_up(things: str, paid: str, table: str) -> Check:
     """`paid` selects id, fan_id and paid_minor of the purchases that were settled; `table` has the format's row of the sale."""
     return Check(
         "refunds",
-        f"No more was ever refunded of the {things} than was paid for each: its refunds are numbered, none of a sale that is not "
-        "settled, each by the fee that is on it, and together they are what the last one says.",
+        N_(
+            "No more was ever refunded of the purchases than was paid for each: its refunds are "
+            "numbered, none of a sale that is not settled, each by the fee that is on it, and "
+            "together they are what the last one says."
+        ),
         f"""
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT refund.*, row_number() OVER before AS place,
@@ -338,7 +359,10 @@ def in_time(things: str, found: str) -> Check:
     """`found` is SQL of how many are outside the sale's time, from its row and the format's."""
     return Check(
         "in_time",
-        f"None of the {things} is from outside the sale's time: before it opened, after it ended, or past its own deadline.",
+        N_(
+            "None of the purchases is from outside the sale's time: before it opened, after it "
+            "ended, or past its own deadline."
+        ),
         f"""
     SELECT 0 AS expected, {found} AS found
       FROM sales_sale WHERE sales_sale.id = %(sale_id)s
@@ -351,8 +375,10 @@ def none_set_aside(things: str, purchases: str) -> Check:
     """`purchases` selects the ids of the sale's purchases that a step may have set aside."""
     return Check(
         "none_set_aside",
-        f"None of the {things} that a step could not do was forgotten: each waits as a part of this sale, and once the sale is "
-        "settled none does.",
+        N_(
+            "None of the purchases that a step could not do was forgotten: each waits as a part of "
+            "this sale, and once the sale is settled none does."
+        ),
         f"""
     SELECT 0 AS expected, count(*) AS found
       FROM sales_stuckrow JOIN sales_sale ON sales_sale.id = sales_stuckrow.sale_id
@@ -366,8 +392,10 @@ def nothing_unsettled(things: str, unsettled: str) -> Check:
     """`unsettled` is SQL of how many purchases still have money held, or not passed on."""
     return Check(
         "nothing_unsettled",
-        f"No hold outlives its sale: once it is settled, or called off and everybody has been given their money back, none of the "
-        f"{things} is left with money in it.",
+        N_(
+            "No hold outlives its sale: once it is settled, or called off and everybody has been "
+            "given their money back, none of the purchases is left with money in it."
+        ),
         f"""
     SELECT 0 AS expected,
            CASE WHEN state = 'settled' OR state = 'cancelled' AND NOT EXISTS (
@@ -389,6 +417,9 @@ def rows_in_order(*tables: tuple[str, str]) -> Check:
     """`tables` are pairs of a table and its column of the sale."""
     return Check(
         "rows_in_order",
-        "The rows among which the sale's numbers are spread, and its settlements, are numbered without a gap: none is missing.",
+        N_(
+            "The rows among which the sale's numbers are spread, and its settlements, are numbered "
+            "without a gap: none is missing."
+        ),
         f"SELECT 0 AS expected, {' + '.join(numbered(*table) for table in tables)} AS found",
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from accounts.closing import Part, register
 from sales.formats import list_formats
 from sales.models import SaleState
@@ -16,7 +18,7 @@ def obstacles(user_id: UUID) -> list[str]:
     running = [
         things.noun for format in list_formats() for things in format.things if things.has_running(user_id, OVER)
     ]
-    return [f"You have a running {noun}: wait for the end of its sale." for noun in running]
+    return [_("You have a running {noun}: wait for the end of its sale.").format(noun=_(noun)) for noun in running]
 
 
 def export(user_id: UUID) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from accounts import audit
 from core.errors import Busy
 from core.ids import uuid7
@@ -50,7 +52,7 @@ def resume_sale(*, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datetime)
     if sale.state == SaleState.FROZEN:
         _resume(sale, staff_id, reason, _in_order(sale, now))
     elif sale.frozen_ms == 0:
-        raise WrongState("This sale is not paused.", state=sale.state)
+        raise WrongState(_("This sale is not paused."), state=sale.state)
     return sale
 
 
@@ -137,7 +139,7 @@ def _with_shop(act, *, sale_id: UUID, staff_id: UUID, reason: str, now: dt.datet
 @joins_transaction
 def _freeze(sale: Sale, staff_id: UUID, reason: str, now: dt.datetime, *, with_shop: bool = False) -> None:
     if sale.state not in RUNNING_STATES:
-        raise WrongState("Only a sale that is published and has not closed can be paused.", state=sale.state)
+        raise WrongState(_("Only a sale that is published and has not closed can be paused."), state=sale.state)
     # A purchase that is under way has seen it open and counts as before the pause; whatever begins from now on is refused.
     number = _note(sale, StaffAction.Kind.FREEZE, staff_id, reason, now, with_shop=with_shop)
     sale.frozen_at = now
@@ -150,7 +152,7 @@ def _resume(sale: Sale, staff_id: UUID, reason: str, now: dt.datetime, *, with_s
     assert sale.frozen_at is not None, sale.id
     # Locked: a shop is not switched off beside this and left with a running sale.
     if not Seller.objects.select_for_update().get(id=sale.seller_id).is_active:
-        raise WrongState("The shop of this sale is switched off. Switch it on again first.", state=sale.state)
+        raise WrongState(_("The shop of this sale is switched off. Switch it on again first."), state=sale.state)
     number = _note(sale, StaffAction.Kind.RESUME, staff_id, reason, now, with_shop=with_shop)
     gates.meet_purchases(sale.id)
     sale.frozen_ms += math.ceil((now - sale.frozen_at) / MILLISECOND)
@@ -192,5 +194,5 @@ def _load(sale_id: UUID) -> Sale:
     frames.send_after_commit(sale_id)
     sale = Sale.objects.select_related("seller").filter(id=sale_id, published_at__isnull=False).first()
     if sale is None:
-        raise WrongState("This sale was never published.")
+        raise WrongState(_("This sale was never published."))
     return sale

@@ -11,6 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from core import clock, paging
@@ -88,7 +89,7 @@ def _page_of_mine(fan_id: UUID, formats: Sequence[Format], cursor: str) -> Page[
         row.record.id: row
         for format in formats
         for things in format.things
-        for row in shown(format, [record for record, kind, _ in kept if kind is things])
+        for row in shown(format, [record for record, kind, _place in kept if kind is things])
     }
     pictures = pictures_of({row.sale.id for row in rows.values()})
     lines = [
@@ -114,8 +115,8 @@ def receipt(request: HttpRequest, format_name: str, id: UUID) -> HttpResponse:
 @login_required
 def receipt_on_paper(request: HttpRequest, id: UUID) -> HttpResponse:
     """The same, to keep: a PDF."""
-    _, row = _own(user_id(request), list_formats(), id)
-    noun = get_format(row.sale.format).words.noun
+    _format, row = _own(user_id(request), list_formats(), id)
+    noun = _(get_format(row.sale.format).words.noun)
     pdf = receipt_pdf(row, noun=noun, proof_url=_proof_url(request, row), now=clock.now())
     answer = HttpResponse(pdf, content_type="application/pdf")
     answer["Content-Disposition"] = f'attachment; filename="receipt-{row.sale.slug}.pdf"'

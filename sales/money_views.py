@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from core.errors import NotFound
@@ -27,7 +28,7 @@ def money(request: HttpRequest, handle: str) -> HttpResponse:
     accounts = selectors.proceeds_of(member.seller_id)
     currency = request.GET.get("currency") or next(iter(accounts), "EUR")
     if currency not in accounts and "currency" in request.GET:
-        raise NotFound("This shop has earned nothing in this currency.")
+        raise NotFound(_("This shop has earned nothing in this currency."))
     context: dict[str, Any] = {
         "shop": member.seller, "may_edit": member.role in MAY_EDIT_SALES, "currency": currency, "lines": Page([]),
         "earned": [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import segno
 from django.conf import settings
+from django.utils.translation import gettext as _
 from fpdf import FPDF
 
 from core import language
@@ -29,11 +30,11 @@ def receipt_pdf(row: BoughtRow, *, noun: str, proof_url: str, now: dt.datetime) 
     pdf.set_margin(_LEFT_MM)
     pdf.add_page()
     pdf.set_font("latin", "", 10)
-    pdf.cell(0, 6, f"Receipt for a {noun}", new_x="LMARGIN", new_y="NEXT")
+    pdf.cell(0, 6, _("Receipt for a {noun}").format(noun=noun), new_x="LMARGIN", new_y="NEXT")
     pdf.set_font("latin", "B", 22)
     pdf.multi_cell(120, 10, row.sale.title, new_x="LMARGIN", new_y="NEXT")
     pdf.set_font("latin", "", 11)
-    pdf.cell(0, 8, f"Sold by {row.sale.seller.name}", new_x="LMARGIN", new_y="NEXT")
+    pdf.cell(0, 8, _("Sold by {name}").format(name=row.sale.seller.name), new_x="LMARGIN", new_y="NEXT")
     pdf.ln(4)
     pdf.set_font("latin", "B", 16)
     pdf.cell(
@@ -46,8 +47,9 @@ def receipt_pdf(row: BoughtRow, *, noun: str, proof_url: str, now: dt.datetime) 
     )
     pdf.ln(4)
     facts = [
-        ("State", row.words), ("Made", language.moment(row.at)), ("Paid", str(row.paid)), ("Refunded", str(row.refunded)),
-        ("Number", str(row.record.id)), ("Transfer", str(row.record.transfer_id)), ("Terms", row.record.terms_sha256),
+        (_("State"), row.words), (_("Made"), language.moment(row.at)), (_("Paid"), str(row.paid)),
+        (_("Refunded"), str(row.refunded)),
+        (_("Number"), str(row.record.id)), (_("Transfer"), str(row.record.transfer_id)), (_("Terms"), row.record.terms_sha256),
     ]  # fmt: skip
     for name, value in facts:
         pdf.set_font("latin", "", 9)
@@ -57,7 +59,13 @@ def receipt_pdf(row: BoughtRow, *, noun: str, proof_url: str, now: dt.datetime) 
     pdf.ln(6)
     pdf.image(_code(proof_url), w=34)
     pdf.set_font("latin", "", 9)
-    pdf.multi_cell(0, 6, f"The sale can be checked by anyone: {proof_url}", new_x="LMARGIN", new_y="NEXT")
+    pdf.multi_cell(
+        0,
+        6,
+        _("The sale can be checked by anyone: {proof_url}").format(proof_url=proof_url),
+        new_x="LMARGIN",
+        new_y="NEXT",
+    )
     pdf.cell(0, 6, f"Printed {language.moment(now)}.", new_x="LMARGIN", new_y="NEXT")
     return bytes(pdf.output())
 

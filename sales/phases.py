@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 from sales.formats import get_format
 from sales.models import Sale, SaleState
 
@@ -28,14 +30,14 @@ class Phase(StrEnum):
         phase.badge = badge
         return phase
 
-    DRAFT = "draft", "Draft", "badge"
-    UPCOMING = "upcoming", "Upcoming", "badge"
-    OPEN = "open", "Live", "badge badge--open"
-    SOLD_OUT = "sold_out", "Sold out", "badge"
-    FROZEN = "frozen", "Paused", "badge badge--frozen"
-    ENDED = "ended", "Closed", "badge"
-    SETTLED = "settled", "Settled", "badge badge--settled"
-    CANCELLED = "cancelled", "Called off", "badge"
+    DRAFT = "draft", _("Draft"), "badge"
+    UPCOMING = "upcoming", _("Upcoming"), "badge"
+    OPEN = "open", _("Live"), "badge badge--open"
+    SOLD_OUT = "sold_out", _("Sold out"), "badge"
+    FROZEN = "frozen", _("Paused"), "badge badge--frozen"
+    ENDED = "ended", _("Closed"), "badge"
+    SETTLED = "settled", _("Settled"), "badge badge--settled"
+    CANCELLED = "cancelled", _("Called off"), "badge"
 
     @property
     def is_open(self) -> bool:
@@ -94,6 +96,6 @@ def as_data() -> dict[str, dict[str, str]]:
     """The table, for scripts."""
     return {
         "states": {str(state): str(phase) for state, phase in STANDING.items()},
-        "words": {str(phase): phase.word for phase in Phase},
+        "words": {str(phase): str(phase.word) for phase in Phase},
         "badges": {str(phase): phase.badge for phase in Phase},
     }

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_noop as N_
 
 from core.errors import NotFound, Refusal
 from core.ids import uuid7
@@ -79,7 +80,7 @@ class PlainLane(SaleLane[Purchase, Any]):
         standing = standing_of(rows)
         sale = Sale.objects.select_related("seller").get(id=self.sale_id)
         if sale.format != self.format:
-            raise NotFound(f"This {self.format} is not on sale.")
+            raise NotFound(N_("This sale is not on sale."))
         self._state = None
         believed = lanes.believable(batch, standing.now)
         outcomes = decide_each(believed, lambda purchase: self._one(sale, standing, purchase))
@@ -91,7 +92,7 @@ class PlainLane(SaleLane[Purchase, Any]):
         found = self.row._default_manager.filter(sale=sale, fan_id=purchase.fan_id).first()
         if found is not None:
             return found
-        check_open(standing, purchase.received_at, noun=self.format)
+        check_open(standing, purchase.received_at)
         return self.make(sale, purchase)
 
     def is_new(self, command: Purchase, outcome: Any) -> bool:

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from accounts import selectors as account_selectors
 from core.ids import is_uuid, uuid7
@@ -135,16 +136,18 @@ class Ready:
 def readiness(sale: Sale, fan_id: UUID, *, is_verified: bool, back: str) -> list[Ready]:
     """What the fan who is logged in has and lacks for a sale that opens later, in time to do something about it."""
     found = [
-        Ready(True, "Your e-mail address is confirmed.")
+        Ready(True, _("Your e-mail address is confirmed."))
         if is_verified
-        else Ready(False, "Your e-mail address is not confirmed.", reverse("account_email"), "Send the link again")
+        else Ready(
+            False, _("Your e-mail address is not confirmed."), reverse("account_email"), _("Send the link again")
+        )
     ]
     entry = get_format(sale.format).presenter.entry(sale)
     if entry is None:
         return found
     wallet = ledger_selectors.wallets_of(fan_id).get(sale.currency)
     has = Money(wallet.balance.available_minor if wallet else 0, sale.currency)
-    words = f"Your wallet has {has}; one takes {entry}."
+    words = _("Your wallet has {has}; one takes {entry}.").format(has=has, entry=entry)
     if has.minor >= entry.minor:
         return [*found, Ready(True, words)]
     short = InsufficientFunds(available_minor=has.minor, needed_minor=entry.minor, currency=sale.currency)
@@ -218,13 +221,18 @@ def overview(seller: Seller, now: dt.datetime) -> Overview:
 
 def _tasks(seller: Seller, running: Sequence[ConsoleRow], now: dt.datetime) -> Iterator[Task]:
     for sale in selectors.list_drafts(seller.id, limit=OVERVIEW_ROWS):
-        late = ", and its opening time has passed" if sale.opens_at < now else ""
-        yield Task(f"{sale.title} is a draft{late}", get_format(sale.format).url("console", seller.handle, sale.id))
+        words = (
+            _("{title} is a draft, and its opening time has passed") if sale.opens_at < now else _("{title} is a draft")
+        )
+        yield Task(
+            words.format(title=sale.title),
+            get_format(sale.format).url("console", seller.handle, sale.id),
+        )
     for row in running:
         if row.phase == Phase.FROZEN:
-            yield Task(f"{row.sale.title} is paused by staff", row.url)
+            yield Task(_("{title} is paused by staff").format(title=row.sale.title), row.url)
         elif row.phase == Phase.OPEN and row.sums.units_total and row.sums.units >= row.sums.units_total:
-            yield Task(f"{row.sale.title} is sold out: make another like it", row.url)
+            yield Task(_("{title} is sold out: make another like it").format(title=row.sale.title), row.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,11 +248,11 @@ def timeline(sale: Sale, proof: Proof | None, happened: Iterable[Event], now: dt
     """From its announcement to its proof, with what `happened` to it in between (`events`), in the order of time."""
     at = opens_at(sale)
     steps = [
-        Event(sale.published_at, "Announced, its terms sealed"),
-        Event(at, "Opened" if at <= now else "Opens"),
-        Event(sale.closed_at if sale.state != SaleState.CANCELLED else None, "Closed"),
-        Event(sale.settled_at, "Settled: everybody paid or paid back"),
-        Event(proof.ran_at if proof else None, "Checked"),
+        Event(sale.published_at, _("Announced, its terms sealed")),
+        Event(at, _("Opened") if at <= now else _("Opens")),
+        Event(sale.closed_at if sale.state != SaleState.CANCELLED else None, _("Closed")),
+        Event(sale.settled_at, _("Settled: everybody paid or paid back")),
+        Event(proof.ran_at if proof else None, _("Checked")),
     ]
     dated = [(event.at, event) for event in [*steps, *happened] if event.at is not None]
     return [event for _, event in sorted(dated, key=lambda pair: pair[0])]
@@ -262,17 +270,22 @@ def receipt_in(sale: Sale, number: str, now: dt.datetime) -> BoughtRow | None:
 def events(sale: Sale) -> list[Event]:
     """What staff and the seller did that its terms do not say: paused, ended early, called off, and to single fans."""
     found = [
-        Event(action.at, f"{action.get_kind_display()} by staff", action.reason)
+        Event(action.at, _("{action} by staff").format(action=action.get_kind_display()), action.reason)
         for action in selectors.list_staff_actions(sale.id)
     ]
-    if sale.state == SaleState.CANCELLED and not any(action.words.startswith("Called off") for action in found):
-        found.append(Event(sale.closed_at, "Called off by the seller"))
+    if sale.state == SaleState.CANCELLED and not any(action.words.startswith(_("Called off")) for action in found):
+        found.append(Event(sale.closed_at, _("Called off by the seller")))
     elif sale.closed_at is not None and sale.state != SaleState.CANCELLED and sale.closed_at < ends_at(sale):
-        found.append(Event(sale.closed_at, "Closed by the seller before its time"))
+        found.append(Event(sale.closed_at, _("Closed by the seller before its time")))
     counted = [Event(None, words) for words in get_format(sale.format).presenter.happened(sale)]
     # Without its reason: that is the seller's word to the fan, who may be named in it.
     given = [
-        Event(refund.at, f"{refund.amount} of {refund.paid} refunded to {pseudonym(sale.id, refund.fan_id)}")
+        Event(
+            refund.at,
+            _("{amount} of {paid} refunded to {pseudonym}").format(
+                amount=refund.amount, paid=refund.paid, pseudonym=pseudonym(sale.id, refund.fan_id)
+            ),
+        )
         for refund in refunds.list_refunds(sale, limit=REFUNDS_SHOWN)
     ]
     return found + counted + given
@@ -359,5 +372,7 @@ def database_name() -> str:
         return "Amazon Aurora DSQL"
     connection.ensure_connection()
     major, minor = divmod(getattr(connection, "pg_version", 0), 10_000)
-    rules = " and is held to its rules" if getattr(connection, "is_strict", False) else ""
-    return f"one PostgreSQL {major}.{minor}, which stands in for Amazon Aurora DSQL{rules}"
+    name = f"PostgreSQL {major}.{minor}"
+    if getattr(connection, "is_strict", False):
+        return _("one {name}, which stands in for Amazon Aurora DSQL and is held to its rules").format(name=name)
+    return _("one {name}, which stands in for Amazon Aurora DSQL").format(name=name)

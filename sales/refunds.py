@@ -14,6 +14,9 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Sum
+from django.utils.text import format_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
 
 from accounts import audit
 from core.errors import NotFound
@@ -47,23 +50,25 @@ def refund(
     A repeat of a number with the same amount changes nothing; with another it raises RefundChanged, as one out of turn does.
     Raises NotFound for another seller's purchase, and CannotRefund.
     """
-    sale, _, row = find_purchase(seller_id, sale_id, purchase_id)
+    sale, _things, row = find_purchase(seller_id, sale_id, purchase_id)
     give_back = get_format(sale.format).give_back
     if give_back is not None and give_back.is_done(row):
         return  # a repeat
     if give_back is not None and (total_minor := give_back.total_minor(row)):
         if amount_minor != total_minor:
-            raise CannotRefund("Until the sale is settled only all of it can be given back.", total_minor=total_minor)
+            raise CannotRefund(
+                _("Until the sale is settled only all of it can be given back."), total_minor=total_minor
+            )
         give_back.act(row, now)
         return
     made = write_refund(
         seller_id=seller_id, sale_id=sale_id, purchase_id=purchase_id, number=number, amount_minor=amount_minor,
         reason=clean_line(reason, field="reason", most=REASON_MAX, least=0), made_by=made_by, now=now,
     )  # fmt: skip
-    given = Money(amount_minor, made.sale.currency)
+    said = format_lazy(_l("{given} is in your wallet again."), given=Money(amount_minor, made.sale.currency))
     tell_fan(
-        sale_id=sale_id, fan_id=made.fan_id, about=f"back:{purchase_id}:{number}", title="{sale}: the seller refunded you",
-        text=f"{given} is in your wallet again.{f' Why: {made.reason}' if made.reason else ''}", now=now,
+        sale_id=sale_id, fan_id=made.fan_id, about=f"back:{purchase_id}:{number}", title=_l("{sale}: the seller refunded you"),
+        text=format_lazy(_l("{said} Why: {reason}"), said=said, reason=made.reason) if made.reason else said, now=now,
     )  # fmt: skip
 
 
@@ -74,7 +79,7 @@ def find_purchase(seller_id: UUID, sale_id: UUID, purchase_id: UUID) -> tuple[Sa
         row = things.of_sale(sale_id).filter(id=purchase_id).first()
         if row is not None:
             return sale, things, row
-    raise NotFound("This purchase does not exist.")
+    raise NotFound(_("This purchase does not exist."))
 
 
 @retried_transaction(replayable=True)
@@ -92,17 +97,19 @@ def write_refund(
         made.sale = sale
         return made
     if sale.state != SaleState.SETTLED:
-        raise CannotRefund("This can be refunded when the sale is settled.", state=sale.state)
+        raise CannotRefund(_("This can be refunded when the sale is settled."), state=sale.state)
     paid_minor = things.paid_minor(row)
     refunded_minor = sum(refund.amount_minor for refund in before)
     facts = {"paid_minor": paid_minor, "refunded_minor": refunded_minor, "next_number": len(before) + 1}
     if number != len(before) + 1:
-        raise RefundChanged("Another refund came first. Look at what is left, and say it again.", **facts)
+        raise RefundChanged(_("Another refund came first. Look at what is left, and say it again."), **facts)
     if not 0 < amount_minor <= min(paid_minor - refunded_minor, MINOR_MAX):
-        raise CannotRefund("More than what is left of the payment cannot be given back.", **facts)
+        raise CannotRefund(_("More than what is left of the payment cannot be given back."), **facts)
     left_minor = paid_minor - refunded_minor
     if len(before) >= PARTS_MAX and amount_minor < left_minor:
-        raise CannotRefund(f"After {PARTS_MAX} parts only all that is left can be given back.", **facts)
+        raise CannotRefund(
+            _("After {parts_max} parts only all that is left can be given back.").format(parts_max=PARTS_MAX), **facts
+        )
     fee_bps = getattr(sale, sale.format).fee_bps
     made = Refund(
         purchase_id=purchase_id, number=number, sale=sale, fan_id=row.fan_id, made_by_id=made_by, at=now, reason=reason,

@@ -7,6 +7,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet, Sum
+from django.utils.translation import gettext as _
 
 from core.errors import NotFound
 from core.money import EXPONENTS
@@ -27,7 +28,7 @@ def get_public_sale(sale_id: UUID) -> Sale:
     """A sale that fans may see. What was never published is missing to them."""
     sale = published_sales().select_related("seller").filter(id=sale_id).first()
     if sale is None:
-        raise NotFound("This sale does not exist.")
+        raise NotFound(_("This sale does not exist."))
     return sale
 
 
@@ -35,7 +36,7 @@ def get_sale_for_seller(seller_id: UUID, sale_id: UUID) -> Sale:
     """One of the seller's own sales. Another seller's sale is missing."""
     sale = Sale.objects.select_related("seller").filter(id=sale_id, seller_id=seller_id).first()
     if sale is None:
-        raise NotFound("This sale does not exist.")
+        raise NotFound(_("This sale does not exist."))
     return sale
 
 
@@ -161,7 +162,7 @@ def with_terms(model: type[M], sale: Sale) -> M:
     """The format's own row of the sale, with the sale in it. Raises NotFound when the sale is of another format."""
     row = model._default_manager.filter(pk=sale.id).first()
     if row is None:
-        raise NotFound(f"This {model._meta.verbose_name} does not exist.")
+        raise NotFound(_("This {verbose_name} does not exist.").format(verbose_name=model._meta.verbose_name))
     row.sale = sale
     return row
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext as _
 
 from accounts import selectors as account_selectors
 from core import clock, due_work, nudge
@@ -68,7 +69,7 @@ def publish(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
     check_times(sale.opens_at, sale.closes_at, now)
     # Locked: a shop is not switched off beside this and left with a running sale.
     if not Seller.objects.select_for_update().get(id=sale.seller_id).is_active:
-        raise WrongState("This shop is switched off by staff.")
+        raise WrongState(_("This shop is switched off by staff."))
     format = get_format(sale.format)
     text = terms.canonical_text(common_terms(sale) | dict(format.rules.terms(sale)))
     sale.terms_version, sale.terms_sha256, sale.published_at = 1, terms.sha256_of(text), now
@@ -180,7 +181,7 @@ def _before_end(sale: Sale, now: dt.datetime) -> dt.datetime:
     now = lanes.believed(now, lanes.standing_of(rows).now)
     ends_at = get_format(sale.format).rules.ends_at(sale)
     if now >= ends_at:
-        raise WrongState("This sale has ended.", state=sale.state, ends_at=ends_at.isoformat())
+        raise WrongState(_("This sale has ended."), state=sale.state, ends_at=ends_at.isoformat())
     return now
 
 
@@ -239,7 +240,7 @@ def cancel_sale(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
     if sale.state == SaleState.FROZEN:
         raise Frozen
     if sale.state != SaleState.DRAFT and sale.state not in RUNNING_STATES:
-        raise WrongState("This sale has ended; it can no longer be called off.", state=sale.state)
+        raise WrongState(_("This sale has ended; it can no longer be called off."), state=sale.state)
     if sale.state != SaleState.DRAFT:
         now = _before_end(sale, now)
     call_off(sale, telling.CALLED_OFF, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
+from django.utils.translation import gettext_noop as N_
 from msgspec import Struct
 
 from sales.errors import CalledOff, Frozen, NotOpen
@@ -42,14 +43,19 @@ STANDING_SQL = """
 """
 
 
-def check_open(standing: Standing, at: dt.datetime, *, noun: str, ends_at: dt.datetime | None = None) -> None:
+# Said on the hot path, in English; pages translate it.
+NOT_YET = N_("This sale has not opened yet.")
+CLOSED = N_("This sale has closed.")
+
+
+def check_open(standing: Standing, at: dt.datetime, *, ends_at: dt.datetime | None = None) -> None:
     """Raise unless something received `at` may still change the sale. `ends_at` where the end is not the sealed one."""
     ends_at = ends_at or standing.closes_at
     check_not_stopped(standing)
     if at < standing.opens_at:
-        raise NotOpen(f"This {noun} has not opened yet.", opens_at=standing.opens_at.isoformat())
+        raise NotOpen(NOT_YET, opens_at=standing.opens_at.isoformat())
     if at >= ends_at or standing.state not in RUNNING:
-        raise NotOpen(f"This {noun} has closed.", closes_at=ends_at.isoformat())
+        raise NotOpen(CLOSED, closes_at=ends_at.isoformat())
 
 
 def check_not_stopped(standing: Standing) -> None:

@@ -11,11 +11,15 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.urls import reverse
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts import services as accounts
 from accounts.models import NewsKind
 from accounts.services import Message
 from core import due_work
+from core.language import Said
 from core.transactions import Conflict40001, joins_transaction, retried_transaction
 from sales import selectors
 from sales.errors import WrongState
@@ -76,7 +80,11 @@ def _messages(sale: Sale, event: str, *, after: UUID | None) -> Sequence[Message
     path = reverse("sales:room", args=[sale.id])
     return [
         Message(
-            fan_id, f"{sale.title} is open", f"At {sale.seller.name}. You asked to be reminded.", path, NewsKind.SALES
+            fan_id,
+            format_lazy(_("{title} is open"), title=sale.title),
+            format_lazy(_("At {name}. You asked to be reminded."), name=sale.seller.name),
+            path,
+            NewsKind.SALES,
         )
         for fan_id in fans
     ]
@@ -84,8 +92,8 @@ def _messages(sale: Sale, event: str, *, after: UUID | None) -> Sequence[Message
 
 def _published_messages(sale: Sale, fans: Sequence[UUID]) -> list[Message]:
     path = reverse("sales:room", args=[sale.id])
-    title = f"{sale.seller.name} announced {sale.title}"
-    return [Message(fan_id, title, "You follow this shop.", path, NewsKind.SALES) for fan_id in fans]
+    title = format_lazy(_("{seller} announced {title}"), seller=sale.seller.name, title=sale.title)
+    return [Message(fan_id, title, _("You follow this shop."), path, NewsKind.SALES) for fan_id in fans]
 
 
 def _stopped_messages(sale: Sale, event: str, fans: Sequence[UUID]) -> list[Message]:
@@ -95,29 +103,35 @@ def _stopped_messages(sale: Sale, event: str, fans: Sequence[UUID]) -> list[Mess
     return [Message(fan_id, title, text, path) for fan_id in fans]
 
 
-def _stopped_words(sale: Sale, event: str) -> tuple[str, str]:
-    back = "Whatever you paid or held goes back to your wallet."
+def _stopped_words(sale: Sale, event: str) -> tuple[Said, Said]:
+    back = _("Whatever you paid or held goes back to your wallet.")
     if event == CALLED_OFF:
-        return f"{sale.title} was called off", back
+        return format_lazy(_("{title} was called off"), title=sale.title), back
     if event == VOIDED:
         reason = sale.staff_actions.filter(kind=StaffAction.Kind.VOID)[0].reason
-        return f"{sale.title} was called off by staff", f"{back} Why: {reason}"
+        return format_lazy(_("{title} was called off by staff"), title=sale.title), format_lazy(
+            _("{said} Why: {reason}"), said=back, reason=reason
+        )
     kind, number = event.rsplit("-", 1)
     action = sale.staff_actions.order_by("at", "id")[int(number)]
     if f"{kind}-" == FROZEN:
         return (
-            f"{sale.title} is paused by staff",
-            f"Nothing is lost: holds stay, and every deadline moves on. Why: {action.reason}",
+            format_lazy(_("{title} is paused by staff"), title=sale.title),
+            format_lazy(
+                _("Nothing is lost: holds stay, and every deadline moves on. Why: {reason}"), reason=action.reason
+            ),
         )
-    return f"{sale.title} goes on", f"Every deadline is later by the time it was paused. Staff say: {action.reason}"
+    return format_lazy(_("{title} goes on"), title=sale.title), format_lazy(
+        _("Every deadline is later by the time it was paused. Staff say: {reason}"), reason=action.reason
+    )
 
 
 @retried_transaction(replayable=True)
-def tell_fan(*, sale_id: UUID, fan_id: UUID, about: str, title: str, text: str, now: dt.datetime) -> None:
+def tell_fan(*, sale_id: UUID, fan_id: UUID, about: str, title: Said, text: Said, now: dt.datetime) -> None:
     """Tell one fan of what was done to their own purchase. Once for each `about`; `{sale}` in `title` is the sale's."""
     sale = Sale.objects.get(id=sale_id)
     path = reverse("sales:room", args=[sale_id])
-    accounts.notify([Message(fan_id, title.format(sale=sale.title), text, path)], key=about, now=now)
+    accounts.notify([Message(fan_id, format_lazy(title, sale=sale.title), text, path)], key=about, now=now)
 
 
 @retried_transaction(replayable=True)
@@ -125,7 +139,7 @@ def remind(*, sale_id: UUID, fan_id: UUID, now: dt.datetime) -> None:
     """Remind the fan when the sale opens. A repeat changes nothing. Raises WrongState when it has opened."""
     sale = selectors.get_public_sale(sale_id)
     if sale.state not in RUNNING_STATES or sale.opens_at + sale.moved_by <= now:
-        raise WrongState("This sale is open already, or over.", state=sale.state)
+        raise WrongState(gettext("This sale is open already, or over."), state=sale.state)
     Reminder.objects.bulk_create([Reminder(sale_id=sale_id, fan_id=fan_id, made_at=now)], ignore_conflicts=True)
 
 

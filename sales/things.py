@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from core.errors import NotFound
 from core.paging import Page, page_of
@@ -57,7 +58,7 @@ class Things(Generic[M]):
 
     def of_seller(self, seller_id: UUID, id: UUID) -> M:
         """One in a sale of the seller's. Another seller's is missing."""
-        missing = self.missing(f"This {self.noun} does not exist.")
+        missing = self.missing(_("This {noun} does not exist.").format(noun=_(self.noun)))
         return self._one(missing, **{"id": id, f"{self.terms}__sale__seller_id": seller_id})
 
     def by_ids(self, ids: Collection[UUID]) -> list[M]:

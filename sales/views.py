@@ -11,6 +11,8 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core import clock, rate_limit
@@ -96,7 +98,7 @@ def storefront(request: HttpRequest, handle: str) -> HttpResponse:
     return render(request, "sales/storefront.html", context)
 
 
-TABS = {"now": "Now", "next": "Next", "past": "Past", "about": "About"}
+TABS = {"now": _l("Now"), "next": _l("Next"), "past": _l("Past"), "about": _l("About")}
 
 
 def _shelves(request: HttpRequest, find: Find) -> list[presenters.CardShelf]:
@@ -228,7 +230,7 @@ def sealed_terms(request: HttpRequest, sale_id: UUID) -> HttpResponse:
     sale = selectors.get_public_sale(sale_id)
     terms = selectors.find_terms(sale.id, sale.terms_version)
     if terms is None:
-        raise NotFound("This sale was called off before its terms were sealed.")
+        raise NotFound(_("This sale was called off before its terms were sealed."))
     return render(request, "sales/terms.html", {"sale": sale, "terms": terms})
 
 

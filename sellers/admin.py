@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from core.admin_base import ServiceAdmin, TabularInline
 from core.admin_reasons import asks_reason
@@ -28,9 +29,9 @@ class SellerAdmin(ServiceAdmin):
     inlines = (MemberInline,)
     actions = (
         asks_reason(
-            "Switch off, and pause all its sales", lambda id, **why: levers.switch_shop_off(seller_id=id, **why)
+            _("Switch off, and pause all its sales"), lambda id, **why: levers.switch_shop_off(seller_id=id, **why)
         ),
-        asks_reason("Switch on again", lambda id, **why: levers.switch_shop_on(seller_id=id, **why)),
+        asks_reason(_("Switch on again"), lambda id, **why: levers.switch_shop_on(seller_id=id, **why)),
     )
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:

@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from core.errors import Invalid, NotFound
@@ -39,7 +40,7 @@ def brand(request: HttpRequest, handle: str) -> HttpResponse:
             except Invalid as refusal:
                 form.add_error(refusal.data.get("field"), refusal.message)
             else:
-                messages.success(request, "Saved. The storefront shows it now.")
+                messages.success(request, _("Saved. The storefront shows it now."))
                 return redirect("sellers:brand", handle)
     context = {
         "shop": shop, "form": form, "may_edit": member.role in MAY_EDIT_SALES,

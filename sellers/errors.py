@@ -1,31 +1,33 @@
+from django.utils.translation import gettext_noop as N_
+
 from core.errors import Conflict
 
 
 class HandleTaken(Conflict):
     code = "handle_taken"
-    detail = "This handle belongs to another shop. Please choose a different one."
+    detail = N_("This handle belongs to another shop. Please choose a different one.")
 
 
 class TooManyShops(Conflict):
     code = "too_many_shops"
-    detail = "You have as many shops as one person can open. Ask us if you need more."
+    detail = N_("You have as many shops as one person can open. Ask us if you need more.")
 
 
 class LastOwner(Conflict):
     code = "last_owner"
-    detail = "A shop needs an owner. Make somebody else one first."
+    detail = N_("A shop needs an owner. Make somebody else one first.")
 
 
 class InvitationOver(Conflict):
     code = "invitation_over"
-    detail = "This invitation was used, taken back or has run out. Ask for a new one."
+    detail = N_("This invitation was used, taken back or has run out. Ask for a new one.")
 
 
 class OtherAddress(Conflict):
     code = "other_address"
-    detail = "This invitation is for another e-mail address. Log in with that one, and confirm it."
+    detail = N_("This invitation is for another e-mail address. Log in with that one, and confirm it.")
 
 
 class TooManyInvitations(Conflict):
     code = "too_many_invitations"
-    detail = "There are 50 open invitations. Take some back first."
+    detail = N_("There are 50 open invitations. Take some back first.")

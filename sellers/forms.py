@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django import forms
 from django.utils.text import slugify
+from django.utils.translation import gettext_lazy as _
 
 from sellers.models import HANDLE, NAME_MAX, Role, Seller
 from sellers.theme import CHROMA_MAX
@@ -13,14 +14,14 @@ class OpenShopForm(forms.Form):
     name = forms.CharField(max_length=80, widget=forms.TextInput(attrs={"autocomplete": "organization"}))
     handle = forms.CharField(
         max_length=80,
-        help_text="The shop's address: small letters, digits and dashes. It cannot be changed later.",
+        help_text=_("The shop's address: small letters, digits and dashes. It cannot be changed later."),
         widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off"}),
     )
     about = forms.CharField(
         max_length=Seller._meta.get_field("about").max_length,
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="A line or two for the storefront.",
+        help_text=_("A line or two for the storefront."),
     )
 
     def clean_handle(self) -> str:
@@ -36,14 +37,14 @@ class BrandForm(forms.Form):
     name = forms.CharField(max_length=NAME_MAX, widget=forms.TextInput(attrs={"autocomplete": "organization"}))
     about = forms.CharField(
         max_length=Seller._meta.get_field("about").max_length, required=False, widget=forms.Textarea(attrs={"rows": 4}),
-        help_text="For the storefront.",
+        help_text=_("For the storefront."),
     )  # fmt: skip
     hue = forms.IntegerField(
         min_value=0, max_value=359, widget=forms.NumberInput(attrs={"type": "range", "min": 0, "max": 359}),
-        label="Colour", help_text="Its lightness is chosen so that text on it stays readable.",
+        label=_("Colour"), help_text=_("Its lightness is chosen so that text on it stays readable."),
     )  # fmt: skip
     chroma = forms.IntegerField(
-        min_value=0, max_value=CHROMA_MAX, label="How strong",
+        min_value=0, max_value=CHROMA_MAX, label=_("How strong"),
         widget=forms.NumberInput(attrs={"type": "range", "min": 0, "max": CHROMA_MAX}),
     )  # fmt: skip
 
@@ -51,8 +52,8 @@ class BrandForm(forms.Form):
 class InviteForm(forms.Form):
     # Made when the page is rendered, so that sending the form twice invites once.
     invitation_id = forms.UUIDField(widget=forms.HiddenInput)
-    email = forms.EmailField(label="E-mail address")
+    email = forms.EmailField(label=_("E-mail address"))
     role = forms.ChoiceField(
         choices=Role.choices, initial=Role.VIEWER,
-        help_text="An owner may do everything, a manager everything but members; a viewer looks.",
+        help_text=_("An owner may do everything, a manager everything but members; a viewer looks."),
     )  # fmt: skip

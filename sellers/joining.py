@@ -6,6 +6,7 @@ import datetime as dt
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from accounts.selectors import verified_addresses
 from core import letters
@@ -30,7 +31,7 @@ def invite(*, invitation_id: UUID, seller_id: UUID, email: str, role: Role, by: 
     if there is not None:
         return there
     if Member.objects.filter(seller_id=seller_id, user__email=email).exists():
-        raise Invalid("Whoever has this address is a member already.", field="email")
+        raise Invalid(_("Whoever has this address is a member already."), field="email")
     Invitation.objects.filter(seller_id=seller_id, email=email, accepted_at=None).delete()
     if open_invitations(seller_id, now).count() >= OPEN_MAX:
         raise TooManyInvitations
@@ -44,12 +45,11 @@ def invite(*, invitation_id: UUID, seller_id: UUID, email: str, role: Role, by: 
 def send(invitation: Invitation, url: str) -> bool:
     """Mail it; whether the mail server took it. The link alone is worth nothing: who follows it must have confirmed the address."""
     name = invitation.seller.name
-    text = (
-        f"{name} invites you as {invitation.get_role_display().lower()}.\n\n"
-        f"Take the place within seven days, logged in with this address:\n\n{url}\n\n"
-        "If you do not know the shop, do nothing.\n"
-    )
-    return letters.send(invitation.email, f"a place at {name}", text)
+    text = _(
+        "{name} invites you as {role}.\n\nTake the place within seven days, logged in with "
+        "this address:\n\n{url}\n\nIf you do not know the shop, do nothing.\n"
+    ).format(name=name, role=invitation.get_role_display().lower(), url=url)
+    return letters.send(invitation.email, _("a place at {name}").format(name=name), text)
 
 
 @retried_transaction(replayable=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from accounts.closing import Part, register
 from sellers import services
 from sellers.models import Follow, Member, Role
@@ -13,7 +15,9 @@ from sellers.models import Follow, Member, Role
 def obstacles(user_id: UUID) -> list[str]:
     owned = Member.objects.select_related("seller").filter(user_id=user_id, role=Role.OWNER)
     alone = [member.seller.name for member in owned if not _other_owners(member)]
-    return [f"You are the only owner of {name}: make somebody else an owner first." for name in alone]
+    return [
+        _("You are the only owner of {name}: make somebody else an owner first.").format(name=name) for name in alone
+    ]
 
 
 def _other_owners(member: Member) -> bool:

@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from core import clock, rate_limit
@@ -55,9 +56,14 @@ def _invited(request: HttpRequest, own: Member, form: InviteForm) -> bool:
         return False
     url = request.build_absolute_uri(reverse("sellers:join", args=[invitation.id]))
     if joining.send(invitation, url):
-        messages.success(request, f"{invitation.email} has a mail with the invitation.")
+        messages.success(request, _("{email} has a mail with the invitation.").format(email=invitation.email))
     else:
-        messages.warning(request, f"The mail could not be sent. Give {invitation.email} this address yourself: {url}")
+        messages.warning(
+            request,
+            _("The mail could not be sent. Give {email} this address yourself: {url}").format(
+                email=invitation.email, url=url
+            ),
+        )
     return True
 
 
@@ -88,7 +94,7 @@ def change(request: HttpRequest, handle: str, member_id: UUID) -> HttpResponse:
 def take_back(request: HttpRequest, handle: str, invitation_id: UUID) -> HttpResponse:
     own = _owner(request, handle)
     joining.take_back(seller_id=own.seller_id, invitation_id=invitation_id)
-    messages.success(request, "The invitation is taken back.")
+    messages.success(request, _("The invitation is taken back."))
     return redirect("sellers:members", handle)
 
 
@@ -98,12 +104,12 @@ def join(request: HttpRequest, invitation_id: UUID) -> HttpResponse:
     """Take the place that one was invited to; first ask."""
     if request.method == "POST":
         member = joining.accept(invitation_id=invitation_id, user_id=user_id(request), now=clock.now())
-        messages.success(request, f"You are one of {member.seller.name} now.")
+        messages.success(request, _("You are one of {name} now.").format(name=member.seller.name))
         return redirect("sales:console", member.seller.handle)
     invitation = joining.get_invitation(invitation_id)
     context = {
-        "heading": f"Join {invitation.seller.name}?", "action": "Take the place", "back": "/",
-        "sentence": f"You are invited as {invitation.get_role_display().lower()}.",
+        "heading": f"Join {invitation.seller.name}?", "action": _("Take the place"), "back": "/",
+        "sentence": _("You are invited as {invitation}.").format(invitation=invitation.get_role_display().lower()),
     }  # fmt: skip
     return render(request, "confirm.html", context)
 
@@ -111,5 +117,5 @@ def join(request: HttpRequest, invitation_id: UUID) -> HttpResponse:
 def _owner(request: HttpRequest, handle: str) -> Member:
     own = selectors.get_editor(user_id(request), handle)
     if own.role not in MAY_MANAGE_MEMBERS:
-        raise NotAllowed("Only an owner changes who works here.")
+        raise NotAllowed(_("Only an owner changes who works here."))
     return own

@@ -3,6 +3,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from core.errors import NotAllowed, NotFound
 from sellers.models import MAY_EDIT_SALES, Follow, Member, Seller
@@ -15,7 +16,7 @@ def open_shops() -> QuerySet[Seller]:
 def get_seller(handle: str) -> Seller:
     seller = open_shops().filter(handle=handle).first()
     if seller is None:
-        raise NotFound("This shop does not exist.")
+        raise NotFound(_("This shop does not exist."))
     return seller
 
 
@@ -51,9 +52,9 @@ def get_editor(user_id: UUID, handle: str) -> Member:
     """A member who may change sales. A viewer may look, and is told so."""
     member = get_membership(user_id, handle)
     if not member.seller.is_active:
-        raise NotAllowed("This shop is switched off by staff. You can look, not change.")
+        raise NotAllowed(_("This shop is switched off by staff. You can look, not change."))
     if member.role not in MAY_EDIT_SALES:
-        raise NotAllowed("Your role at this shop lets you look, not change.")
+        raise NotAllowed(_("Your role at this shop lets you look, not change."))
     return member
 
 

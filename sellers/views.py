@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from core.errors import Invalid
@@ -27,7 +28,7 @@ def shops(request: HttpRequest) -> HttpResponse:
                 field = "handle" if isinstance(refusal, HandleTaken) else refusal.data.get("field")
                 form.add_error(field, refusal.message)
             else:
-                messages.success(request, f"{shop.name} is open. Draft its first drop.")
+                messages.success(request, _("{name} is open. Draft its first drop.").format(name=shop.name))
                 return redirect("sales:console", shop.handle)
     else:
         form = OpenShopForm(initial={"seller_id": uuid7()})

@@ -6,6 +6,7 @@ from django import template
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from core.errors import Refusal
 from core.ids import uuid7
@@ -29,7 +30,7 @@ def top_up_data(currency: str) -> SafeString:
     if currency not in LIMITS:
         return exponent
     return format_html(
-        '{} data-top-up-url="{}" data-top-up-min="{}" data-top-up-max="{}"',
+        _("{} data-top-up-url=\"{}\" data-top-up-min=\"{}\" data-top-up-max=\"{}\""),
         exponent, reverse("payments:start"), *LIMITS[currency],
     )  # fmt: skip
 
@@ -49,9 +50,13 @@ def top_up_words(refusal: Refusal) -> str:
     """What the link to `top_up_url` says."""
     currency = refusal.data["currency"]
     if currency not in LIMITS:
-        return "See your wallet"
+        return _("See your wallet")
     payments = missing(_missing_minor(refusal), currency).payments
-    return "Add the missing money" if payments == 1 else f"Add the missing money in {payments} payments"
+    return (
+        _("Add the missing money")
+        if payments == 1
+        else _("Add the missing money in {payments} payments").format(payments=payments)
+    )
 
 
 def _missing_minor(refusal: Refusal) -> int:

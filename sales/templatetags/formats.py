@@ -10,6 +10,7 @@ from uuid import UUID
 from django import template
 from django.urls import reverse
 
+from core import language
 from sales.formats import Format, get_format, list_formats
 from sales.things import Things
 
@@ -62,7 +63,9 @@ def format_of(sale: Any) -> Format:
 
 @register.filter
 def a(noun: str) -> str:
-    """The noun with its article: "a drop", "an auction"."""
+    """The noun with its article: "a drop", "an auction". Only English does that without knowing more."""
+    if language.language() != "en":
+        return noun
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 

@@ -1,5 +1,7 @@
 // What our API answered, and nothing else: a proxy's page, a wall against bots or a login elsewhere may come with any status.
 
+import { t } from "./words.js";
+
 const ANSWER_MS = 10_000;
 
 /**
@@ -22,5 +24,5 @@ export async function answerOf(url, { headers, body }) {
   if (typeof said.code !== "string") return { waitMs };
   const { code, detail, data = {} } = said;
   const receivedAt = answer.headers.get("X-Received-At"); // by the server's clock, which is the one that counts
-  return { refusal: { status: answer.status, code, message: detail || "That was not done", data, receivedAt } };
+  return { refusal: { status: answer.status, code, message: t(detail || "That was not done"), data, receivedAt } };
 }

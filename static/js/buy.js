@@ -3,6 +3,7 @@
 
 import { onOtherUser, signedOut } from "./session.js";
 import { answerOf } from "./answers.js";
+import { t } from "./words.js";
 
 const TRIES_MAX = 8;
 const REFRESH_BEFORE_MS = 60_000;
@@ -35,7 +36,7 @@ export function startBuying(saleId, form, result, purchase) {
     isOver = true;
     token.drop();
     showButtons();
-    page.refused({ message: "You are not logged in here any more" }, LOGIN);
+    page.refused({ message: t("You are not logged in here any more") }, LOGIN);
   });
 
   form.addEventListener("submit", async (event) => {
@@ -61,7 +62,7 @@ export function startBuying(saleId, form, result, purchase) {
 
 async function buy(saleId, purchase, wanted, token, page, form) {
   const attempt = currentAttempt(saleId, wanted);
-  page.working("One moment…", "");
+  page.working(t("One moment…"), "");
   for (let number = 1; number <= TRIES_MAX; number++) {
     const answer = await send(purchase.url, attempt, token);
     if (answer.outcome) {
@@ -76,12 +77,12 @@ async function buy(saleId, purchase, wanted, token, page, form) {
       page.refused(answer.refusal, answer.link || linkFor(answer.refusal, form), purchase.instead?.(answer.refusal));
       return;
     }
-    if (answer.isOffline) page.working("You are offline", "We send it when you are back. It counts once.");
-    else page.working("Waiting for an answer", "We keep asking for you. It still counts once.");
+    if (answer.isOffline) page.working(t("You are offline"), t("We send it when you are back. It counts once."));
+    else page.working(t("Waiting for an answer"), t("We keep asking for you. It still counts once."));
     await pause(answer.waitMs * (0.75 + Math.random() / 2));
   }
   // The attempt is kept: pressing again asks about the same purchase.
-  page.refused({ message: "We could not get an answer", detail: "Press the button again: it is the same request, and counts once." });
+  page.refused({ message: t("We could not get an answer"), detail: t("Press the button again: it is the same request, and counts once.") });
 }
 
 /** One request. `{outcome}`, `{refusal, link}`, or `{waitMs, isOffline}` when it should be sent again. */
@@ -91,7 +92,7 @@ async function send(url, attempt, token) {
     const headers = { "X-Buy-Token": await token.fresh(), "Idempotency-Key": attempt.key };
     answer = await answerOf(url, { headers, body: attempt.wanted });
   } catch (error) {
-    if (error instanceof LoggedOut) return { refusal: { message: "Please log in again" }, link: LOGIN };
+    if (error instanceof LoggedOut) return { refusal: { message: t("Please log in again") }, link: LOGIN };
     return { waitMs: 1000, isOffline: !navigator.onLine };
   }
   if (answer.made) return UUID.test(answer.made.id) ? { outcome: answer.made } : { waitMs: 1000 };
@@ -173,11 +174,11 @@ function newKey() {
 }
 
 const HERE = location.pathname + location.search; // an invite link must not get lost on the way
-const LOGIN = { url: `/accounts/login/?next=${encodeURIComponent(HERE)}`, words: "Log in" };
+const LOGIN = { url: `/accounts/login/?next=${encodeURIComponent(HERE)}`, words: t("Log in") };
 
 /** What helps against a refusal, if something does. */
 function linkFor(refusal, form) {
-  if (refusal.code === "not_verified") return { url: "/accounts/email/", words: "Confirm your e-mail address" };
+  if (refusal.code === "not_verified") return { url: "/accounts/email/", words: t("Confirm your e-mail address") };
   // No address: this currency cannot be paid in.
   if (refusal.code !== "insufficient_funds" || !form.dataset.topUpUrl) return null;
   const { needed_minor: needed, available_minor: available, currency } = refusal.data;
@@ -187,7 +188,7 @@ function linkFor(refusal, form) {
   const payments = Math.ceil(missing / Number(topUpMax));
   return {
     url: `${topUpUrl}?${new URLSearchParams({ amount, currency, next: HERE })}`,
-    words: payments > 1 ? `Add the missing money in ${payments} payments` : "Add the missing money",
+    words: payments > 1 ? t("Add the missing money in {payments} payments", { payments }) : t("Add the missing money"),
   };
 }
 
@@ -215,8 +216,8 @@ class ResultBox {
   /** What was refused, when the server had it, and what can be done: follow `link`, or do what `instead` says. */
   refused(refusal, link, instead) {
     const { data = {} } = refusal;
-    const detail = refusal.detail || (refusal.code === "limit_reached" ? `You have ${data.units} of ${data.limit_per_fan}.` : "");
-    const when = refusal.receivedAt ? `Your request was received at ${exactTime(refusal.receivedAt)}, by the server's clock.` : "";
+    const detail = refusal.detail || (refusal.code === "limit_reached" ? t("You have {units} of {limit_per_fan}.", data) : "");
+    const when = refusal.receivedAt ? t("Your request was received at {when}, by the server's clock.", { when: exactTime(refusal.receivedAt) }) : "";
     this.#show("refused", { title: refusal.message, detail, when }, link);
     const button = this.box.querySelector("[data-instead]");
     if (!instead) return;

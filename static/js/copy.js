@@ -1,5 +1,7 @@
 // Buttons that copy what another element says.
 
+import { t } from "./words.js";
+
 /** Show the buttons below `root`. Safe to call for a part that was fetched anew; without a clipboard they stay hidden. */
 export function offerCopying(root) {
   if (!navigator.clipboard) return;
@@ -12,6 +14,6 @@ document.addEventListener("click", async ({ target }) => {
   if (!button) return;
   await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).textContent);
   const words = button.textContent;
-  button.textContent = "Copied";
+  button.textContent = t("Copied");
   setTimeout(() => (button.textContent = words), 1500);
 });

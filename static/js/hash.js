@@ -1,5 +1,7 @@
 // Work a text's SHA-256 out on the reader's own machine, and say whether it is the one that was promised.
 
+import { t } from "./words.js";
+
 for (const button of document.querySelectorAll("button[data-hash-of]")) {
   if (!crypto.subtle) continue; // on plain http browsers have none
   button.hidden = false;
@@ -10,6 +12,8 @@ for (const button of document.querySelectorAll("button[data-hash-of]")) {
     const says = document.querySelector(button.dataset.hashSays);
     const isSame = found === button.dataset.hash;
     says.className = `notice ${isSame ? "notice--good" : "notice--bad"}`;
-    says.textContent = isSame ? `Worked out in this browser: ${found}. It is the same.` : `Worked out in this browser: ${found}. It is another one.`;
+    says.textContent = isSame
+      ? t("Worked out in this browser: {found}. It is the same.", { found })
+      : t("Worked out in this browser: {found}. It is another one.", { found });
   });
 }

@@ -5,6 +5,7 @@ import { startBuying } from "./buy.js";
 import { goBy, serverNowMs } from "./clock.js";
 import { serverClock, watchSale } from "./live.js";
 import { phaseOf, showPhase, wordOf } from "./phase.js";
+import { t } from "./words.js";
 
 const TICK_MS = 250;
 const SAY_EVERY_MS = 10_000;
@@ -131,5 +132,5 @@ export function pulse(words) {
 }
 
 function showConnection(state) {
-  text("data-connection", state === "connected" ? "" : "Not connected; trying again. Numbers may be old.");
+  text("data-connection", state === "connected" ? "" : t("Not connected; trying again. Numbers may be old."));
 }

@@ -6,6 +6,7 @@ import { moneyIn } from "../js/money.js";
 import { throttledRefresh } from "../js/refresh.js";
 import { find, followSale, pulse, room, sale } from "../js/sale.js";
 import { capStepper } from "../js/stepper.js";
+import { t } from "../js/words.js";
 
 const HOLD_GRACE_MS = 2_000; // an ended hold is given back within this
 const LOW_SHARE = 0.1;
@@ -20,7 +21,7 @@ function showStock(frame, before) {
   showFigure(find("data-count"), frame.units_left);
   find("data-stock-bar").value = frame.units_left;
   const sold = before.units_left - frame.units_left;
-  pulse(sold > 0 ? `${sold} sold` : `${-sold} back`);
+  pulse(sold > 0 ? t("{sold} sold", { sold }) : t("{back} back", { back: -sold }));
   showMost();
 }
 
@@ -51,7 +52,7 @@ function showMost() {
 function showPrice() {
   if (!form) return;
   const total = Number(form.dataset.priceMinor) * Number(form.elements.quantity.value);
-  form.querySelector(".button--main").textContent = `Buy for ${money(total)}`;
+  form.querySelector(".button--main").textContent = t("Buy for {price}", { price: money(total) });
 }
 
 function lookForEndedHolds() {
@@ -61,8 +62,8 @@ function lookForEndedHolds() {
 }
 
 function wordsFor(order) {
-  if (order.is_hold) return `${order.quantity} on hold for you`;
-  return order.quantity === 1 ? "It is yours" : `${order.quantity} are yours`;
+  if (order.is_hold) return t("{quantity} on hold for you", order);
+  return order.quantity === 1 ? t("It is yours") : t("{quantity} are yours", order);
 }
 
 form?.addEventListener("input", showPrice);
@@ -78,8 +79,10 @@ followSale({
     read: (form, submitter) => ({ quantity: Number(form.get("quantity")), hold: submitter?.name === "hold" }),
     tell: (order) => ({
       title: wordsFor(order),
-      detail: order.is_hold ? "Confirm it before its time is over." : `${order.quantity} × ${money(order.unit_price.minor)}, paid.`,
-      link: { url: `${form.dataset.ordersUrl}${order.id}/`, words: "See the receipt" },
+      detail: order.is_hold
+        ? t("Confirm it before its time is over.")
+        : t("{quantity} × {price}, paid.", { quantity: order.quantity, price: money(order.unit_price.minor) }),
+      link: { url: `${form.dataset.ordersUrl}${order.id}/`, words: t("See the receipt") },
     }),
     onBought: refreshOrders,
     // Fewer are left than were asked for: one press takes those.
@@ -87,7 +90,7 @@ followSale({
       const left = Math.min(sale.frame.units_left, mayBuy() ?? Infinity);
       if (code !== "sold_out" || left < 1) return null;
       return {
-        words: left === 1 ? "Take the last one" : `Take the ${left} that are left`,
+        words: left === 1 ? t("Take the last one") : t("Take the {left} that are left", { left }),
         act() {
           form.elements.quantity.value = left;
           form.requestSubmit();
@@ -96,7 +99,7 @@ followSale({
     },
   },
   show: showStock,
-  words: (frame) => `${frame.units_left} of ${frame.units_total} left.`,
+  words: (frame) => t("{units_left} of {units_total} left.", frame),
   tick: showScarcity,
   refresh() {
     if (!document.getElementById("my-orders").hidden) refreshOrders();

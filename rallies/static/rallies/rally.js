@@ -3,6 +3,7 @@
 import { moneyIn } from "../js/money.js";
 import { throttledRefresh } from "../js/refresh.js";
 import { find, followSale, room, sale, show, spread, text } from "../js/sale.js";
+import { t } from "../js/words.js";
 
 const FRIENDS_EVERY_MS = 20_000; // how often the list of who came by the link may be fetched
 const MELT_MS = 900;
@@ -158,7 +159,7 @@ function showHold() {
 function showJoined() {
   // The panel says it from now on; the focus must not fall into nothing.
   find("data-join-box").hidden = true;
-  find("data-join-words").textContent = "Your place";
+  find("data-join-words").textContent = t("Your place");
   const heading = document.getElementById("dock-heading");
   heading.tabIndex = -1;
   heading.focus();
@@ -177,11 +178,11 @@ followSale({
       only_at_or_below: Number(entered.get("only_at_or_below")) || null,
       invite: entered.get("invite"),
     }),
-    tell: () => ({ title: "You are in" }),
+    tell: () => ({ title: t("You are in") }),
     onBought: showJoined,
   },
   show: takeFrame,
-  words: (frame) => `${money(frame.price_minor)} each, ${frame.joiners} joined.`,
+  words: (frame) => t("{price} each, {joiners} joined.", { price: money(frame.price_minor), joiners: frame.joiners }),
   tick: showRate,
   turn(phase) {
     // The end by the clock, before the scheduler has said so.
