@@ -65,4 +65,4 @@ def _do_one(request: HttpRequest, row: Any, do: Callable[..., Any], reason: str)
     except Refusal as refusal:
         messages.error(request, f"{row}: {refusal.message}")
     else:
-        messages.success(request, f"{row}: done.")
+        messages.success(request, _("{row}: done.").format(row=row))

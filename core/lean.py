@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 import structlog
+from django.utils.translation import gettext_noop as N_
 from starlette.routing import BaseRoute, Match
 
 from core.errors import Busy, Failed, Invalid, NotFound, Refusal, TooMany, WrongMethod
@@ -46,7 +47,7 @@ _JSON: Headers = [(b"content-type", b"application/json"), (b"x-content-type-opti
 class BodyTooLarge(Refusal):
     status = 413
     code = "body_too_large"
-    detail = "The request's body is too large."
+    detail = N_("The request's body is too large.")
 
 
 class Received(Protocol):

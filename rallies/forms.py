@@ -52,7 +52,7 @@ class RallyForm(WizardForm):
     currency = forms.ChoiceField(choices=CURRENCIES, initial="EUR")
     basis = forms.ChoiceField(
         label=_l("The price falls with"),
-        choices=[(Basis.JOINERS, "the number of people"), (Basis.UNITS, "the number of units they want")],
+        choices=[(Basis.JOINERS, _l("the number of people")), (Basis.UNITS, _l("the number of units they want"))],
         initial=Basis.JOINERS,
         widget=forms.RadioSelect,
     )

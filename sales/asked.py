@@ -9,7 +9,7 @@ from django.db import models
 from django.utils.translation import gettext as _
 
 from core.errors import Invalid
-from core.language import Said
+from core.language import Said, number
 from core.money import MINOR_MAX
 from sales.rows import TermsRow
 
@@ -64,8 +64,8 @@ def check_terms(row: TermsRow) -> None:
         value = getattr(row, column.attname)
         if isinstance(column, WholeTerm | PriceTerm):
             if not (column.null if value is None else column.low <= value <= column.high):
-                none = ", or none" if column.null else ""
-                what = column.label or column.attname
-                raise Invalid(f"{what}: {column.low:,} to {column.high:,}{none}.", field=column.attname)
+                words = _("{what}: {low} to {high}, or none.") if column.null else _("{what}: {low} to {high}.")
+                what, low, high = column.label or column.attname, number(column.low), number(column.high)
+                raise Invalid(words.format(what=what, low=low, high=high), field=column.attname)
         elif column.choices and value not in dict(column.flatchoices):
             raise Invalid(_("This is none of the choices."), field=column.attname)

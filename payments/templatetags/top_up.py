@@ -30,7 +30,7 @@ def top_up_data(currency: str) -> SafeString:
     if currency not in LIMITS:
         return exponent
     return format_html(
-        _("{} data-top-up-url=\"{}\" data-top-up-min=\"{}\" data-top-up-max=\"{}\""),
+        '{} data-top-up-url="{}" data-top-up-min="{}" data-top-up-max="{}"',
         exponent, reverse("payments:start"), *LIMITS[currency],
     )  # fmt: skip
 

@@ -24,5 +24,5 @@ export async function answerOf(url, { headers, body }) {
   if (typeof said.code !== "string") return { waitMs };
   const { code, detail, data = {} } = said;
   const receivedAt = answer.headers.get("X-Received-At"); // by the server's clock, which is the one that counts
-  return { refusal: { status: answer.status, code, message: t(detail || "That was not done"), data, receivedAt } };
+  return { refusal: { status: answer.status, code, message: detail ? t(detail) : t("That was not done"), data, receivedAt } };
 }
