@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Count, Q
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from core import alarms, clock
 from core.models import DueWork
@@ -34,17 +35,20 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     work_url, sales_url = reverse("admin:core_duework_changelist"), reverse("admin:sales_sale_changelist")
     return context | {
         "alarms": [
-            ("Broken checks", runs["broken"], reverse("admin:sales_proofrun_changelist")),
-            ("Checks that did not end", runs["failed"], reverse("admin:sales_proofrun_changelist")),
-            ("Parked work", work["parked"], f"{work_url}?state=parked"),
-            ("Work late by over a minute", work["late"], f"{work_url}?state=late"),
-            *((f"Set aside: {what}", count, sales_url) for what, count in alarms.stuck_now().items()),
+            (_("Broken checks"), runs["broken"], reverse("admin:sales_proofrun_changelist")),
+            (_("Checks that did not end"), runs["failed"], reverse("admin:sales_proofrun_changelist")),
+            (_("Parked work"), work["parked"], f"{work_url}?state=parked"),
+            (_("Work late by over a minute"), work["late"], f"{work_url}?state=late"),
+            *(
+                (_("Set aside: {what}").format(what=what), count, sales_url)
+                for what, count in alarms.stuck_now().items()
+            ),
         ],
         "states": [(state.label, by_state.get(state, 0), f"{sales_url}?state__exact={state}") for state in SaleState],
         "figures": [
-            ("Proof runs", runs["all"]),
-            ("Shops", Seller.objects.count()),
-            ("Shops opened this week", Seller.objects.filter(created_at__gte=now - WEEK).count()),
-            ("Accounts", get_user_model().objects.count()),
+            (_("Proof runs"), runs["all"]),
+            (_("Shops"), Seller.objects.count()),
+            (_("Shops opened this week"), Seller.objects.filter(created_at__gte=now - WEEK).count()),
+            (_("Accounts"), get_user_model().objects.count()),
         ],
     }

@@ -12,7 +12,9 @@ from drops.services import draft_drop, refund_order
 from drops.settlement import DropRules
 from sales.formats import Count, Format, GiveBack, Words
 
-UNITS_LEFT = Count("units left", "SELECT coalesce(sum(units_left), 0) FROM drops_bucket WHERE drop_id = %(sale_id)s")
+UNITS_LEFT = Count(
+    N_("units left"), "SELECT coalesce(sum(units_left), 0) FROM drops_bucket WHERE drop_id = %(sale_id)s"
+)
 
 DROP = Format(
     name="drop",

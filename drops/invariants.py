@@ -107,7 +107,6 @@ PRICE_IS_SEALED = Check(
 )
 
 PAID_BY_ITS_FAN = paid_by_its_fan(
-    "orders",
     f"""
             SELECT id, fan_id, transfer_id, placed_at AS at, {ESCROW} AS credit_account_id,
                    CASE WHEN is_hold THEN 'pending' ELSE 'plain' END AS kind,
@@ -120,7 +119,6 @@ PAID_BY_ITS_FAN = paid_by_its_fan(
 _MOVED_SINCE = "(sales_sale.frozen_ms - purchase.frozen_ms) * interval '1 millisecond'"
 
 ENDED_FOR_ITS_FAN = ended_for_its_fan(
-    "orders",
     "drops_order",
     "drop_id",
     code="""
@@ -139,7 +137,6 @@ ENDED_FOR_ITS_FAN = ended_for_its_fan(
 _FROZEN_BEFORE = "drops_order.frozen_ms * interval '1 millisecond'"
 
 IN_TIME = in_time(
-    "orders",
     f"""
            (WITH pause AS ({PAUSES})
             SELECT count(*) FROM drops_order JOIN drops_drop ON drops_drop.sale_id = drops_order.drop_id
@@ -209,14 +206,12 @@ PAID_ONCE = Check(
 )
 
 SELLER_CREDITED = seller_credited(
-    "orders",
     "SELECT id, quantity * unit_price_minor AS paid_minor FROM drops_order "
     "WHERE drop_id = %(sale_id)s AND settlement_id IS NOT NULL",
     "drops_drop",
 )
 
 AFTERWARDS = paid_afterwards(
-    "orders",
     """
             SELECT id, fan_id, 'refund' AS code, 'fee_back' AS fee_code, changed_at AS at,
                    quantity * unit_price_minor AS amount_minor, quantity * unit_price_minor * fee_bps / 10000 AS fee_minor
@@ -226,7 +221,6 @@ AFTERWARDS = paid_afterwards(
 )
 
 REFUNDS = refunds_add_up(
-    "orders",
     "SELECT id, fan_id, quantity * unit_price_minor AS paid_minor FROM drops_order "
     "WHERE drop_id = %(sale_id)s AND state = 'settled'",
     "drops_drop",
@@ -249,13 +243,12 @@ ESCROW_EMPTY = Check(
 )
 
 NOTHING_UNSETTLED = nothing_unsettled(
-    "orders",
     """(SELECT count(*) FROM drops_order WHERE drop_id = %(sale_id)s
                          AND (drops_order.state IN ('held', 'paid')
                               OR sales_sale.state = 'cancelled' AND drops_order.state = 'settled'))""",
 )
 
-NONE_SET_ASIDE = none_set_aside("orders", "SELECT id FROM drops_order WHERE drop_id = %(sale_id)s")
+NONE_SET_ASIDE = none_set_aside("SELECT id FROM drops_order WHERE drop_id = %(sale_id)s")
 
 ROWS_IN_ORDER = rows_in_order(("drops_bucket", "drop_id"), ("drops_settlement", "drop_id"))
 

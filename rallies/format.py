@@ -11,7 +11,7 @@ from rallies.services import draft_rally
 from rallies.settlement import RallyRules
 from sales.formats import Count, Format, Words
 
-JOINERS = Count("joiners", "SELECT coalesce(sum(joiners), 0) FROM rallies_bucket WHERE rally_id = %(sale_id)s")
+JOINERS = Count(N_("joiners"), "SELECT coalesce(sum(joiners), 0) FROM rallies_bucket WHERE rally_id = %(sale_id)s")
 
 RALLY = Format(
     name="rally",

@@ -233,7 +233,6 @@ OUTCOME_WORKED_OUT = Check(
 )
 
 PAID_BY_ITS_FAN = paid_by_its_fan(
-    "joins",
     f"""
             SELECT rallies_join.id, fan_id, transfer_id, joined_at AS at, 'pending' AS kind, 'hold' AS code,
                    {ESCROW} AS credit_account_id, 0 AS amount_minor, coalesce(price_minor * quantity, 0) AS held_minor
@@ -250,7 +249,6 @@ _HOLD_ENDS = f"closes_at + interval '{HOLD_OUTLIVES_CLOSE.days} days'"
 
 # A fan who left and came again has an earlier hold, which began and ended before.
 ENDED_FOR_ITS_FAN = ended_for_its_fan(
-    "joins",
     "rallies_join",
     "rally_id",
     code="CASE moved.kind WHEN 'pending' THEN 'hold' WHEN 'posted' THEN 'capture' WHEN 'voided' THEN 'release' END",
@@ -292,7 +290,6 @@ SETTLEMENTS_ADD_UP = Check(
 )
 
 IN_TIME = in_time(
-    "joins",
     f"""
            (SELECT count(*) FROM rallies_join JOIN rallies_rally ON rallies_rally.sale_id = rallies_join.rally_id
              WHERE rally_id = %(sale_id)s
@@ -312,7 +309,6 @@ IN_TIME = in_time(
 )
 
 AFTERWARDS = paid_afterwards(
-    "joins",
     """
             SELECT rallies_join.id, fan_id, 'refund' AS code, 'fee_back' AS fee_code, changed_at AS at,
                    price_minor * quantity AS amount_minor, price_minor * quantity * fee_bps / 10000 AS fee_minor
@@ -342,7 +338,7 @@ def _paid(states: str) -> str:
               JOIN rallies_outcome ON rallies_outcome.rally_id = paid.rally_id"""  # noqa: S608  # constants of the program
 
 
-REFUNDS = refunds_add_up("joins", _paid("'paid'"), "rallies_rally")
+REFUNDS = refunds_add_up(_paid("'paid'"), "rallies_rally")
 
 NO_DOUBLE_CHARGES = Check(
     "double_charges",
@@ -434,7 +430,7 @@ CAP_KEPT = Check(
     about=GOODS,
 )
 
-SELLER_CREDITED = seller_credited("joins", _paid("'paid', 'refunded'"), "rallies_rally")
+SELLER_CREDITED = seller_credited(_paid("'paid', 'refunded'"), "rallies_rally")
 
 ESCROW_EMPTY = Check(
     "nothing_stays_behind",
@@ -450,13 +446,12 @@ ESCROW_EMPTY = Check(
 )
 
 NOTHING_UNSETTLED = nothing_unsettled(
-    "joins",
     """(SELECT count(*) FROM rallies_join WHERE rally_id = %(sale_id)s
                          AND (rallies_join.state = 'joined'
                               OR sales_sale.state = 'cancelled' AND rallies_join.state = 'paid'))""",
 )
 
-NONE_SET_ASIDE = none_set_aside("joins", "SELECT id FROM rallies_join WHERE rally_id = %(sale_id)s")
+NONE_SET_ASIDE = none_set_aside("SELECT id FROM rallies_join WHERE rally_id = %(sale_id)s")
 
 PAID_TO_ITS_SELLER = paid_to_its_seller("rallies_settlement", "rally_id")
 

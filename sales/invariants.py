@@ -173,7 +173,7 @@ def terms_rule(table: str, terms: Mapping[str, str], *, groups: Mapping[str, str
 # -- who pays, and to whom
 
 
-def paid_by_its_fan(things: str, purchases: str) -> Check:
+def paid_by_its_fan(purchases: str) -> Check:
     """`purchases` selects id, fan_id, transfer_id, at, kind, code, credit_account_id, amount_minor, held_minor: what the
     transfer that pays for each, or holds its money, has to say."""
     return Check(
@@ -200,7 +200,7 @@ def paid_by_its_fan(things: str, purchases: str) -> Check:
     )
 
 
-def ended_for_its_fan(things: str, table: str, sale: str, *, code: str, at: str, expires_at: str) -> Check:
+def ended_for_its_fan(table: str, sale: str, *, code: str, at: str, expires_at: str) -> Check:
     """What was held, and what became of it. `table` has the purchases, with their fan and payment, and `sale` is its column of the
     sale; `code` is SQL of the reason that its kind and the purchase's state call for, `at` whether it came at its time, and
     `expires_at` whether a hold ends when it should."""
@@ -237,8 +237,10 @@ def paid_to_its_seller(table: str, sale: str) -> Check:
     """`table` has the settlements, and `sale` is its column of the sale."""
     return Check(
         "paid_to_its_seller",
-        "What was passed on is what the settlements say, each in one journal of its own: to this sale's own seller, and from there "
-        "the fee to the house.",
+        N_(
+            "What was passed on is what the settlements say, each in one journal of its own: to this sale's own seller, and from "
+            "there the fee to the house."
+        ),
         f"""
     SELECT 0 AS expected,
            (SELECT count(*) FROM (
@@ -263,7 +265,7 @@ def paid_to_its_seller(table: str, sale: str) -> Check:
     )
 
 
-def seller_credited(things: str, settled: str, table: str) -> Check:
+def seller_credited(settled: str, table: str) -> Check:
     """`settled` selects id and paid_minor of all that was passed on, whatever has become of it since; `table` has the format's row
     of the sale."""
     return Check(
@@ -285,14 +287,16 @@ def seller_credited(things: str, settled: str, table: str) -> Check:
     )
 
 
-def paid_afterwards(things: str, given: str, of_the_sale: str) -> Check:
+def paid_afterwards(given: str, of_the_sale: str) -> Check:
     """What moves on the seller's account beside the settlements: the refunds, and what `given` selects: id, fan_id, code, at and
     amount_minor, with fee_code and fee_minor for the house's part. `of_the_sale` is whether the transfer `moved` is for one of
     the sale's."""
     return Check(
         "paid_afterwards",
-        f"Of the {things} that were refunded after they were settled, or made after the end, each moved what it says once and "
-        "whole, at its time: between its own fan and this sale's own seller, and the fee between the seller and the house.",
+        N_(
+            "Of the purchases that were refunded after they were settled, or made after the end, each moved what it says once "
+            "and whole, at its time: between its own fan and this sale's own seller, and the fee between the seller and the house."
+        ),
         f"""
     SELECT 0 AS expected, count(*) AS found
       FROM (SELECT 1 FROM (
@@ -325,7 +329,7 @@ def paid_afterwards(things: str, given: str, of_the_sale: str) -> Check:
     )
 
 
-def refunds_add_up(things: str, paid: str, table: str) -> Check:
+def refunds_add_up(paid: str, table: str) -> Check:
     """`paid` selects id, fan_id and paid_minor of the purchases that were settled; `table` has the format's row of the sale."""
     return Check(
         "refunds",
@@ -355,7 +359,7 @@ def refunds_add_up(things: str, paid: str, table: str) -> Check:
 # -- when, and what is left over
 
 
-def in_time(things: str, found: str) -> Check:
+def in_time(found: str) -> Check:
     """`found` is SQL of how many are outside the sale's time, from its row and the format's."""
     return Check(
         "in_time",
@@ -371,7 +375,7 @@ def in_time(things: str, found: str) -> Check:
     )
 
 
-def none_set_aside(things: str, purchases: str) -> Check:
+def none_set_aside(purchases: str) -> Check:
     """`purchases` selects the ids of the sale's purchases that a step may have set aside."""
     return Check(
         "none_set_aside",
@@ -388,7 +392,7 @@ def none_set_aside(things: str, purchases: str) -> Check:
     )
 
 
-def nothing_unsettled(things: str, unsettled: str) -> Check:
+def nothing_unsettled(unsettled: str) -> Check:
     """`unsettled` is SQL of how many purchases still have money held, or not passed on."""
     return Check(
         "nothing_unsettled",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
+from django.utils.translation import gettext_noop as N_
 
 from accounts import permits
 from core import clock
@@ -79,7 +80,7 @@ class Place:
         now = clock.now()
         token = read_buy_token(header(headers, b"x-buy-token"), sale_id=sale_id, now_s=now.timestamp())
         if permits.ended_since(token.fan_id, token.made_at_ms):
-            raise BadBuyToken("You have logged out, or may no longer buy here.")
+            raise BadBuyToken(N_("You have logged out, or may no longer buy here."))
         if not token.is_verified:
             raise NotVerified
         key = uuid_header(headers, b"idempotency-key")

@@ -13,6 +13,8 @@ from django.template.base import Lexer, TokenType
 from django.utils import translation
 
 from core import words
+from ledger.invariants import NEWS_CHECKS, WHOLE_CHECKS
+from sales.formats import list_formats
 
 ROOT = Path(settings.BASE_DIR)
 NAMES = {
@@ -34,7 +36,7 @@ LEFT_OUT = {"templates/dev", "dropfront/demo_pictures"}
 CLASSES = {"main_class", "width", "form_data"}  # blocks whose text is no text
 _PLACE = re.compile(r"%\(\w+\)s|%[sd]|\{\w*(?:[.!:][^}]*)?\}")
 _TAG = re.compile(r"<[^>]*>|&\w+;|&#\w+;", re.DOTALL)
-_ATTRIBUTE = re.compile(r'\b(?:aria-label|aria-description|alt|title|placeholder|data-words)="([^"]*)"')
+_ATTRIBUTE = re.compile(r'\b(?:aria-label|aria-description|alt|title|placeholder|data-words|data-name)="([^"]*)"')
 _ARGUMENT = re.compile(r'\b(?:label|title|text|words|caption|heading|empty|lead|hint|verb|name)="([^"]*)"')
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _CODE = re.compile(r"<(script|style|code|pre|svg)\b.*?</\1>", re.DOTALL)
@@ -218,3 +220,11 @@ def test_a_scripts_words_are_marked(script: Path) -> None:
     said = [text[1:-1] for _mark, text in _LITERAL.findall(source)]
 
     assert [text for text in said if re.match(r"[A-Z{][^A-Z]*[a-z]+[ …!.]", text) and text not in marked] == []
+
+
+def test_every_check_says_in_german_what_must_be_true() -> None:
+    checks = [*WHOLE_CHECKS, *NEWS_CHECKS, *(check for format in list_formats() for check in format.checks)]
+    with translation.override("de"):
+        same = {check.sentence for check in checks if translation.gettext(check.sentence) == check.sentence}
+
+    assert same == set()
