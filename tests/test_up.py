@@ -178,10 +178,13 @@ def test_a_web_process_that_is_killed_while_the_site_starts_is_started_again(dat
     port = free_port()
     up = start_up(data, "--port", str(port), "--processes", "2")
     try:
-        wait_until(lambda: len(pids_of(data, "dropfront.server")) == 2, "the web processes are there")
-        before = pids_of(data, "dropfront.server")
+        # By its number: what a process starts for a moment has its words too.
+        wait_until(
+            lambda: bool(pids_of(data, "dropfront.server") and pids_of(data, "--slot 0")), "a web process is there"
+        )
+        before = pids_of(data, "--slot 0")
         os.kill(before[0], signal.SIGKILL)
-        wait_until(lambda: has_another(data, "dropfront.server", before), "it is started again")
+        wait_until(lambda: has_another(data, "--slot 0", before), "it is started again")
     finally:
         up.send_signal(signal.SIGINT)
         out, err = up.communicate(timeout=HANGS_AFTER_S)

@@ -2,7 +2,7 @@ from hashlib import sha256
 
 from django.db import connection
 
-from core.invariants import Check
+from core.invariants import GOODS, MONEY, Check
 from core.money import share_bps
 from examples.raffle.models import Entry, Raffle
 from ledger.forms import AmountField, MoneyForm
@@ -73,7 +73,7 @@ RAFFLE = Format(
     checks=[
         *COMMON,
         terms_rule("raffle_raffle", {name: f"raffle_raffle.{name}" for name in SEALED} | SEED_SHA256),
-        Check("by_the_seed", "Those won whom the seed draws, and nobody else.", BY_THE_SEED),
-        Check("each_entry_paid_for", "Every entry was paid for, and nothing else.", PAID_FOR),
+        Check("by_the_seed", "Those won whom the seed draws, and nobody else.", BY_THE_SEED, GOODS),
+        Check("each_entry_paid_for", "Every entry was paid for, and nothing else.", PAID_FOR, MONEY),
     ],
 )  # fmt: skip
