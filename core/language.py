@@ -69,6 +69,11 @@ def amount(minor: int, exponent: int, currency: str) -> str:
     return numbers.format_currency(Decimal(minor).scaleb(-exponent), currency, locale=_locale())
 
 
+def decimal(minor: int, exponent: int) -> str:
+    """`123450, 2` → `1,234.50`, or `1.234,50`."""
+    return numbers.format_decimal(Decimal(minor).scaleb(-exponent), f"#,##0.{'0' * exponent}", locale=_locale())
+
+
 def number(value: int) -> str:
     """`1000000` → `1,000,000`, or `1.000.000`."""
     return f"{value:,}" if language() == "en" else numbers.format_decimal(value, locale=_locale())

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
 
 from core.money import SOLD_CURRENCIES, MoneyError, parse_money
 
@@ -23,7 +24,7 @@ class MoneyForm(forms.Form):
 
     amount_field = "amount"
 
-    currency = forms.ChoiceField(choices=CURRENCIES, initial="EUR")
+    currency = forms.ChoiceField(label=_("Currency"), choices=CURRENCIES, initial="EUR")
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

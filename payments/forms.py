@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django import forms
+from django.utils.functional import lazy
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -14,7 +15,7 @@ class TopUpForm(MoneyForm):
     amount = AmountField(
         label=_("Amount"),
         help_text=format_lazy(
-            _("{limits_in_words} at a time, written like 25 or 25.50."), limits_in_words=limits_in_words()
+            _("{limits_in_words} at a time, written like 25 or 25.50."), limits_in_words=lazy(limits_in_words, str)()
         ),
     )
     # Where the fan came from, to go back there with the money.

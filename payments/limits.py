@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from core.money import SOLD_CURRENCIES, amount_text
+from django.utils.translation import gettext as _
+
+from core import language
+from core.money import EXPONENTS, SOLD_CURRENCIES
 
 
 class Limits(NamedTuple):
@@ -36,11 +39,11 @@ def missing(minor: int, currency: str) -> Missing:
 
 def limits_in_words() -> str:
     """`"1.00 to 1,000.00 (JPY 100 to 150,000)"`: most currencies' limits, then those of each that differs."""
-    usual, *_ = ranges = [_range(currency) for currency in LIMITS]
+    usual, *_more = ranges = [_range(currency) for currency in LIMITS]
     others = [f"{currency} {words}" for currency, words in zip(LIMITS, ranges, strict=True) if words != usual]
     return f"{usual} ({', '.join(others)})" if others else usual
 
 
 def _range(currency: str) -> str:
-    lowest, highest = (amount_text(minor, currency, grouped=True) for minor in LIMITS[currency])
-    return f"{lowest} to {highest}"
+    lowest, highest = (language.decimal(minor, EXPONENTS[currency]) for minor in LIMITS[currency])
+    return _("{lowest} to {highest}").format(lowest=lowest, highest=highest)

@@ -49,7 +49,7 @@ class RallyForm(WizardForm):
     line = "tier"
     lines_max = TIERS_MAX
 
-    currency = forms.ChoiceField(choices=CURRENCIES, initial="EUR")
+    currency = forms.ChoiceField(label=_l("Currency"), choices=CURRENCIES, initial="EUR")
     basis = forms.ChoiceField(
         label=_l("The price falls with"),
         choices=[(Basis.JOINERS, _l("the number of people")), (Basis.UNITS, _l("the number of units they want"))],

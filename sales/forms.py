@@ -42,7 +42,7 @@ class PurchaseForm(forms.Form):
     """A purchase from a browser without scripts."""
 
     key = forms.UUIDField()
-    quantity = WholeNumberField(min_value=1, max_value=LIMIT_MAX)
+    quantity = WholeNumberField(label=_l("How many"), min_value=1, max_value=LIMIT_MAX)
 
 
 class FindForm(forms.Form):
@@ -69,7 +69,7 @@ class RefundForm(MoneyForm):
 
     number = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
     amount = AmountField(label=_l("Amount"), help_text=_l("What is left of the payment, or a part of it."))
-    reason = forms.CharField(max_length=200, required=False, help_text=_l("The fan reads it."))
+    reason = forms.CharField(label=_l("Reason"), max_length=200, required=False, help_text=_l("The fan reads it."))
 
     def __init__(self, currency: str, data: Mapping[str, Any] | None = None, **options: Any) -> None:
         super().__init__({**data.dict(), "currency": currency} if isinstance(data, QueryDict) else data, **options)
@@ -133,9 +133,13 @@ class SaleForm(forms.Form):
     # Made when the page is rendered, so that sending the form twice drafts one sale.
     sale_id = forms.UUIDField(widget=forms.HiddenInput)
     title = forms.CharField(
-        max_length=120, help_text=_l("Sealed when you publish."), widget=forms.TextInput(attrs={"dir": "auto"})
+        label=_l("Title"),
+        max_length=120,
+        help_text=_l("Sealed when you publish."),
+        widget=forms.TextInput(attrs={"dir": "auto"}),
     )
     story = forms.CharField(
+        label=_l("Story"),
         max_length=5_000,
         required=False,
         widget=forms.Textarea(attrs={"rows": 5, "dir": "auto"}),

@@ -11,13 +11,17 @@ from sellers.theme import CHROMA_MAX
 class OpenShopForm(forms.Form):
     # Made when the page is rendered, so that sending the form twice opens one shop.
     seller_id = forms.UUIDField(widget=forms.HiddenInput)
-    name = forms.CharField(max_length=80, widget=forms.TextInput(attrs={"autocomplete": "organization"}))
+    name = forms.CharField(
+        label=_("Name"), max_length=80, widget=forms.TextInput(attrs={"autocomplete": "organization"})
+    )
     handle = forms.CharField(
+        label=_("Handle"),
         max_length=80,
         help_text=_("The shop's address: small letters, digits and dashes. It cannot be changed later."),
         widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off"}),
     )
     about = forms.CharField(
+        label=_("About"),
         max_length=Seller._meta.get_field("about").max_length,
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
@@ -34,8 +38,10 @@ class OpenShopForm(forms.Form):
 class BrandForm(forms.Form):
     """What a shop shows of itself."""
 
-    name = forms.CharField(max_length=NAME_MAX, widget=forms.TextInput(attrs={"autocomplete": "organization"}))
-    about = forms.CharField(
+    name = forms.CharField(
+        label=_("Name"), max_length=NAME_MAX, widget=forms.TextInput(attrs={"autocomplete": "organization"})
+    )
+    about = forms.CharField(label=_("About"),
         max_length=Seller._meta.get_field("about").max_length, required=False, widget=forms.Textarea(attrs={"rows": 4}),
         help_text=_("For the storefront."),
     )  # fmt: skip
@@ -53,7 +59,7 @@ class InviteForm(forms.Form):
     # Made when the page is rendered, so that sending the form twice invites once.
     invitation_id = forms.UUIDField(widget=forms.HiddenInput)
     email = forms.EmailField(label=_("E-mail address"))
-    role = forms.ChoiceField(
+    role = forms.ChoiceField(label=_("Role"),
         choices=Role.choices, initial=Role.VIEWER,
         help_text=_("An owner may do everything, a manager everything but members; a viewer looks."),
     )  # fmt: skip

@@ -169,6 +169,21 @@ def _spoken(tree: ast.AST) -> Iterator[tuple[int, str]]:
                         yield from _plain(line.value)
 
 
+@pytest.mark.parametrize("source", [source for source in SOURCES if source.name == "forms.py"], ids=str)
+def test_a_forms_field_says_its_name(source: Path) -> None:
+    """Else Django makes one of the variable's, in English."""
+    nameless = [
+        line.targets[0].id
+        for form in ast.walk(ast.parse((ROOT / source).read_text()))
+        if isinstance(form, ast.ClassDef)
+        for line in form.body
+        if isinstance(line, ast.Assign) and isinstance(line.value, ast.Call) and _name(line.value.func).endswith("Field")
+        if not {"label", "widget"} & {keyword.arg for keyword in line.value.keywords}
+    ]
+
+    assert set(nameless) <= {"key", "q", "format", "most", "within", "hold", "only_at_or_below"}, "never shown by their labels"
+
+
 def _is_for_people(function: ast.expr) -> bool:
     """`messages.error(…)`, but not `log.error(…)`."""
     return not isinstance(function, ast.Attribute) or _name(function.value) in (
