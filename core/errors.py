@@ -91,3 +91,14 @@ class Failed(Refusal):
     status = 500
     code = "error"
     detail = N_("Something went wrong on our side.")
+
+
+def sentences() -> dict[str, str]:
+    """What each kind of refusal says, by its code."""
+    found: dict[str, str] = {}
+    waiting: list[type[Refusal]] = [Refusal]
+    while waiting:
+        kind = waiting.pop(0)
+        waiting.extend(kind.__subclasses__())
+        found.setdefault(kind.code, kind.detail)
+    return found

@@ -13,7 +13,9 @@ from uuid import UUID
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from core import lean
 from core.edge import GuardedHttpProtocol
+from core.errors import Refusal
 from core.lean import BODY_MAX, BodyTooLarge, Headers, LaneEndpoint, SalePath, all_headers, answer_to, new_request_id
 
 
@@ -83,6 +85,8 @@ class FastCycle:
                 raise outcome
             status, body, more = self.route.endpoint.write(self.lane, self.command, outcome)
         except Exception as error:  # see `start`
+            if self.command is not None and isinstance(error, Refusal):
+                lean.on_refused(self.sale_id, error.code)
             status, body, more = answer_to(error, request_id, self.command)
         protocol.write_answer(status, all_headers(more, body, request_id), body, keep_alive=self.keep_alive)
 

@@ -44,6 +44,13 @@ _numbers = count(1)
 _JSON: Headers = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
 
 
+def _nobody_counts(sale_id: UUID, code: str) -> None: ...
+
+
+# Told of each hot write that was refused by its sale's lane, with the sale and the refusal's code. `live.tallies` counts them.
+on_refused: Callable[[UUID, str], None] = _nobody_counts
+
+
 class BodyTooLarge(Refusal):
     status = 413
     code = "body_too_large"
@@ -71,10 +78,12 @@ def over_asgi(endpoint: LaneEndpoint) -> Endpoint:
 
     async def ask(scope: Scope, receive: Receive) -> Answer:
         body = await read_body(receive)
-        lane, command = endpoint.read(path_uuid(scope, "sale_id"), scope["headers"], body)
+        sale_id = path_uuid(scope, "sale_id")
+        lane, command = endpoint.read(sale_id, scope["headers"], body)
         try:
             return endpoint.write(lane, command, await lane.ask(command))
         except Refusal as refusal:
+            on_refused(sale_id, refusal.code)
             return _refused(refusal, command)
 
     return ask

@@ -18,7 +18,7 @@ from django.apps import apps
 from django.conf import settings
 from django.utils.translation.template import templatize
 
-from core.errors import Refusal
+from core.errors import sentences
 
 LANGUAGES = [code for code, _name in settings.LANGUAGES if code != settings.LANGUAGE_CODE]
 # What marks a string, and which of its arguments are words. `N_` marks what is translated later, where it is shown.
@@ -111,9 +111,4 @@ def _marked_in(source: Path) -> Iterator[tuple[str | tuple[str, ...], str | None
 
 def refusals() -> set[str]:
     """The sentence of every refusal. The hot path says them in English, and the page in its reader's language."""
-    found, waiting = set(), [Refusal]
-    while waiting:
-        kind = waiting.pop()
-        waiting.extend(kind.__subclasses__())
-        found.add(kind.detail)
-    return found
+    return set(sentences().values())

@@ -70,6 +70,7 @@ def _hold_ends_at(order: Order, drop: Drop) -> dt.datetime:
     return rules.hold_ends_at(order, frozen_ms=drop.sale.frozen_ms)
 
 
+PACE_OVER = dt.timedelta(seconds=10)
 CHART_SLOTS = 96
 
 
@@ -202,6 +203,9 @@ class DropPresenter(BasePresenter, folder="drops"):
             "chart": sold_chart(drop, until),
             "chart_until": until,
         }
+
+    def pace(self, sale: Sale, now: dt.datetime) -> float:
+        return selectors.units_since(sale.id, now - PACE_OVER) / PACE_OVER.total_seconds()
 
     def close_means(self, sale: Sale) -> str:
         return _("Nobody can buy any more, and what was paid is passed on to you. It cannot be opened again.")

@@ -47,6 +47,11 @@ def units_over_time(drop_id: UUID, *, since: dt.datetime, until: dt.datetime, sl
         return [(min(max(slot, 1), slots), units) for slot, units in cursor.fetchall()]
 
 
+def units_since(drop_id: UUID, since: dt.datetime) -> int:
+    found = Order.objects.filter(drop_id=drop_id, placed_at__gte=since, state__in=HAS_UNITS)
+    return found.aggregate(units=Sum("quantity"))["units"] or 0
+
+
 def due_holds(sale: Sale, *, now: dt.datetime, limit: int) -> list[Order]:
     """Holds that have run out, the oldest first; but for those that stand aside."""
     at = now - sale.moved_by

@@ -125,6 +125,7 @@ class Hub:
     def __init__(self) -> None:
         # Reads a sale's frame from the database when the store has none; None if there is no such sale. The project sets it.
         self.fallback_read: Callable[[UUID], Awaitable[bytes | None]] | None = None
+        self.on_begin: Callable[[], None] = lambda: None  # called when it begins to listen
         self._loop: asyncio.AbstractEventLoop | None = None
         self._store: AsyncStore | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -174,6 +175,15 @@ class Hub:
     @property
     def viewers_count(self) -> int:
         return self._viewers_count
+
+    def viewers_by_sale(self) -> dict[UUID, int]:
+        """How many watch each sale here. May be called from any thread."""
+        for _attempt in range(3):
+            try:
+                return {sale_id: len(room.viewers) for sale_id, room in self._rooms.items()}
+            except RuntimeError:  # it changed meanwhile
+                continue
+        return {}
 
     async def close(self) -> None:
         """Stop listening and close the connections. The hub starts anew when it is used again."""
@@ -304,6 +314,7 @@ class Hub:
             self._begin()  # what another loop left behind cannot be used here
             self._loop = loop
             self._cutting = loop.create_task(self._cut_stuck_viewers())
+        self.on_begin()
         self._store = AsyncStore()
         self._listening = loop.create_task(self._listen(self._store))
 

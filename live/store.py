@@ -143,6 +143,11 @@ def _key(sale_id: UUID) -> str:
     return f"frame:{sale_id}"
 
 
+def client() -> redis.Redis:
+    """For what else is kept beside the frames. Every call raises one of STORE_ERRORS when the store is down."""
+    return _client(settings.REDIS_URL)
+
+
 # Keyed by the address, so that a test may point to a server of its own.
 @lru_cache(maxsize=4)
 def _client(url: str) -> redis.Redis:

@@ -34,6 +34,7 @@ from sales.refunds import refunded_in
 from sales.selectors import with_terms, with_terms_each
 from sellers.models import Seller
 
+PACE_OVER = dt.timedelta(seconds=10)
 HISTORY_SLOTS = 96
 
 
@@ -195,6 +196,9 @@ class RallyPresenter(BasePresenter, folder="rallies"):
             **drawn(tiers, sale.currency, rally.fee_bps, frame),
             **_after_the_end(rally),
         }
+
+    def pace(self, sale: Sale, now: dt.datetime) -> float:
+        return selectors.joined_since(sale.id, now - PACE_OVER) / PACE_OVER.total_seconds()
 
     def close_means(self, sale: Sale) -> str:
         rally, end = with_terms(Rally, sale), outcome_if_closed_now(rally_id=sale.id)

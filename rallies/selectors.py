@@ -150,6 +150,10 @@ def settlement_totals(rally_id: UUID) -> dict[str, int]:
     return settled_totals(Settlement.objects.filter(rally_id=rally_id), "charged", "released")
 
 
+def joined_since(rally_id: UUID, since: dt.datetime) -> int:
+    return Join.objects.filter(rally_id=rally_id, joined_at__gte=since).exclude(state__in=NOT_COUNTED).count()
+
+
 def changes_over_time(
     rally_id: UUID, *, since: dt.datetime, until: dt.datetime, slots: int
 ) -> list[tuple[int, int, int, int]]:

@@ -200,6 +200,7 @@ def page(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) -> 
         "frame": frame,
         "terms": selectors.find_terms(sale.id, sale.terms_version),
         "sums": format.presenter.sums([sale])[sale.id],
+        "pulse": presenters.pulse_of(sale, now),
         **format.presenter.console(request, sale, now),
     }
     return render(request, format.presenter.console_template, context)

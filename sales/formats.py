@@ -174,6 +174,9 @@ class Presenter(Protocol):
     def draft(self, sale: Sale) -> dict[str, Any]:
         """What the seller's page of a draft needs beside the sale and the text that will be sealed."""
 
+    def pace(self, sale: Sale, now: dt.datetime) -> float | None:
+        """What sells a second just now, in what the format counts; None when it does not tell."""
+
     def console(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         """What the seller's page of a published sale needs beside the sale, its phase, terms and sums."""
 
@@ -254,6 +257,9 @@ class BasePresenter:
 
     def console(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
         return {}
+
+    def pace(self, sale: Sale, now: dt.datetime) -> float | None:
+        return None
 
     def close_means(self, sale: Sale) -> str:
         return _("It cannot be opened again.")

@@ -14,13 +14,14 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts import selectors as account_selectors
+from core.errors import sentences
 from core.ids import is_uuid, uuid7
 from core.invariants import GOODS, MONEY, REST, TERMS, Finding
 from core.money import Money
 from core.paging import Page
 from ledger import selectors as ledger_selectors
 from ledger.errors import InsufficientFunds
-from live import store
+from live import store, tallies
 from payments.templatetags.top_up import top_up_url, top_up_words
 from pictures.selectors import Shown as Picture
 from pictures.selectors import pictures_of
@@ -121,6 +122,37 @@ def may_buy(sale: Sale, fan_id: UUID, began_at: dt.datetime) -> dict[str, Any]:
     if sale.state not in UNENDED_STATES:
         return own
     return own | issue_buy_token(user_id=fan_id, sale_id=sale.id, now=began_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """So many were refused for this reason: `percent` of the most frequent one."""
+
+    sentence: str
+    count: int
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How it goes on a sale's page of its seller, by the second."""
+
+    viewers: int
+    per_s: float | None  # units sold, or fans who joined, in the last seconds; None where the format does not tell
+    refused_count: int
+    refused: list[Refused]
+
+
+def pulse_of(sale: Sale, now: dt.datetime) -> Pulse | None:
+    """None before it is open, and while nobody can tell."""
+    tally = tallies.read(sale.id) if now >= opens_at(sale) else None
+    if tally is None:
+        return None
+    words, most = sentences(), max(tally.refused.values(), default=1)
+    refused = [Refused(words.get(code, code), count, 100 * count // most) for code, count in tally.refused.items()]
+    is_open = phase_of(sale, now).is_open
+    per_s = get_format(sale.format).presenter.pace(sale, now) if is_open else None
+    return Pulse(tally.viewers, per_s, tally.refused_count, refused)
 
 
 @dataclass(frozen=True, slots=True)

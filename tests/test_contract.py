@@ -17,10 +17,12 @@ import pytest
 from django.test import Client
 
 from core import clock, due_work, lanes
+from core.errors import sentences
 from core.ids import uuid7
 from core.invariants import GOODS, MONEY, REST, TERMS
 from dsql import faults
 from ledger import selectors as ledger_selectors
+from live.tallies import tallies
 from sales import frames, levers, prover
 from sales import services as sales
 from sales.formats import Format, list_formats
@@ -510,6 +512,22 @@ def test_a_broken_program_answers_500_without_particulars(ask, monkeypatch):
 
     assert response.status_code == 500
     assert response.json() == {"code": "error", "detail": "Something went wrong on our side.", "data": {}}
+
+
+@every_format
+def test_its_console_says_why_fans_were_turned_away(stage):
+    sale = stage.publish()
+    assert "turned away" in read(stage.owner.get(stage.page("console", sale)))
+    for _number in range(2):
+        tallies.refused(sale.id, "limit_reached")
+    tallies.write()
+
+    page = read(stage.owner.get(stage.page("console", sale)))
+
+    assert sentences()["limit_reached"] in page
+    assert (
+        stage.owner.get(stage.page("preview", sale)).status_code == 409
+    )  # it is published: there is nothing to preview
 
 
 @pytest.mark.parametrize("format", list_formats(), ids=lambda format: format.name)

@@ -177,11 +177,15 @@ def test_a_forms_field_says_its_name(source: Path) -> None:
         for form in ast.walk(ast.parse((ROOT / source).read_text()))
         if isinstance(form, ast.ClassDef)
         for line in form.body
-        if isinstance(line, ast.Assign) and isinstance(line.value, ast.Call) and _name(line.value.func).endswith("Field")
+        if isinstance(line, ast.Assign)
+        and isinstance(line.value, ast.Call)
+        and _name(line.value.func).endswith("Field")
         if not {"label", "widget"} & {keyword.arg for keyword in line.value.keywords}
     ]
 
-    assert set(nameless) <= {"key", "q", "format", "most", "within", "hold", "only_at_or_below"}, "never shown by their labels"
+    assert set(nameless) <= {"key", "q", "format", "most", "within", "hold", "only_at_or_below"}, (
+        "never shown by their labels"
+    )
 
 
 def _is_for_people(function: ast.expr) -> bool:

@@ -16,6 +16,7 @@ from uuid import UUID
 import pytest
 import uvicorn
 
+from core import lean
 from core.errors import Busy, Conflict
 from core.fastpath import FastHttpProtocol, FastRoute
 from core.lean import BODY_MAX, Answer, Headers, Lean, SaleRoute, header, over_asgi
@@ -166,6 +167,22 @@ def test_a_refusal_reads_the_same_wherever_it_is_made(peer: Peer, refuse: str, s
     assert ("retry-after" in headers) == (refuse == "busy")
     # What came to a command says when it was received.
     assert headers.get("x-received-at") == (None if refuse == "early" else "2030-05-17T18:30:01.250+00:00")
+
+
+@pytest.mark.parametrize(
+    ("refuse", "counted"), [("early", []), ("late", [(SALE, "sold_out")]), ("busy", [(SALE, "busy")])]
+)
+def test_what_a_lane_refused_is_told_to_who_counts(
+    peer: Peer, refuse: str, counted: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what never came to a lane: whoever makes up sales would have a count for each."""
+    told: list[Any] = []
+    monkeypatch.setattr(lean, "on_refused", lambda sale_id, code: told.append((sale_id, code)))
+    peer.send(post(json.dumps({"refuse": refuse}).encode()))
+
+    peer.answer()
+
+    assert told == counted
 
 
 def test_a_fault_of_ours_is_a_500_without_particulars(peer: Peer) -> None:
