@@ -19,6 +19,7 @@ from dsql.transactions import is_out_of_reach
 from ledger.api import router as ledger
 from payments.api import router as payments
 from sales.api import router as sales
+from sales.api import shop_router
 from sales.formats import list_formats
 
 # Status → why any operation may be refused with it, and those that change something, and those for whoever is logged in.
@@ -64,6 +65,7 @@ api = Api(
     description="Amounts are whole minor units. Refusals carry `code` for programs, `detail` for people, `data` for the facts.",
 )
 api.add_router("/sales", sales)
+api.add_router("/sellers", shop_router)
 for _format in list_formats():
     if _api := _format.module("api"):
         api.add_router("", _api.router)

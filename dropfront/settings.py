@@ -92,6 +92,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "core.actor.ActorMiddleware",
     "accounts.middleware.SecondFactorMiddleware",
     "sellers.middleware.HandleMiddleware",
     "core.http.RefusalMiddleware",

@@ -16,8 +16,11 @@ from sales import prover, selectors, services
 from sales.errors import BeingChecked
 from sales.models import Sale, SealedTerms
 from sales.schemas import BuyTokenOut, ProofOut, SaleOut, TermsOut
+from sellers import selectors as sellers
+from sellers.api_keys import SELLER_AUTH
 
 router = Router(tags=["sales"])
+shop_router = Router(tags=["seller"], auth=SELLER_AUTH)
 
 
 class SalesPage(Schema):
@@ -37,6 +40,13 @@ def list_sales(
         return selectors.page_of_past(after)
     page = selectors.page_of_open if when == "open" else selectors.page_of_upcoming
     return page(clock.now(), after)
+
+
+@shop_router.get("/{slug:handle}/sales", response=SalesPage)
+def list_shops_sales(request: HttpRequest, handle: str, after: str = Query("", max_length=120)) -> Page[Sale]:
+    """All of the shop's sales, drafts too, the last to open first."""
+    member = sellers.get_membership(user_id(request), handle)
+    return selectors.page_of_sellers_sales(member.seller_id, after)
 
 
 @router.get("/{uuid:sale_id}", response=SaleOut)

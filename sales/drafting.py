@@ -21,6 +21,7 @@ from sales.asked import asked_columns, check_terms
 from sales.errors import DraftChanged, IdTaken, TooManyDrafts, WrongState
 from sales.models import Sale, SaleState
 from sales.rows import TermsRow
+from sellers import events as shop_events
 
 M = TypeVar("M", bound=TermsRow)
 
@@ -95,6 +96,7 @@ def draft_once(
     row.sale, row.fee_bps = sale, sale.seller.fee_bps
     complete(row)
     row.save(force_insert=True)
+    shop_events.write("sale_drafted", seller_id=sale.seller_id, now=draft.now, sale=sale.id, title=sale.title)
     return row
 
 
@@ -118,6 +120,7 @@ def _redrafted(wanted: M, sale: Sale, draft: SaleDraft, format: str, complete: C
         setattr(row, name, value)
     complete(row)
     row.save()
+    shop_events.write("sale_changed", seller_id=sale.seller_id, now=draft.now, sale=sale.id, title=sale.title)
     return row
 
 

@@ -20,6 +20,7 @@ from sales.models import Sale
 from sales.rows import TermsRow
 from sales.schemas import SaleIn, terms_in, terms_out
 from sellers import selectors as seller_selectors
+from sellers.api_keys import SELLER_AUTH
 
 
 def lifecycle_routes(
@@ -34,7 +35,7 @@ def lifecycle_routes(
     said, out = terms_in(model, **(more_in or {})), terms_out(model, **(more_out or {}))
     shop = f"/sellers/{{slug:handle}}/{plural}"
     place = f"{shop}/{{uuid:sale_id}}"
-    given: dict[str, Any] = {"response": out, "tags": ["seller"]}
+    given: dict[str, Any] = {"response": out, "tags": ["seller"], "auth": SELLER_AUTH}
 
     def create(request: HttpRequest, handle: str, body: SaleIn) -> Status[TermsRow]:
         member = seller_selectors.get_editor(user_id(request), handle)
@@ -43,7 +44,7 @@ def lifecycle_routes(
 
     create.__annotations__["body"] = said
     router.post(
-        shop, response={201: out}, tags=["seller"], operation_id=f"{plural}_api_create_{format}",
+        shop, response={201: out}, tags=["seller"], auth=SELLER_AUTH, operation_id=f"{plural}_api_create_{format}",
         summary=f"Create {format.capitalize()}", description=f"Draft a {format}. A repeat with the same sale_id returns it.",
     )(create)  # fmt: skip
 

@@ -35,6 +35,7 @@ from sales.models import Refund, Sale, SaleState
 from sales.selectors import get_sale_for_seller
 from sales.telling import tell_fan
 from sales.things import Things
+from sellers import events as shop_events
 
 REASON_MAX = 200
 # In parts; after that only all of the rest goes back. Each is a message to the fan and a line of the proof.
@@ -120,6 +121,10 @@ def write_refund(
     )  # fmt: skip
     made.save(force_insert=True)  # two refunds meet on its key
     amount = Money(amount_minor, sale.currency)
+    shop_events.write(
+        "refunded", seller_id=seller_id, now=now, sale=sale.id, title=sale.title, amount=amount, number=number,
+        purchase=purchase_id,
+    )  # fmt: skip
     audit.write("refunded", user_id=row.fan_id, now=now, by=made_by, purchase=purchase_id, number=number, amount=amount)
     _move(made, row.transfer_id)
     prover.wish_anew(sale.id, now=now)

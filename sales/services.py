@@ -24,6 +24,7 @@ from sales.errors import Frozen, NotEditable, WrongState
 from sales.formats import get_format
 from sales.models import RUNNING_STATES, Sale, SaleState, SealedTerms
 from sales.rows import TermsRow
+from sellers import events as shop_events
 from sellers import selectors as sellers
 from sellers.models import Seller
 
@@ -87,6 +88,7 @@ def publish(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
     entry = format.presenter.entry(sale)
     sale.entry_minor = entry.minor if entry else None
     move(sale, SaleState.SCHEDULED, "terms_version", "terms_sha256", "published_at", "entry_minor")
+    shop_events.write("sale_published", seller_id=seller_id, now=now, sale=sale.id, title=sale.title)
     if _may_tell_followers(sale, now):
         telling.tell_later(sale.id, telling.PUBLISHED, now=now)
     schedule(sale)
@@ -166,6 +168,7 @@ def close_sale_early(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sal
     frames.send_after_commit(sale.id)
     if sale.state in RUNNING_STATES:
         _close(sale, _before_end(sale, now))
+        shop_events.write("sale_closed", seller_id=seller_id, now=now, sale=sale.id, title=sale.title)
     elif sale.state == SaleState.FROZEN:
         raise Frozen
     elif sale.state in (SaleState.DRAFT, SaleState.CANCELLED):
@@ -244,6 +247,7 @@ def cancel_sale(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
     if sale.state != SaleState.DRAFT:
         now = _before_end(sale, now)
     call_off(sale, telling.CALLED_OFF, now)
+    shop_events.write("sale_called_off", seller_id=seller_id, now=now, sale=sale.id, title=sale.title)
     return sale
 
 

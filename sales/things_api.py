@@ -22,6 +22,7 @@ from sales.lifecycle_api import of_format
 from sales.selectors import get_sale_for_seller
 from sales.things import Things
 from sellers import selectors as sellers
+from sellers.api_keys import SELLER_AUTH
 from sellers.models import MAY_EDIT_SALES
 
 
@@ -81,7 +82,7 @@ def things_routes(
         return {"items": show(page.rows), "next": page.next}
 
     @router.get(
-        place, response=BoughtPage, tags=["seller"], operation_id=f"{plural}_list_{name}_of_sale",
+        place, response=BoughtPage, tags=["seller"], auth=SELLER_AUTH, operation_id=f"{plural}_list_{name}_of_sale",
         summary=f"The {name} of one of the shop's {plural}",
     )  # fmt: skip
     def list_of_sale(

@@ -31,3 +31,8 @@ class OtherAddress(Conflict):
 class TooManyInvitations(Conflict):
     code = "too_many_invitations"
     detail = N_("There are 50 open invitations. Take some back first.")
+
+
+class TooManyKeys(Conflict):
+    code = "too_many_keys"
+    detail = N_("This shop has 20 keys. Revoke some first.")

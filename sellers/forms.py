@@ -4,7 +4,7 @@ from django import forms
 from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
-from sellers.models import HANDLE, NAME_MAX, Role, Seller
+from sellers.models import HANDLE, NAME_MAX, KeyScope, Role, Seller
 from sellers.theme import CHROMA_MAX
 
 
@@ -62,4 +62,17 @@ class InviteForm(forms.Form):
     role = forms.ChoiceField(label=_("Role"),
         choices=Role.choices, initial=Role.VIEWER,
         help_text=_("An owner may do everything, a manager everything but members; a viewer looks."),
+    )  # fmt: skip
+
+
+class ApiKeyForm(forms.Form):
+    # Made when the page is rendered, so that sending the form twice makes one.
+    key_id = forms.UUIDField(widget=forms.HiddenInput)
+    name = forms.CharField(label=_("Name"), max_length=NAME_MAX, help_text=_("What it is for: you see it in the log."))
+    scope = forms.ChoiceField(
+        label=_("It may"), choices=KeyScope.choices, initial=KeyScope.READ, widget=forms.RadioSelect
+    )
+    days = forms.ChoiceField(
+        label=_("Runs out"), required=False, initial="90",
+        choices=[("30", _("After 30 days")), ("90", _("After 90 days")), ("365", _("After a year")), ("", _("Never"))],
     )  # fmt: skip

@@ -12,7 +12,7 @@ from accounts.selectors import verified_addresses
 from core import letters
 from core.errors import Invalid
 from core.transactions import retried_transaction
-from sellers import services
+from sellers import events, services
 from sellers.errors import InvitationOver, OtherAddress, TooManyInvitations
 from sellers.models import Invitation, Member, Role
 
@@ -39,6 +39,7 @@ def invite(*, invitation_id: UUID, seller_id: UUID, email: str, role: Role, by: 
         id=invitation_id, seller_id=seller_id, email=email, role=role, invited_by_id=by, made_at=now, expires_at=now + OPEN_FOR,
     )  # fmt: skip
     invitation.save(force_insert=True)
+    events.write("invited", seller_id=seller_id, now=now, email=invitation.email, role=invitation.role)
     return invitation
 
 

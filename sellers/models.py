@@ -96,3 +96,55 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.email} as {self.role} of {self.seller_id}"
+
+
+class KeyScope(models.TextChoices):
+    READ = "read", _("See sales, purchases and money")
+    SALES = "sales", _("Also draft, publish, close and call off sales")
+
+
+class ApiKey(models.Model):
+    """A way into the shop's part of the API without a login, with its maker's rights or fewer. The key itself is not kept."""
+
+    id = UUIDv7Field(primary_key=True)
+    seller = models.ForeignKey(Seller, models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=NAME_MAX)
+    scope = models.CharField(max_length=10, choices=KeyScope.choices, default=KeyScope.READ)
+    sha256 = models.CharField(max_length=64, unique=True)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
+    made_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+    used_at = models.DateTimeField(null=True)  # to the hour
+    revoked_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.seller_id}"
+
+
+class ShopEvent(models.Model):
+    """Something that was done in a shop (`sellers/events.py`)."""
+
+    id = UUIDv7Field(primary_key=True)
+    seller = models.ForeignKey(Seller, models.PROTECT, related_name="events", db_index=False)
+    event = models.CharField(max_length=30)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False)
+    key = models.ForeignKey(ApiKey, models.PROTECT, null=True, related_name="+", db_index=False)
+    facts = models.JSONField()
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["seller", "id"], name="shop_event_by_seller")]
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.at}"
+
+    @property
+    def words(self) -> str:
+        from sellers.events import EVENTS  # which writes these rows
+
+        return EVENTS.get(self.event, self.event)
+
+    @property
+    def shown(self) -> list[str]:
+        """The facts for people: names and amounts, without ids."""
+        return [value for name, value in self.facts.items() if name not in ("sale", "purchase", "number")]

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
+from django.db.models.functions import TruncDate
 from django.utils.translation import gettext as _
 
 from core.errors import NotAllowed, NotFound
-from sellers.models import MAY_EDIT_SALES, Follow, Member, Seller
+from core.paging import Page, page_of
+from sellers.models import MAY_EDIT_SALES, ApiKey, Follow, Member, Seller, ShopEvent
 
 
 def open_shops() -> QuerySet[Seller]:
@@ -65,3 +69,50 @@ def list_members(seller_id: UUID) -> list[Member]:
 
 def list_memberships(user_id: UUID) -> list[Member]:
     return list(Member.objects.select_related("seller").filter(user_id=user_id).order_by("seller__name"))
+
+
+def list_keys(seller_id: UUID) -> list[ApiKey]:
+    """Those that are revoked too, the newest first."""
+    return list(ApiKey.objects.select_related("made_by").filter(seller_id=seller_id).order_by("-id")[:100])
+
+
+def page_of_events(seller_id: UUID, cursor: str, *, event: str = "") -> Page[ShopEvent]:
+    """The newest first; `event` narrows it to one kind."""
+    found = ShopEvent.objects.select_related("by", "key").filter(seller_id=seller_id)
+    return page_of(found.filter(event=event) if event else found, cursor)
+
+
+GROWTH_DAYS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Of a shop's followers. `points` is a line from left to right over the days, in percent of the picture."""
+
+    count: int
+    new_in_week: int
+    days: int
+    points: str
+
+
+def growth(seller_id: UUID, now: dt.datetime) -> Growth:
+    """Of those who follow it now: whoever has left again is not counted."""
+    since = now - dt.timedelta(days=GROWTH_DAYS)
+    follows = Follow.objects.filter(seller_id=seller_id)
+    before = follows.filter(made_at__lt=since).count()
+    by_day = dict(
+        follows.filter(made_at__gte=since)
+        .annotate(day=TruncDate("made_at"))
+        .values_list("day")
+        .annotate(n=Count("fan_id"))
+        .order_by()
+    )
+    total, points = before, []
+    counts = []
+    for number in range(GROWTH_DAYS + 1):
+        total += by_day.get((since + dt.timedelta(days=number)).date(), 0)
+        counts.append(total)
+    for number, count in enumerate(counts):
+        points.append(f"{100 * number / GROWTH_DAYS:.2f},{100 * (1 - count / total) if total else 100:.2f}")
+    week = follows.filter(made_at__gte=now - dt.timedelta(days=7)).count()
+    return Growth(total, week, GROWTH_DAYS, " ".join(points))

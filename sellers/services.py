@@ -6,9 +6,11 @@ from uuid import UUID
 from django.db.models import Q
 
 from accounts import audit
+from accounts.models import User
 from core import clock
 from core.text import clean_line, clean_text
 from core.transactions import joins_transaction, retried_transaction
+from sellers import events
 from sellers.errors import HandleTaken, LastOwner, TooManyShops
 from sellers.models import ABOUT_MAX, NAME_MAX, Follow, Member, Role, Seller
 from sellers.theme import CHROMA_MAX
@@ -70,6 +72,7 @@ def unfollow(*, seller_id: UUID, fan_id: UUID) -> None:
 @retried_transaction(replayable=True)
 def set_brand(*, seller_id: UUID, name: str, about: str, hue: int | None, chroma: int | None) -> None:
     """What a shop is called, what it says of itself and its colour (`Seller.hue`). Raises Invalid."""
+    events.write("brand_changed", seller_id=seller_id, now=clock.now(), name=name)
     Seller.objects.filter(id=seller_id).update(
         name=clean_line(name, field="name", most=NAME_MAX), about=clean_text(about, field="about", most=ABOUT_MAX),
         hue=None if hue is None else hue % 360, chroma=None if chroma is None else min(max(chroma, 0), CHROMA_MAX),
@@ -86,7 +89,9 @@ def set_member(*, seller_id: UUID, user_id: UUID, role: Role) -> Member:
 def give_role(*, seller_id: UUID, user_id: UUID, role: Role) -> Member:
     # Not update_or_create: without savepoints it cannot go on when another transaction was first.
     member = Member.objects.filter(seller_id=seller_id, user_id=user_id).first()
-    audit.write("role_given", user_id=user_id, now=clock.now(), seller=seller_id, role=role)
+    now = clock.now()
+    audit.write("role_given", user_id=user_id, now=now, seller=seller_id, role=role)
+    events.write("role_given", seller_id=seller_id, now=now, to=_address(user_id), role=Role(role).value)
     if member is None:
         return Member.objects.create(seller_id=seller_id, user_id=user_id, role=role)
     if role != Role.OWNER:
@@ -108,7 +113,13 @@ def take_out(*, seller_id: UUID, user_id: UUID) -> None:
     if member is not None:
         _keep_an_owner(member)
         member.delete()
-        audit.write("role_taken", user_id=user_id, now=clock.now(), seller=member.seller_id, role=member.role)
+        now = clock.now()
+        audit.write("role_taken", user_id=user_id, now=now, seller=member.seller_id, role=member.role)
+        events.write("role_taken", seller_id=seller_id, now=now, of=_address(user_id), role=member.role)
+
+
+def _address(user_id: UUID) -> str:
+    return str(User.objects.values_list("email", flat=True).get(id=user_id))
 
 
 @joins_transaction

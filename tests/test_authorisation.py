@@ -36,9 +36,9 @@ from rallies import services as rallies
 from sales import levers, prover
 from sales import services as sales
 from sales.hot import read_frame_for_hub
-from sellers import joining
+from sellers import api_keys, joining
 from sellers import services as sellers
-from sellers.models import Member, Role
+from sellers.models import KeyScope, Member, Role
 from tests.tools import operations, shop
 from tests.tools.operations import FAMILIES, Operation
 from tests.tools.truth import picture
@@ -127,6 +127,11 @@ def build_world(*, with_rallies: bool = True) -> World:
         "top_up_id": top_up.id, "number": 1, "mail": "none", "language": "de", "things": "orders", "joins": "joins", "kind": "csv",
         "upcoming_id": shop.make_drop(seller=seller, opens_at=now + shop.HOUR, closes_at=now + 2 * shop.HOUR, now=now).sale_id,
     }  # fmt: skip
+    world.things["key_id"] = uuid7()
+    api_keys.make(
+        key_id=world.things["key_id"], seller_id=seller.id, name="A system", scope=KeyScope.READ, expires_at=None,
+        made_by=world.users["owner"], now=now,
+    )  # fmt: skip
     product = products.add(product_id=uuid7(), seller_id=seller.id, title="A lamp", story="", now=now)
     world.things["product_id"] = product.id
     world.things["product_picture_id"] = shop.make_picture(draft, place=Placed.Place.PRODUCT, owner_id=product.id).id
@@ -223,6 +228,10 @@ def drop_form(world: World) -> dict[str, Any]:
 
 def product_form(world: World) -> dict[str, Any]:
     return {"product_id": str(uuid7()), "title": "A lamp", "story": "", "format": "drop"}
+
+
+def key_form(world: World) -> dict[str, Any]:
+    return {"key_id": str(uuid7()), "name": "A system", "scope": "read", "days": ""}
 
 
 def rally_body(world: World) -> dict[str, Any]:
@@ -422,6 +431,12 @@ ROWS = [
     page_of_members("GET", "/sell/{handle}/brand/"),
     page_of_editors("POST", "/sell/{handle}/brand/", MOVED, lambda world: {"name": "N", "about": "", "hue": "10", "chroma": "5"}),
     page_of_editors("GET", "/sell/{handle}/launch/"),
+    api_of_members("GET", "/api/v1/sellers/{handle}/sales"),
+    page_of_members("GET", "/sell/{handle}/keys/"),
+    page_of_owners("POST", "/sell/{handle}/keys/", 200, key_form),
+    page_of_owners("POST", "/sell/{handle}/keys/{key_id}/revoke/", MOVED),
+    page_of_members("GET", "/sell/{handle}/log/"),
+    page_of_members("GET", "/sell/{handle}/followers/"),
     page_of_members("GET", "/sell/{handle}/products/"),
     page_of_editors("POST", "/pictures/{handle}/products/", MOVED, product_form),
     page_of_members("GET", "/sell/{handle}/products/{product_id}/"),
@@ -662,7 +677,7 @@ def _status(response: Any) -> Any:
 
 IDS_IN_PATHS = (
     "handle", "sale_id", "order_id", "top_up_id", "join_id", "id", "purchase_id", "member_id", "invitation_id", "picture_id",
-    "product_id", "place",
+    "product_id", "key_id", "place",
 )  # fmt: skip
 
 
