@@ -13,6 +13,7 @@ from ledger.selectors import StatementLine, Wallet
 WORDS = {
     "top_up": _("Added to the wallet"),
     "purchase": _("Purchase"),
+    "late_join": _("Late join"),
     "hold": _("Set aside for units on hold"),
     "capture": _("Hold paid"),
     "release": _("Hold ended, money back"),

@@ -209,6 +209,17 @@ def test_every_letter_is_ours_as_text_and_as_html(user: User) -> None:
         assert "<script" not in str(html)
 
 
+def test_a_letter_says_by_whose_clock_its_time_is(user: User) -> None:
+    client = Client()
+    assert is_in(log_in(client, PASSWORD))
+    client.cookies["zone"] = "Asia/Kolkata"
+    changed = {"oldpassword": PASSWORD, "password1": PASSWORD + "!", "password2": PASSWORD + "!"}
+    assert is_in(client.post("/accounts/reauthenticate/", {"password": PASSWORD}))
+    assert is_in(client.post("/accounts/password/change/", changed))
+
+    assert re.search(r"It was done on \d+ \w+ \d+, \d\d:\d\d IST,", str(mail.outbox[-1].body))
+
+
 def test_two_writers_of_one_session_both_come_through(race: Any) -> None:
     session = SessionStore()
     session["n"] = 0
