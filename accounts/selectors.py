@@ -26,6 +26,10 @@ def page_of_notifications(user_id: UUID, cursor: str = "") -> Page[Notification]
     return page_of(Notification.objects.filter(user_id=user_id), cursor, by=("-made_at", "-id"))
 
 
+def newest_notifications(user_id: UUID, count: int) -> list[Notification]:
+    return list(Notification.objects.filter(user_id=user_id).order_by("-made_at", "-id")[:count])
+
+
 def mail_wishes(user_id: UUID) -> set[str]:
     """The kinds of news that the user wants by mail too."""
     return set(MailWish.objects.filter(user_id=user_id).values_list("kind", flat=True))

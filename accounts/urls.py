@@ -8,4 +8,5 @@ urlpatterns = [
     path("close/", views.close, name="close"),
     path("export/", views.export, name="export"),
     path("notifications/", views.notifications, name="notifications"),
+    path("notifications/newest/", views.newest_notifications, name="newest_notifications"),
 ]

@@ -18,6 +18,8 @@ from core import clock, language, rate_limit
 from core.http import user_id
 from core.paging import cursor_of
 
+NEWEST_SHOWN = 6
+
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
@@ -59,6 +61,17 @@ def notifications(request: HttpRequest) -> HttpResponse:
         "accounts/notifications.html",
         {"page": page, "now": now, "kinds": NewsKind.choices, "wishes": selectors.mail_wishes(user_id(request))},
     )
+
+
+@require_safe
+@login_required
+def newest_notifications(request: HttpRequest) -> HttpResponse:
+    """The newest few, for the list below the bell. Opening it is reading them."""
+    now = clock.now()
+    rows = selectors.newest_notifications(user_id(request), NEWEST_SHOWN)
+    if any(notification.read_at is None for notification in rows):
+        services.mark_read(user_id=user_id(request), now=now)
+    return render(request, "accounts/_newest.html", {"rows": rows})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -417,6 +417,7 @@ ROWS = [
     page_of_user("POST", "/account/notifications/", MOVED, lambda world: {"mail": "sales"}),
     page_of_user("GET", "/account/"),
     page_of_user("POST", "/account/", MOVED, lambda world: {"display_name": "Somebody"}),
+    page_of_user("GET", "/account/notifications/newest/"),
     # a seller's pages
     page_of_user("GET", "/sell/"),
     page_of_user("POST", "/sell/", MOVED, shop_form),

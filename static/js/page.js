@@ -1,5 +1,6 @@
 // What every page does beyond its HTML.
 
+import { offerBell } from "./bell.js";
 import { offerCopying } from "./copy.js";
 import { followSession } from "./session.js";
 import { offerSharing } from "./share.js";
@@ -9,6 +10,7 @@ import { showTimes } from "./times.js";
 followSession();
 rememberZone();
 showTimes(document);
+offerBell();
 offerCopying(document);
 offerSharing(document);
 startSteppers(document);

@@ -65,3 +65,16 @@ def test_the_right_password_brings_a_fan_back_to_the_room(visit: OpenVisitor, wo
 
     expect(fan.page).to_have_url(f"{world.site.url}/sales/{sale_id}/")
     expect(fan.button("Buy")).to_be_enabled()
+
+
+def test_the_bell_opens_the_newest_news_and_closes_by_escape(visit: OpenVisitor, world: World) -> None:
+    fan = visit(email=world.next_fan())
+    fan.page.goto("/")
+    bell = fan.page.locator("[data-bell] > a")
+
+    bell.click()
+
+    expect(fan.link("All news, and what comes by mail")).to_be_visible()
+    fan.page.keyboard.press("Escape")
+    expect(fan.link("All news, and what comes by mail")).to_have_count(0)
+    expect(bell).to_be_focused()
