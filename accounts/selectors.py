@@ -21,6 +21,12 @@ def verified_addresses(user_id: UUID) -> set[str]:
     return {email.lower() for email in found}
 
 
+def language_of_address(email: str) -> str:
+    """What whoever has shown that the address is theirs is written to in; "" for nobody, and where nothing was chosen."""
+    found = EmailAddress.objects.filter(email=email, verified=True).values_list("user__language", flat=True)
+    return next(iter(found), "")
+
+
 def page_of_notifications(user_id: UUID, cursor: str = "") -> Page[Notification]:
     """The newest first."""
     return page_of(Notification.objects.filter(user_id=user_id), cursor, by=("-made_at", "-id"))

@@ -92,18 +92,20 @@ def change_email(*, user_id: UUID, email: str, now: dt.datetime, by: UUID | None
 
 
 def tell_of_new_email(request: HttpRequest, *, user_id: UUID, before: str, after: str) -> None:
-    """To the address before what happened, to the new one how to confirm it."""
+    """In the user's language, not that of staff: to the address before what happened, to the new one how to confirm it."""
     user = User.objects.get(id=user_id)
     context = {"from_email": before, "to_email": after}
-    get_adapter(request).send_notification_mail("account/email/email_changed", user, context, email=before)
-    EmailAddress.objects.get(user=user, email=after).send_confirmation(request)
+    with translation.override(user.language or settings.LANGUAGE_CODE):
+        get_adapter(request).send_notification_mail("account/email/email_changed", user, context, email=before)
+        EmailAddress.objects.get(user=user, email=after).send_confirmation(request)
 
 
 def invite(request: HttpRequest, user: User) -> None:
     """Mail the user a link by which they choose a password. Of an account that staff made."""
     form = ResetPasswordForm({"email": user.email})
-    if form.is_valid():
-        form.save(request)
+    with translation.override(user.language or settings.LANGUAGE_CODE):
+        if form.is_valid():
+            form.save(request)
 
 
 @dataclass(frozen=True, slots=True)

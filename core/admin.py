@@ -7,6 +7,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
 
 from core import clock, due_work
 from core.admin_base import StaffAdmin
@@ -16,7 +17,7 @@ LATE = dt.timedelta(minutes=1)
 
 
 class StateFilter(admin.SimpleListFilter):
-    title = "state"
+    title = _l("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -55,7 +56,7 @@ class DueWorkAdmin(StaffAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: DueWork | None = None) -> bool:
         return False
 
-    @admin.action(description=_("Set parked work free, to be tried again now"), permissions=["operate"])
+    @admin.action(description=_l("Set parked work free, to be tried again now"), permissions=["operate"])
     def set_free(self, request: HttpRequest, rows: QuerySet[DueWork]) -> None:
         freed = due_work.set_free([row.id for row in rows], now=clock.now())
         messages.success(request, _("{freed} set free.").format(freed=freed))

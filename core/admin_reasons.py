@@ -7,11 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
 from core import clock
@@ -27,7 +29,7 @@ STAFF_READ_IT = _("Only staff can read it.")
 
 
 class ReasonForm(forms.Form):
-    reason = forms.CharField(max_length=REASON_MAX)
+    reason = forms.CharField(label=_("Reason"), max_length=REASON_MAX)
 
 
 def asks_reason(
@@ -54,7 +56,9 @@ def asks_reason(
             _do_one(request, row, do, form.cleaned_data["reason"])
         return None
 
-    act.__name__ = description.lower().replace(" ", "_").replace(",", "")
+    with translation.override(settings.LANGUAGE_CODE):  # the name is sent by forms: the same in every language
+        name = str(description)
+    act.__name__ = name.lower().replace(" ", "_").replace(",", "")
     return act
 
 
@@ -63,6 +67,6 @@ def _do_one(request: HttpRequest, row: Any, do: Callable[..., Any], reason: str)
     try:
         do(row.pk, staff_id=staff_id, reason=reason, now=clock.now())
     except Refusal as refusal:
-        messages.error(request, f"{row}: {refusal.message}")
+        messages.error(request, f"{row}: {refusal.said}")
     else:
         messages.success(request, _("{row}: done.").format(row=row))

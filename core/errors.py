@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as N_
 
 
@@ -18,6 +19,11 @@ class Refusal(Exception):
         self.message = detail or str(self.detail)
         self.data = data
         super().__init__(self.message)
+
+    @property
+    def said(self) -> str:
+        """`message` in the language of who reads the page: what a class or a lane says is in English."""
+        return gettext(self.message)
 
     def as_json(self) -> dict[str, Any]:
         return {"code": self.code, "detail": self.message, "data": self.data}

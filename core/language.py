@@ -17,6 +17,7 @@ from babel import Locale, dates, numbers
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
+from django.utils.functional import lazy
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise as Said  # text, or lazy: written in the language of who reads it
@@ -77,6 +78,15 @@ def decimal(minor: int, exponent: int) -> str:
 def number(value: int) -> str:
     """`1000000` → `1,000,000`, or `1.000.000`."""
     return f"{value:,}" if language() == "en" else numbers.format_decimal(value, locale=_locale())
+
+
+# Written when it is read, in the language of who reads it then: for what is told to many.
+number_lazy = lazy(number, str)
+
+
+def within(words: str) -> str:
+    """A label as it stands within a sentence: "Owner" → "owner". German writes its nouns large everywhere."""
+    return words.lower() if language() == "en" else words
 
 
 def moment(at: dt.datetime) -> str:

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as N_
 
 from core import metrics
 from core.errors import Busy
@@ -56,7 +56,7 @@ def in_transaction(
         raise Busy from exhausted
     except OutcomeUnknown as unknown:
         raise Busy(
-            _("The connection broke before we heard whether this worked. Please look before you repeat it.")
+            N_("The connection broke before we heard whether this worked. Please look before you repeat it.")
         ) from unknown
 
 

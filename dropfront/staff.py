@@ -40,7 +40,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             (_("Parked work"), work["parked"], f"{work_url}?state=parked"),
             (_("Work late by over a minute"), work["late"], f"{work_url}?state=late"),
             *(
-                (_("Set aside: {what}").format(what=what), count, sales_url)
+                (_("Set aside: {what}").format(what=_(what)), count, sales_url)
                 for what, count in alarms.stuck_now().items()
             ),
         ],

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from core.money import Money
 from dsql.fields import UUIDv7Field
@@ -87,7 +88,7 @@ class OrderState(models.TextChoices):
     HELD = "held", _("Held for you")  # units and money set aside until expires_at
     PAID = "paid", _("Paid")
     SETTLED = "settled", _("Paid, and passed on to the seller")
-    CANCELLED = "cancelled", _("Cancelled")  # given back before it was paid, by the buyer
+    CANCELLED = "cancelled", pgettext_lazy("order", "Cancelled")  # given back before it was paid, by the buyer
     EXPIRED = "expired", _("Hold ended")
     REFUNDED = "refunded", _("Refunded")
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Protocol
 from uuid import UUID
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as N_
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -233,7 +233,7 @@ def _confirm(state: State, decision: Decision, command: ConfirmOrder) -> OrderVa
         raise OrderNotHeld(state=order.state)
     ends_at = hold_ends_at(order, frozen_ms=state.standing.frozen_ms)
     if command.received_at >= ends_at:
-        raise OrderNotHeld(_("The time to confirm has run out."), expires_at=ends_at.isoformat())
+        raise OrderNotHeld(N_("The time to confirm has run out."), expires_at=ends_at.isoformat())
     pending = state.payments[order.transfer_id]
     captured = ledger_rules.post(pending, amount_minor=order.total_minor, code="capture", at=command.received_at)
     move_money(state, decision.transfers, captured)
@@ -306,7 +306,7 @@ def _refund(state: State, decision: Decision, command: RefundOrder) -> OrderValu
     if order.state in (CANCELLED, EXPIRED, REFUNDED):
         return order  # a repeat
     if order.state == SETTLED and state.standing.state != "cancelled":
-        raise CannotRefund(_("It is settled by now, so it is refunded from the proceeds."), state=order.state)
+        raise CannotRefund(N_("It is settled by now, so it is refunded from the proceeds."), state=order.state)
     return _give_back(state, decision, order, REFUNDED, command.received_at)
 
 

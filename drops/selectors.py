@@ -7,6 +7,8 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import Count, DateTimeField, DurationField, ExpressionWrapper, F, Sum
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from drops.errors import OrderNotFound
 from drops.models import HAS_UNITS, Order, OrderState
@@ -16,6 +18,7 @@ from sales.things import Things
 orders = Things(
     Order, terms="drop", missing=OrderNotFound, receipt="drops/order.html", page="drops:order",
     paid_minor=lambda order: order.total_minor if order.state == OrderState.SETTLED else 0,
+    noun=pgettext_lazy("noun", "order"), nouns=_("orders"),
 )  # fmt: skip
 
 

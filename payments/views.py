@@ -41,7 +41,7 @@ def start(request: HttpRequest) -> HttpResponse:
                 return_to=_safe_path(request, form.cleaned_data["next"]),
             )
         except (Invalid, TooManyTopUps) as refusal:
-            form.add_error(str(refusal.data.get("field", "amount")), refusal.message)
+            form.add_error(str(refusal.data.get("field", "amount")), refusal.said)
         else:
             return redirect(providers.current().checkout_url(top_up))
     return render(request, "payments/start.html", {"form": form}, status=422)

@@ -11,7 +11,7 @@ import warnings
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as N_
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from core.errors import Invalid
@@ -48,7 +48,7 @@ def make(file: BinaryIO) -> Made:
         upright = ImageOps.exif_transpose(picture)  # as the camera was held, before that is forgotten
         pixels = _in_srgb(upright.convert("RGBA" if _has_alpha(upright) else "RGB"), upright.info.get("icc_profile"))
     except (OSError, SyntaxError, ValueError) as error:
-        raise Invalid(_("This picture is broken."), field="picture") from error
+        raise Invalid(N_("This picture is broken."), field="picture") from error
     widths = (
         *(width for width in WIDTHS if width < pixels.width and width < WIDTHS[-1]),
         min(pixels.width, WIDTHS[-1]),
@@ -69,12 +69,12 @@ def _opened(file: BinaryIO) -> Image.Image:
             picture = Image.open(file, formats=FORMATS)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise Invalid(
-            _("This is not a picture we know. Please use JPEG, PNG, WebP or AVIF."), field="picture"
+            N_("This is not a picture we know. Please use JPEG, PNG, WebP or AVIF."), field="picture"
         ) from error
     if picture.width * picture.height > PIXELS_MAX:
-        raise Invalid(_("This picture has more than 24 million pixels."), field="picture")
+        raise Invalid(N_("This picture has more than 24 million pixels."), field="picture")
     if min(picture.size) < SIDE_MIN:
-        raise Invalid(_("This picture is too small: each side takes 64 pixels at least."), field="picture")
+        raise Invalid(N_("This picture is too small: each side takes 64 pixels at least."), field="picture")
     return picture
 
 

@@ -134,7 +134,7 @@ def make_ready(picture_id: UUID) -> None:
         with default_storage.open(original) as file:
             made = making.make(cast(BinaryIO, file))
     except (Invalid, FileNotFoundError) as error:
-        reason = error.message if isinstance(error, Invalid) else _("The file did not arrive as a whole.")
+        reason = error.message if isinstance(error, Invalid) else N_("The file did not arrive as a whole.")
         _set_made(picture_id=picture_id, state=PictureState.REFUSED, reason=reason)
     else:
         for name, content in made.files.items():

@@ -53,7 +53,7 @@ def upload_files(
             )  # fmt: skip
             taken += 1
         except (Invalid, Conflict) as refusal:
-            messages.error(request, f"{str(file.name)[:80]}: {refusal.message}")
+            messages.error(request, f"{str(file.name)[:80]}: {refusal.said}")
     if taken:
         said = ngettext("The picture is being made ready.", "{count} pictures are being made ready.", taken)
         messages.success(request, said.format(count=taken))

@@ -151,7 +151,7 @@ def _said(form: ProductForm, act: Callable[[], object]) -> bool:
         act()
     except (Invalid, Conflict) as refusal:
         field = str(refusal.data.get("field", ""))
-        form.add_error(field if field in form.fields else None, refusal.message)
+        form.add_error(field if field in form.fields else None, refusal.said)
         return False
     return True
 

@@ -24,7 +24,7 @@ def remove(request: HttpRequest, handle: str, join_id: UUID) -> HttpResponse:
     join = selectors.joins.of_seller(member.seller_id, join_id)
     fan = pseudonym(join.rally_id, join.fan_id)
     return console.ask_first(
-        request, join.rally.sale, f"Remove {fan}?",
+        request, join.rally.sale, _("Remove {fan}?").format(fan=fan),
         lambda: _("{fan} gets everything back that is held, and cannot join this rally again. The crowd "
 "is one smaller, so the price may rise again; near the end the count stays as it is.").format(fan=fan),
         _("Remove the fan"), act=lambda: services.remove_fan(rally_id=join.rally_id, fan_id=join.fan_id, now=clock.now()),

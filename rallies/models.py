@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from core.money import Money
 from sales.asked import WholeTerm
@@ -148,7 +149,7 @@ class LimitedCount(models.Model):
 
 
 class JoinState(models.TextChoices):
-    JOINED = "joined", _("Joined")  # the most it can cost is held in the wallet
+    JOINED = "joined", pgettext_lazy("state", "Joined")  # the most it can cost is held in the wallet
     LEFT = "left", _("Left")  # by the fan, before the close
     REMOVED = "removed", _("Removed by the seller")
     PAID = "paid", _("Paid")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as N_
 from msgspec.structs import replace
 
 from ledger import rules as ledger_rules
@@ -177,7 +177,7 @@ def _leave(state: State, decision: Decision, command: LeaveRally) -> JoinValue:
     mine = known_join(state, command.fan_id)
     if mine.state == LEFT:
         return mine  # a repeat
-    _check_may_go(state, mine, command.received_at, _("This join can no longer be left."))
+    _check_may_go(state, mine, command.received_at, N_("This join can no longer be left."))
     return _let_go(state, decision, mine, LEFT, command.received_at)
 
 
@@ -185,7 +185,7 @@ def _remove(state: State, decision: Decision, command: RemoveFan) -> JoinValue:
     mine = known_join(state, command.fan_id)
     if mine.state == REMOVED:
         return mine  # a repeat
-    _check_may_go(state, mine, command.received_at, _("The rally has ended; this fan can no longer be removed."))
+    _check_may_go(state, mine, command.received_at, N_("The rally has ended; this fan can no longer be removed."))
     return _let_go(state, decision, mine, REMOVED, command.received_at)
 
 

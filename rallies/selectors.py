@@ -7,6 +7,8 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import Count, QuerySet
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from msgspec.structs import asdict
 
 from rallies.errors import JoinNotFound
@@ -32,10 +34,12 @@ joins = Things(
     receipt="rallies/receipt.html",
     page="rallies:receipt",
     paid_minor=paid_minor,
+    noun=pgettext_lazy("noun", "join"),
+    nouns=_("joins"),
 )
 late_joins = Things(
     LateJoin, terms="rally", missing=JoinNotFound, receipt="rallies/late_receipt.html", page="rallies:late_receipt",
-    paid_minor=paid_minor,
+    paid_minor=paid_minor, noun=pgettext_lazy("noun", "late join"), nouns=_("late joins"),
 )  # fmt: skip
 
 

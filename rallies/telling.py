@@ -11,7 +11,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.services import Message
-from core.language import Said, number
+from core.language import Said, number_lazy
 from core.money import Money
 from core.transactions import retried_transaction
 from rallies import selectors
@@ -80,7 +80,8 @@ def _words(sale: Sale, tiers: Sequence[PriceTier], event: str) -> Words:
     price = Money(tier.price_minor, sale.currency)
     if kind == "tier":
         crowd = format_lazy(
-            _("The crowd reached {from_count}. Everybody pays what it ends at."), from_count=number(tier.from_count)
+            _("The crowd reached {from_count}. Everybody pays what it ends at."),
+            from_count=number_lazy(tier.from_count),
         )
         return format_lazy(_("{title} is down to {price}"), title=sale.title, price=price), crowd
     assert kind == "rose", event

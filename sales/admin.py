@@ -74,7 +74,7 @@ class StuckRowAdmin(ReadOnlyAdmin):
     ordering = ("-made_at",)
     actions = ("set_free",)
 
-    @admin.action(description=_("Try again now"), permissions=["operate"])
+    @admin.action(description=_l("Try again now"), permissions=["operate"])
     def set_free(self, request: HttpRequest, rows: QuerySet[StuckRow]) -> None:
         freed = stuck.set_free(ids=[row.id for row in rows], now=clock.now())
         messages.success(request, _("{freed} set free.").format(freed=freed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from django.utils.translation import gettext as _
 from icalendar import Alarm, Calendar, Event
 
 from sales.models import Sale
@@ -24,7 +25,7 @@ def calendar_entry(sale: Sale, url: str, *, now: dt.datetime) -> bytes:
     event.add("sequence", sale.version)
     alarm = Alarm()
     alarm.add("action", "DISPLAY")
-    alarm.add("description", f"{sale.title} opens")
+    alarm.add("description", _("{title} opens").format(title=sale.title))
     alarm.add("trigger", -ALARM_BEFORE)
     event.add_component(alarm)
     calendar = Calendar()

@@ -171,7 +171,7 @@ def _draft_from(form: SaleForm, member: Member, draft: Callable[..., Any], edits
     try:
         row = draft(**said)
     except (Invalid, DraftChanged) as refusal:
-        form.add_refusal(str(refusal.data.get("field", "")), refusal.message)
+        form.add_refusal(str(refusal.data.get("field", "")), refusal.said)
         return None
     return UUID(str(row.pk))
 
@@ -268,7 +268,7 @@ def _refunded(form: RefundForm, member: Member, sale_id: UUID, purchase_id: UUID
             amount_minor=said["amount"].minor, reason=said["reason"], made_by=member.user_id, now=clock.now(),
         )  # fmt: skip
     except Conflict as refusal:
-        form.add_error(None, refusal.message)
+        form.add_error(None, refusal.said)
         return False
     return True
 

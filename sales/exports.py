@@ -13,7 +13,9 @@ from typing import Any
 
 import xlsxwriter  # type: ignore[import-untyped]
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.http import StreamingHttpResponse
+from django.utils import translation
 
 from accounts.selectors import addresses
 from core.money import Money, amount_text
@@ -39,9 +41,11 @@ def rows_of(format: Format, things: Things[Any], sale: Sale, *, emails: bool) ->
         bought = shown(format, page.rows)
         found = addresses([row.record.fan_id for row in bought]) if emails else {}
         for row in bought:
+            with translation.override(settings.LANGUAGE_CODE):  # programs read it, as they do the names of its columns
+                state = row.words
             yield [
                 str(row.record.id), row.fan, found.get(row.record.fan_id, ""), row.record.quantity, row.price, row.whole,
-                sale.currency, row.words, row.at, row.held_until, row.paid, row.refunded,
+                sale.currency, state, row.at, row.held_until, row.paid, row.refunded,
             ]  # fmt: skip
         cursor = page.next
 

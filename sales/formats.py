@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from accounts.services import Message
 from core.errors import NotFound
 from core.invariants import Check
+from core.language import number
 from core.money import Money
 from sales.bought import BoughtRow
 from sales.models import Sale
@@ -232,7 +233,7 @@ class BasePresenter:
 
     def told(self, sale: Sale) -> list[str]:
         sums = self.sums([sale])[sale.id]
-        return [f"{sums.units:,} sold.", _("Fans paid {gross}.").format(gross=sums.gross)]
+        return [_("{units} sold.").format(units=number(sums.units)), _("Fans paid {gross}.").format(gross=sums.gross)]
 
     def proof(self, sale: Sale) -> dict[str, Any]:
         return {"sums": self.sums([sale])[sale.id]}

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.db import connection
+from django.utils.translation import gettext_noop as N_
 
 from core import clock
 from core.errors import NotFound
@@ -18,7 +19,7 @@ async def frame(scope: Scope, receive: Receive) -> Answer:
     """The sale's newest frame. `X-Server-Time` (milliseconds since the epoch) is for counting down on the server's clock."""
     payload = await hub.latest(path_uuid(scope, "sale_id"))
     if payload is None:
-        raise NotFound("This sale does not exist.")
+        raise NotFound(N_("This sale does not exist."))
     time_ms = int(clock.now().timestamp() * 1000)
     return 200, payload, [(b"cache-control", b"no-store"), (b"x-server-time", b"%d" % time_ms)]
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
 
+from django.utils.translation import gettext_noop as N_
 from msgspec.structs import replace
 
 from core import metrics
@@ -124,7 +125,7 @@ class SaleLane(Lane[C, O]):
 def standing_of(rows: Sequence[Sequence[Any]]) -> Standing:
     """From the rows that `gates.standing_statement` gave. Raises NotFound for a sale that was not published."""
     if not rows:
-        raise NotFound("This sale is not on sale.")
+        raise NotFound(N_("This sale is not on sale."))
     return Standing(*rows[0])
 
 

@@ -18,11 +18,11 @@ def obstacles(user_id: UUID) -> list[str]:
     running = [
         things.noun for format in list_formats() for things in format.things if things.has_running(user_id, OVER)
     ]
-    return [_("You have a running {noun}: wait for the end of its sale.").format(noun=_(noun)) for noun in running]
+    return [_("You have a running {noun}: wait for the end of its sale.").format(noun=noun) for noun in running]
 
 
 def export(user_id: UUID) -> dict[str, Any]:
-    return {things.nouns: things.as_values(user_id) for format in list_formats() for things in format.things}
+    return {things.name: things.as_values(user_id) for format in list_formats() for things in format.things}
 
 
 register(Part("purchases", obstacles=obstacles, export=export))

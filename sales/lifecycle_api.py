@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
+from django.utils.translation import gettext_noop as N_
 from msgspec import structs
 from ninja import Router, Status
 
@@ -88,5 +89,5 @@ def _check_zones(body: SaleIn) -> None:
 
 def of_format(sale: Sale, format: str) -> Sale:
     if sale.format != format:
-        raise NotFound("This sale does not exist.")
+        raise NotFound(N_("This sale does not exist."))
     return sale

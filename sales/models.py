@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from core.money import Money
 from dsql.fields import UUIDv7Field
@@ -95,7 +96,7 @@ class StaffAction(models.Model):
 
     class Kind(models.TextChoices):
         FREEZE = "freeze", _("Paused")
-        RESUME = "resume", _("Let go on")
+        RESUME = "resume", pgettext_lazy("done", "Let go on")
         VOID = "void", _("Called off")
 
     id = UUIDv7Field(primary_key=True)

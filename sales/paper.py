@@ -25,7 +25,7 @@ def receipt_pdf(row: BoughtRow, *, noun: str, proof_url: str, now: dt.datetime) 
         for style, weight in (("", 400), ("B", 600)):
             pdf.add_font(subset, style, _FONTS / f"instrument-sans-{subset}-{weight}.ttf")
     pdf.set_fallback_fonts(["latin-ext"])
-    pdf.set_title(f"Receipt: {row.sale.title}")
+    pdf.set_title(_("Receipt: {title}").format(title=row.sale.title))
     pdf.set_creation_date(now)
     pdf.set_margin(_LEFT_MM)
     pdf.add_page()
@@ -66,7 +66,7 @@ def receipt_pdf(row: BoughtRow, *, noun: str, proof_url: str, now: dt.datetime) 
         new_x="LMARGIN",
         new_y="NEXT",
     )
-    pdf.cell(0, 6, f"Printed {language.moment(now)}.", new_x="LMARGIN", new_y="NEXT")
+    pdf.cell(0, 6, _("Printed {moment}.").format(moment=language.moment(now)), new_x="LMARGIN", new_y="NEXT")
     return bytes(pdf.output())
 
 

@@ -28,7 +28,7 @@ from pictures.selectors import pictures_of
 from sales import frames, prover, refunds, selectors
 from sales.bought import BoughtRow
 from sales.formats import Format, Sums, Verdict, get_format
-from sales.models import UNENDED_STATES, ProofRun, Sale, SaleState
+from sales.models import UNENDED_STATES, ProofRun, Sale, SaleState, StaffAction
 from sales.phases import Phase, ends_at, opens_at, phase_of
 from sales.proof import Proof
 from sales.pseudonyms import pseudonym
@@ -301,11 +301,12 @@ def receipt_in(sale: Sale, number: str, now: dt.datetime) -> BoughtRow | None:
 
 def events(sale: Sale) -> list[Event]:
     """What staff and the seller did that its terms do not say: paused, ended early, called off, and to single fans."""
+    actions = selectors.list_staff_actions(sale.id)
     found = [
         Event(action.at, _("{action} by staff").format(action=action.get_kind_display()), action.reason)
-        for action in selectors.list_staff_actions(sale.id)
+        for action in actions
     ]
-    if sale.state == SaleState.CANCELLED and not any(action.words.startswith(_("Called off")) for action in found):
+    if sale.state == SaleState.CANCELLED and not any(action.kind == StaffAction.Kind.VOID for action in actions):
         found.append(Event(sale.closed_at, _("Called off by the seller")))
     elif sale.closed_at is not None and sale.state != SaleState.CANCELLED and sale.closed_at < ends_at(sale):
         found.append(Event(sale.closed_at, _("Closed by the seller before its time")))

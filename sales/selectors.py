@@ -162,7 +162,7 @@ def with_terms(model: type[M], sale: Sale) -> M:
     """The format's own row of the sale, with the sale in it. Raises NotFound when the sale is of another format."""
     row = model._default_manager.filter(pk=sale.id).first()
     if row is None:
-        raise NotFound(_("This {verbose_name} does not exist.").format(verbose_name=model._meta.verbose_name))
+        raise NotFound(_("This {verbose_name} does not exist.").format(verbose_name=_(str(model._meta.verbose_name))))
     row.sale = sale
     return row
 

@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from core.errors import NotFound
+from core.language import Said
 from core.paging import Page, page_of
 from sales.pseudonyms import pseudonym
 from sales.rows import PurchaseRow
@@ -21,11 +22,12 @@ FANS_AT_ONCE = 10_000
 
 class Things(Generic[M]):
     """`terms` is the foreign key to the format's terms, and through it to the sale. `receipt` is the name of its template, and
-    `page` of the URL. `paid_minor` is what a fan paid for one that is settled, and nothing for any other."""
+    `page` of the URL. `paid_minor` is what a fan paid for one that is settled, and nothing for any other.
+    `noun` and `nouns` are what people call one and many, in the reader's language; without them, as the model is called."""
 
     def __init__(
         self, model: type[M], *, terms: str, missing: type[NotFound], receipt: str, page: str,
-        paid_minor: Callable[[M], int],
+        paid_minor: Callable[[M], int], noun: Said = "", nouns: Said = "",
     ) -> None:  # fmt: skip
         self.model = model
         self.terms = terms
@@ -33,18 +35,25 @@ class Things(Generic[M]):
         self.receipt = receipt
         self.page = page
         self.paid_minor = paid_minor
+        self._noun = noun
+        self._nouns = nouns
 
     @property
-    def nouns(self) -> str:
+    def name(self) -> str:
+        """Of all of them, for programs: the same in every language."""
         return str(self.model._meta.verbose_name_plural)
 
     @property
     def slug(self) -> str:
-        return self.nouns.replace(" ", "-")
+        return self.name.replace(" ", "-")
+
+    @property
+    def nouns(self) -> str:
+        return str(self._nouns) or self.name
 
     @property
     def noun(self) -> str:
-        return str(self.model._meta.verbose_name)
+        return str(self._noun) or str(self.model._meta.verbose_name)
 
     @property
     def states(self) -> list[tuple[str, str]]:
@@ -58,7 +67,7 @@ class Things(Generic[M]):
 
     def of_seller(self, seller_id: UUID, id: UUID) -> M:
         """One in a sale of the seller's. Another seller's is missing."""
-        missing = self.missing(_("This {noun} does not exist.").format(noun=_(self.noun)))
+        missing = self.missing(_("This {noun} does not exist.").format(noun=self.noun))
         return self._one(missing, **{"id": id, f"{self.terms}__sale__seller_id": seller_id})
 
     def by_ids(self, ids: Collection[UUID]) -> list[M]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
+from django.utils.translation import gettext_noop as N_
+
 from core.alarms import counts_stuck
 from core.due_work import handles
 from sales import services, stuck, telling
 
-counts_stuck("purchases")(stuck.count)
-counts_stuck("sales of shops that are off")(stuck.count_waiting_for_staff)
+counts_stuck(N_("purchases"))(stuck.count)
+counts_stuck(N_("sales of shops that are off"))(stuck.count_waiting_for_staff)
 
 
 @handles(services.ANNOUNCE)

@@ -55,7 +55,7 @@ class SellerAdmin(ServiceAdmin):
             else:
                 services.set_member(seller_id=seller_id, user_id=row.user_id, role=Role(role))
         except Refusal as refusal:
-            messages.error(request, f"{row.user}: {refusal.message}")
+            messages.error(request, f"{row.user}: {refusal.said}")
             return False
         return True
 

@@ -38,7 +38,7 @@ def brand(request: HttpRequest, handle: str) -> HttpResponse:
             try:
                 services.set_brand(seller_id=shop.id, **form.cleaned_data)
             except Invalid as refusal:
-                form.add_error(refusal.data.get("field"), refusal.message)
+                form.add_error(refusal.data.get("field"), refusal.said)
             else:
                 messages.success(request, _("Saved. The storefront shows it now."))
                 return redirect("sellers:brand", handle)

@@ -6,11 +6,13 @@ import datetime as dt
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.utils import translation
 from django.utils.translation import gettext as _
 
-from accounts.selectors import verified_addresses
+from accounts.selectors import language_of_address, verified_addresses
 from core import letters
 from core.errors import Invalid
+from core.language import within
 from core.transactions import retried_transaction
 from sellers import events, services
 from sellers.errors import InvitationOver, OtherAddress, TooManyInvitations
@@ -44,13 +46,17 @@ def invite(*, invitation_id: UUID, seller_id: UUID, email: str, role: Role, by: 
 
 
 def send(invitation: Invitation, url: str) -> bool:
-    """Mail it; whether the mail server took it. The link alone is worth nothing: who follows it must have confirmed the address."""
+    """Mail it, in the language of whose address it is, else in the inviter's; whether the mail server took it.
+
+    The link alone is worth nothing: who follows it must have confirmed the address.
+    """
     name = invitation.seller.name
-    text = _(
-        "{name} invites you as {role}.\n\nTake the place within seven days, logged in with "
-        "this address:\n\n{url}\n\nIf you do not know the shop, do nothing.\n"
-    ).format(name=name, role=invitation.get_role_display().lower(), url=url)
-    return letters.send(invitation.email, _("a place at {name}").format(name=name), text)
+    with translation.override(language_of_address(invitation.email) or translation.get_language()):
+        text = _(
+            "{name} invites you as {role}.\n\nTake the place within seven days, logged in with "
+            "this address:\n\n{url}\n\nIf you do not know the shop, do nothing.\n"
+        ).format(name=name, role=within(invitation.get_role_display()), url=url)
+        return letters.send(invitation.email, _("a place at {name}").format(name=name), text)
 
 
 @retried_transaction(replayable=True)

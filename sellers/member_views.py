@@ -16,6 +16,7 @@ from core import clock, rate_limit
 from core.errors import Invalid, NotAllowed, NotFound
 from core.http import user_id
 from core.ids import uuid7
+from core.language import within
 from sellers import joining, selectors, services
 from sellers.errors import LastOwner, TooManyInvitations
 from sellers.forms import InviteForm
@@ -52,7 +53,7 @@ def _invited(request: HttpRequest, own: Member, form: InviteForm) -> bool:
             by=own.user_id, now=clock.now(),
         )  # fmt: skip
     except (Invalid, TooManyInvitations) as refusal:
-        form.add_error(refusal.data.get("field"), refusal.message)
+        form.add_error(refusal.data.get("field"), refusal.said)
         return False
     url = request.build_absolute_uri(reverse("sellers:join", args=[invitation.id]))
     if joining.send(invitation, url):
@@ -82,9 +83,9 @@ def change(request: HttpRequest, handle: str, member_id: UUID) -> HttpResponse:
         else:
             services.remove_member(seller_id=own.seller_id, user_id=member.user_id)
     except LastOwner as refusal:
-        messages.error(request, refusal.message)
+        messages.error(request, refusal.said)
     else:
-        messages.success(request, "Done.")
+        messages.success(request, _("Done."))
     has_left = member.user_id == own.user_id and not role
     return redirect("sellers:shops") if has_left else redirect("sellers:members", handle)
 
@@ -108,8 +109,8 @@ def join(request: HttpRequest, invitation_id: UUID) -> HttpResponse:
         return redirect("sales:console", member.seller.handle)
     invitation = joining.get_invitation(invitation_id)
     context = {
-        "heading": f"Join {invitation.seller.name}?", "action": _("Take the place"), "back": "/",
-        "sentence": _("You are invited as {invitation}.").format(invitation=invitation.get_role_display().lower()),
+        "heading": _("Join {name}?").format(name=invitation.seller.name), "action": _("Take the place"), "back": "/",
+        "sentence": _("You are invited as {invitation}.").format(invitation=within(invitation.get_role_display())),
     }  # fmt: skip
     return render(request, "confirm.html", context)
 

@@ -26,7 +26,7 @@ def shops(request: HttpRequest) -> HttpResponse:
                 shop = services.open_shop(owner_id=user_id(request), **form.cleaned_data)
             except (HandleTaken, TooManyShops, Invalid) as refusal:
                 field = "handle" if isinstance(refusal, HandleTaken) else refusal.data.get("field")
-                form.add_error(field, refusal.message)
+                form.add_error(field, refusal.said)
             else:
                 messages.success(request, _("{name} is open. Draft its first drop.").format(name=shop.name))
                 return redirect("sales:console", shop.handle)
