@@ -51,7 +51,7 @@ def notifications(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         kinds = [NewsKind(kind) for kind in request.POST.getlist("mail") if kind in NewsKind.values]
         services.wish_for_mail(user_id=user_id(request), kinds=kinds)
-        messages.success(request, "Saved.")
+        messages.success(request, _("Saved."))
         return redirect("accounts:notifications")
     page = selectors.page_of_notifications(user_id(request), cursor_of(request))
     if any(notification.read_at is None for notification in page.rows):

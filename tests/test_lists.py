@@ -198,6 +198,18 @@ def test_all_orders_come_as_csv_whose_cells_are_no_formulas(made: Made, bought: 
     assert all(dt.datetime.fromisoformat(line["placed (UTC)"]) for line in lines)
 
 
+def test_a_file_says_the_same_in_every_language(made: Made, bought: str) -> None:
+    from asgiref.sync import async_to_sync
+
+    owner = logged_in(made.owner)
+    english, german = (
+        async_to_sync(_all)(owner.get(f"{bought}/csv/", headers={"accept-language": language}))
+        for language in ("en", "de")
+    )
+
+    assert german == english
+
+
 def test_they_come_as_a_spreadsheet_with_numbers(made: Made, bought: str) -> None:
     from asgiref.sync import async_to_sync
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.template.base import Lexer, TokenType
 from django.utils import translation
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy
 
 from core import words
+from core.admin_reasons import asks_reason
+from core.errors import NotFound
+from core.language import number_lazy
 from ledger.invariants import NEWS_CHECKS, WHOLE_CHECKS
 from sales.formats import list_formats
 
@@ -138,6 +144,13 @@ FOR_PROGRAMS = {
     "sales/lifecycle_api.py", "sales/placing.py",
 }  # fmt: skip
 SOURCES = [source for source in SOURCES if str(source) not in FOR_PROGRAMS]
+
+
+@cache
+def _tree(source: Path | str) -> ast.Module:
+    return ast.parse((ROOT / source).read_text())
+
+
 # What a function of these names is given is read by people.
 _SAYS = {"success", "info", "warning", "error", "ValidationError", "Message", "Invalid"}
 _SAYING = {"label", "help_text", "verbose_name", "verbose_name_plural", "empty_label", "short_description", "description", "said",
@@ -146,7 +159,7 @@ _SAYING = {"label", "help_text", "verbose_name", "verbose_name_plural", "empty_l
 
 @pytest.mark.parametrize("source", SOURCES, ids=str)
 def test_a_modules_words_are_marked(source: Path) -> None:
-    found = [f"{line}: {text}" for line, text in _spoken(ast.parse((ROOT / source).read_text()))]
+    found = [f"{line}: {text}" for line, text in _spoken(_tree(source))]
 
     assert found == []
 
@@ -174,7 +187,7 @@ def test_a_forms_field_says_its_name(source: Path) -> None:
     """Else Django makes one of the variable's, in English."""
     nameless = [
         line.targets[0].id
-        for form in ast.walk(ast.parse((ROOT / source).read_text()))
+        for form in ast.walk(_tree(source))
         if isinstance(form, ast.ClassDef)
         for line in form.body
         if isinstance(line, ast.Assign)
@@ -219,6 +232,184 @@ def _plain(node: ast.expr) -> Iterator[tuple[int, str]]:
         case ast.IfExp(body=body, orelse=orelse):
             yield from _plain(body)
             yield from _plain(orelse)
+
+
+# What begins like a sentence and is none for readers of pages: programs, operators and developers read it, or it is a name.
+NOT_FOR_READERS = {
+    "accounts/models.py": {"User"},  # a class
+    "core/edge.py": None,  # before there is a request, and so a language
+    "core/http.py": {"Allow", "This needs the CSRF token of your session, in the header X-CSRFToken."},  # the API's
+    "core/language.py": {"Lax"},
+    "core/metrics.py": None,  # Prometheus shows them
+    "core/money.py": {"{} is not a currency we know."},  # a programmer's mistake: forms offer a choice
+    "core/tables.py": {"{} = given.new_{}"},  # SQL
+    "dropfront/appearance.py": {"Lax"},
+    "dropfront/demo.py": None,  # what the demo's own shops say, and their names
+    "dropfront/lean_routes.py": None,  # the API describes itself
+    "dropfront/operations.py": {"Bearer"},
+    "dropfront/profiling.py": None,
+    "dropfront/public.py": None,  # robots.txt and security.txt
+    "dropfront/safety.py": None,  # operators read it when a site does not start
+    "dropfront/settings.py": None,  # names, headers and colours; what people read there is marked lazily
+    "dropfront/specimens.py": None,  # the page of parts, for developers
+    "drops/demo.py": None,
+    "payments/templatetags/top_up.py": {'{} data-top-up-url="{}" data-top-up-min="{}" data-top-up-max="{}"'},
+    "rallies/demo.py": None,
+    "rallies/settlement.py": {"{} from {} {}"},  # the sealed terms: hashed
+    "sales/opening.py": None,  # a management command's
+    "sales/plain.py": {"{} one of the {}", "{}, not_open, frozen or called_off"},  # the API describes itself
+    "sales/presenters.py": {"Amazon Aurora DSQL", "PostgreSQL {}.{}"},  # names
+    "sales/pseudonyms.py": {"Fan {}"},  # the same on every proof, in every language
+    "sales/things_api.py": None,  # the API describes itself
+}  # fmt: skip
+_SENTENCE = re.compile(r"[A-Z{][^\n]* [^\n]*[a-z]{2}|[A-Z][a-z]{2,}[.!?]?$")
+_SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|NULL|CASE)\b")
+# What these are given stays with us: logs, assertions, and what stops a program.
+_KEPT = {
+    "debug",
+    "info",
+    "warning",
+    "exception",
+    "AssertionError",
+    "RuntimeError",
+    "TypeError",
+    "ImproperlyConfigured",
+    "compile",
+}
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=str)
+def test_what_begins_like_a_sentence_is_marked(source: Path) -> None:
+    """Whatever is returned, kept or passed on: a presenter's words, a notification's, a receipt's."""
+    allowed = NOT_FOR_READERS.get(str(source), set())
+    if allowed is None:
+        return
+    found = {text for text in _sentences(_tree(source)) if _SENTENCE.match(text)}
+
+    assert {text for text in found - allowed if not _SQL.search(text)} == set()
+
+
+def test_the_list_of_what_is_not_for_readers_has_nothing_old() -> None:
+    for source, allowed in NOT_FOR_READERS.items():
+        found = set(_sentences(_tree(source)))
+        assert found if allowed is None else allowed <= found, source
+
+
+def _sentences(node: ast.AST) -> Iterator[str]:
+    """Every string but for docstrings and what is marked or kept; a fact in it is a `{}`."""
+    match node:
+        case ast.Expr(value=ast.Constant()) | ast.Assert():
+            return
+        case ast.FunctionDef(name="__str__" | "__repr__"):
+            return  # of rows: staff's admin and developers read them
+        case ast.Call(func=function) if _name(function) in words.KEYWORDS or (
+            _name(function) in _KEPT and not _tells(function)
+        ):
+            return
+        case ast.Constant(value=str(text)):
+            yield text.strip()
+        case ast.JoinedStr(values=parts):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in parts).strip()
+            for part in parts:
+                if isinstance(part, ast.FormattedValue):
+                    yield from _sentences(part)
+        case _:
+            for child in ast.iter_child_nodes(node):
+                yield from _sentences(child)
+
+
+def _tells(function: ast.expr) -> bool:
+    """`messages.warning(…)`."""
+    return isinstance(function, ast.Attribute) and _name(function.value) == "messages"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=str)
+def test_no_word_is_translated_while_a_module_is_read(source: Path) -> None:
+    """It would stay in the language of that moment, for everybody: there the lazy ones belong."""
+    tree = _tree(source)
+    eager = {
+        name.asname or name.name
+        for line in ast.walk(tree)
+        if isinstance(line, ast.ImportFrom) and line.module == "django.utils.translation"
+        for name in line.names
+        if name.name in ("gettext", "ngettext", "pgettext", "npgettext")
+    }
+
+    assert [call.lineno for call in _calls_at_import(tree) if _name(call.func) in eager] == []
+
+
+def _calls_at_import(node: ast.AST) -> Iterator[ast.Call]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            for outside in [*child.decorator_list, *child.args.defaults, *filter(None, child.args.kw_defaults)]:
+                yield from _calls_at_import(ast.Expr(outside))
+        elif not isinstance(child, ast.Lambda):
+            if isinstance(child, ast.Call):
+                yield child
+            yield from _calls_at_import(child)
+
+
+# They run for many at once, or keep what they say for whoever reads it later: in English, which pages translate.
+FOR_MANY = [
+    "core/due_work.py", "core/invariants.py", "core/lanes.py", "core/transactions.py", "drops/invariants.py", "drops/rules.py",
+    "ledger/invariants.py", "payments/invariants.py", "pictures/making.py", "rallies/invariants.py", "rallies/rules.py",
+    "sales/frames.py", "sales/gates.py", "sales/invariants.py", "sales/lanes.py", "sales/plain.py", "sales/prover.py",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", FOR_MANY)
+def test_what_is_said_to_many_is_said_in_english(source: str) -> None:
+    imported = [
+        name.name
+        for line in ast.walk(_tree(source))
+        if isinstance(line, ast.ImportFrom) and line.module == "django.utils.translation"
+        for name in line.names
+    ]
+
+    assert set(imported) <= {"gettext_noop"}
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=str)
+def test_a_page_shows_a_refusal_by_what_it_says_to_its_reader(source: Path) -> None:
+    """`refusal.said`; `message` is English where a class or a lane says it."""
+    kept = {"core/errors.py", "core/mailbox.py", "pictures/services.py"}
+    shown = [
+        node.lineno for node in ast.walk(_tree(source)) if isinstance(node, ast.Attribute) and node.attr == "message"
+    ]
+
+    assert str(source) in kept or shown == []
+
+
+def test_what_fans_make_is_called_in_german_and_found_by_one_name() -> None:
+    kinds = [things for format in list_formats() for things in format.things]
+    english = [(things.noun, things.nouns, things.slug, things.name) for things in kinds]
+    with translation.override("de"):
+        german = [(things.noun, things.nouns, things.slug, things.name) for things in kinds]
+
+    assert [row[2:] for row in german] == [row[2:] for row in english]
+    assert [row[:2] for row in german] == [
+        ("Bestellung", "Bestellungen"), ("Beitritt", "Beitritte"), ("später Beitritt", "späte Beitritte"),
+    ]  # fmt: skip
+
+
+def test_a_refusal_of_a_class_is_said_to_its_reader() -> None:
+    refusal = NotFound()
+    with translation.override("de"):
+        assert (refusal.message, refusal.said) == ("There is nothing here.", "Hier ist nichts.")
+
+
+def test_a_number_that_many_are_told_is_written_for_each() -> None:
+    told = format_lazy("{count}", count=number_lazy(1234))
+    with translation.override("de"):
+        assert str(told) == "1.234"
+    assert str(told) == "1,234"
+
+
+def test_an_action_of_staff_has_one_name_in_every_language() -> None:
+    with translation.override("de"):
+        act = asks_reason(gettext_lazy("Turn out"), lambda: None)
+
+    assert act.__name__ == "turn_out"
 
 
 SCRIPTS = [

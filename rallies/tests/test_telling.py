@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from accounts import selectors as account_selectors
-from accounts.models import Notification
+from accounts.models import Notification, User
 from core import due_work
 from core.errors import Invalid
 from core.models import DueWork
@@ -15,6 +15,7 @@ from core.transactions import in_transaction
 from dsql import faults
 from rallies import services, settlement, telling
 from rallies.models import Rally
+from rallies.pricing import PriceTier
 from sales import services as sales
 from sales import telling as sales_telling
 from sales.errors import WrongState
@@ -48,6 +49,19 @@ def test_everybody_hears_of_a_price_that_was_reached_once(make_fans):
     closes = "A lamp closes soon"
     assert titles(fans[0]) == ["A lamp is down to €80.00", "A lamp is down to €52.00", closes]
     assert titles(fans[4]) == ["A lamp is down to €52.00", closes]
+
+
+def test_each_is_told_in_their_own_language(make_fans):
+    tiers = [PriceTier(1, 10_000), PriceTier(2, 1_234)]
+    rally = make_rally(tiers=tiers)
+    german, english = make_fans(2, funds=50_000)
+    User.objects.filter(id=german).update(language="de")
+    for fan in (german, english):
+        join(rally, fan)
+    tell_all(rally)
+
+    assert titles(german) == ["A lamp ist auf 12,34\xa0€ gefallen"]
+    assert titles(english) == ["A lamp is down to €12.34"]
 
 
 def test_a_batch_that_passes_two_tiers_tells_of_both(make_fans):

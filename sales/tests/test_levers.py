@@ -12,6 +12,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
+from django.utils import translation
 
 from accounts.models import Notification, User
 from core import due_work
@@ -25,6 +26,7 @@ from sales import gates, levers, stuck, telling
 from sales import services as sales
 from sales.errors import Frozen, NotOpen, WrongState
 from sales.models import Sale, SaleState, StaffAction
+from sales.presenters import events
 from sellers import selectors as seller_selectors
 from tests.tools import shop
 from tests.tools.shop import HOUR, NOW, buy, drop_terms, join, make_drop, make_fan, make_fans, make_rally, wallet
@@ -241,6 +243,25 @@ def test_a_void_sale_gives_all_money_back_also_what_the_seller_had(
     run_at(after)
     title = Sale.objects.get(id=sale_id).title
     assert all(f"{title} was called off by staff" in told(fan) for fan in fans)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_proof_says_once_who_called_a_sale_off(staff: UUID, language: str) -> None:
+    voided, cancelled = make_drop().sale, make_drop().sale
+    levers.void_sale(sale_id=voided.id, staff_id=staff, reason="It is a fake", now=NOW)
+    sales.cancel_sale(seller_id=cancelled.seller_id, sale_id=cancelled.id, now=NOW)
+    voided.refresh_from_db()
+    cancelled.refresh_from_db()
+
+    with translation.override(language):
+        told = [[event.words for event in events(sale)] for sale in (voided, cancelled)]
+    assert (
+        told
+        == {
+            "en": [["Called off by staff"], ["Called off by the seller"]],
+            "de": [["Abgesagt durch das Team"], ["Vom Verkäufer abgesagt"]],
+        }[language]
+    )
 
 
 def test_a_settled_sale_stands(staff: UUID) -> None:

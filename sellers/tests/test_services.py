@@ -4,16 +4,18 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.core.exceptions import ValidationError
+from django.utils import translation
 
 from accounts.models import User
 from core.errors import Invalid, NotAllowed, NotFound
 from core.ids import uuid7
-from sellers import selectors, services
+from sellers import joining, selectors, services
 from sellers.errors import HandleTaken, LastOwner, TooManyShops
 from sellers.models import HANDLE, Member, Role, Seller
 from tests.tools.race import outcomes
-from tests.tools.shop import make_fan, make_seller
+from tests.tools.shop import NOW, make_fan, make_seller
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,6 +31,21 @@ def test_a_shop_has_an_owner(make_fan):
 
     member = selectors.get_editor(owner, "northlight")
     assert (member.seller_id, member.role) == (shop.id, Role.OWNER)
+
+
+@pytest.mark.parametrize(("invited", "said"), [("de", "lädt dich ein als Manager."), ("en", "invites you as manager.")])
+def test_an_invitation_speaks_the_language_of_whose_address_it_is(make_fan, invited, said):
+    owner, fan = make_fan(), User.objects.get(id=make_fan())
+    User.objects.filter(id=fan.id).update(language=invited)
+    shop = open_shop(owner)
+    invitation = joining.invite(
+        invitation_id=uuid7(), seller_id=shop.id, email=fan.email, role=Role.MANAGER, by=owner, now=NOW
+    )  # fmt: skip
+
+    with translation.override("de" if invited == "en" else "en"):
+        assert joining.send(invitation, "https://shop.example/join/")
+
+    assert said in mail.outbox[-1].body
 
 
 def test_a_repeat_returns_the_shop_even_with_another_handle(make_fan):
