@@ -54,7 +54,7 @@ def _made(own: Member, form: ApiKeyForm) -> str:
             expires_at=now + dt.timedelta(days=days) if days else None, made_by=own.user_id, now=now,
         )  # fmt: skip
     except (Invalid, Conflict) as refusal:
-        form.add_error(refusal.data.get("field"), refusal.message)
+        form.add_error(refusal.data.get("field"), refusal.said)
         return ""
     if not key:
         form.add_error(None, _("This key was made already, and shown once. Make another one if you have not kept it."))
