@@ -1,5 +1,7 @@
 // Buttons that hand a link to whatever the device shares with, or copy it where there is nothing like that.
 
+import { t } from "./words.js";
+
 /** Show the buttons below `root`; where neither works they stay hidden. */
 export function offerSharing(root) {
   if (!navigator.share && !navigator.clipboard) return;
@@ -19,6 +21,7 @@ async function share(button) {
   }
   await navigator.clipboard.writeText(url);
   const words = button.lastChild.textContent;
-  button.lastChild.textContent = " Link copied";
+  const copied = t("Link copied");
+  button.lastChild.textContent = ` ${copied}`;
   setTimeout(() => (button.lastChild.textContent = words), 1500);
 }

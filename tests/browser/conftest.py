@@ -59,8 +59,8 @@ def visit(chromium: Browser, world: World) -> Iterator[OpenVisitor]:
     """Opens a visitor: a browser window with cookies of its own, logged in if `email` is given."""
     visitors: list[Visitor] = []
 
-    def open_visitor(*, email: str = "", scripts: bool = True, width: int = 1440) -> Visitor:
-        visitor = Visitor(chromium, world.site.url, scripts=scripts, width=width)
+    def open_visitor(*, email: str = "", scripts: bool = True, width: int = 1440, locale: str = "en-GB") -> Visitor:
+        visitor = Visitor(chromium, world.site.url, scripts=scripts, width=width, locale=locale)
         visitors.append(visitor)
         if email:
             visitor.log_in(email, world.password)

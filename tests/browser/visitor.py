@@ -8,6 +8,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
 PATIENCE_MS = 60_000
 HEIGHTS = {1440: 900, 390: 844}
+# By the browser's language: the e-mail address, the password, the button.
+LOGIN = {"en-GB": ("Email", "Password", "Log in"), "de-DE": ("E-Mail", "Passwort", "Anmelden")}
 # A browser reports every answer from 400 on as an error, and refusals are answers. Failures of the server, and files that
 # are missing, are not.
 REFUSED = re.compile(r"Failed to load resource: .* status of 4\d\d ")
@@ -23,8 +25,9 @@ document.addEventListener("securitypolicyviolation", (event) => {
 class Visitor:
     """A window with cookies of its own. `complaints` collects what its console and its policies complain of."""
 
-    def __init__(self, browser: Browser, url: str, *, scripts: bool, width: int) -> None:
+    def __init__(self, browser: Browser, url: str, *, scripts: bool, width: int, locale: str) -> None:
         self.url = url
+        self.locale = locale
         self.email = ""  # of who is logged in
         self.complaints: list[str] = []
         self.context = browser.new_context(
@@ -32,7 +35,7 @@ class Visitor:
             java_script_enabled=scripts,
             viewport={"width": width, "height": HEIGHTS[width]},
             reduced_motion="reduce",
-            locale="en-GB",
+            locale=locale,
             timezone_id="Europe/Berlin",
         )
         self.context.set_default_timeout(PATIENCE_MS)
@@ -54,10 +57,11 @@ class Visitor:
 
     def log_in(self, email: str, password: str) -> None:
         self.email = email
+        address, secret, go = LOGIN[self.locale]
         self.page.goto("/accounts/login/")
-        self.page.get_by_label("Email").fill(email)
-        self.page.get_by_label("Password").fill(password)
-        self.button("Log in").click()
+        self.page.get_by_label(address).fill(email)
+        self.page.get_by_label(secret).fill(password)
+        self.button(go).click()
         expect(self.page).to_have_url(f"{self.url}/")
 
     def button(self, name: str) -> Locator:

@@ -10,6 +10,9 @@ const MELT_MS = 900;
 const RATE_OVER_MS = 10_000;
 
 const money = moneyIn(room.dataset.currency, Number(room.dataset.exponent));
+const rate = new Intl.NumberFormat(document.documentElement.lang, {
+  minimumFractionDigits: 1, maximumFractionDigits: 1, useGrouping: false,
+});
 const isCalm = matchMedia("(prefers-reduced-motion: reduce)");
 const refreshMine = throttledRefresh(1000);
 const refreshFriends = throttledRefresh(FRIENDS_EVERY_MS);
@@ -142,7 +145,7 @@ function showRate(phase) {
   while (arrivals.length > 1 && arrivals[1].atMs < nowMs - RATE_OVER_MS) arrivals.shift();
   // Before the window is full, what came in it is all there is to know.
   const cameIn = Math.max(everybodyIn(sale.frame) - arrivals[0].everybody, 0);
-  text("data-rate", (cameIn / (RATE_OVER_MS / 1000)).toFixed(1));
+  text("data-rate", rate.format(cameIn / (RATE_OVER_MS / 1000)));
 }
 
 // The form
