@@ -17,6 +17,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from core import clock
+from core.errors import Busy
 from core.ids import named_id
 from drops import services as drops
 from drops.models import Order, OrderState
@@ -177,7 +178,11 @@ def test_workers_that_race_make_one_next_rally(race):
     now = clock.now()
     rally = make_rally(now=now, repeats_every_days=7, repeats_left=1)
 
-    made = race(*[partial(repeat_rally, rally_id=rally.sale_id, now=now + HOUR)] * 4)
+    raced = race(*[partial(repeat_rally, rally_id=rally.sale_id, now=now + HOUR)] * 4)
+    # Whoever was told Busy comes again, as a worker does.
+    made = [each for each in raced if not isinstance(each, Busy)] or [
+        repeat_rally(rally_id=rally.sale_id, now=now + HOUR)
+    ]
 
     rally.refresh_from_db()
     assert {following.sale_id for following in made} == {rally.next_id}
