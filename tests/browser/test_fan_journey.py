@@ -74,7 +74,8 @@ def test_the_bell_opens_the_newest_news_and_closes_by_escape(visit: OpenVisitor,
 
     bell.click()
 
-    expect(fan.link("All news, and what comes by mail")).to_be_visible()
+    more = fan.page.get_by_role("link", name="All news, and what comes by mail")
+    expect(more).to_be_visible()
     fan.page.keyboard.press("Escape")
-    expect(fan.link("All news, and what comes by mail")).to_have_count(0)
+    expect(more).to_have_count(0)
     expect(bell).to_be_focused()
