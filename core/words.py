@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from django.apps import apps
 from django.conf import settings
+from django.utils.module_loading import module_has_submodule
 from django.utils.translation.template import templatize
 
 from core.errors import sentences
@@ -111,4 +113,8 @@ def _marked_in(source: Path) -> Iterator[tuple[str | tuple[str, ...], str | None
 
 def refusals() -> set[str]:
     """The sentence of every refusal. The hot path says them in English, and the page in its reader's language."""
+    for app in apps.get_app_configs():
+        # Whatever has been imported so far, none is missing.
+        if Path(app.path).is_relative_to(settings.BASE_DIR) and module_has_submodule(app.module, "errors"):
+            import_module(f"{app.name}.errors")
     return set(sentences().values())

@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "sales",
     "drops",
     "rallies",
+    "auctions",
     "dropfront",
     "daphne",  # before staticfiles: `runserver` is then Channels' own
     "unfold",  # before admin, whose pages it dresses
