@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auctions.commitments import committed_text, merkle_root
-from auctions.reserve import is_reserve, reserve_commitment
-from auctions.sealed import SealedBid, bid_commitment, lot_root
-from auctions.tests.specimen import A
+from auctions.english.reserve import is_reserve, reserve_commitment
+from auctions.english.tests.examples import A
+from auctions.sealed.rules import SealedBid, bid_commitment, lot_root
 
 LOT, OTHER_LOT = UUID(int=1), UUID(int=2)
 SALT, OTHER_SALT = bytes(range(16)), bytes(16)

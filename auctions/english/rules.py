@@ -14,11 +14,10 @@ from msgspec.structs import replace
 
 from auctions.bidders import check_can_pay, check_may_bid
 from auctions.charges import Capture, Charge, with_premium
-from auctions.errors import BidNotHigher, BidTooHigh, BidTooLow, BuyNowNotOffered, Sold, StillOpen
-from auctions.limits import bid_max, fits
-from auctions.lot import buy_now_offered, hold_of, min_next, reserve_met
-from auctions.steps import step_at
-from auctions.values import (
+from auctions.english.limits import bid_max, fits
+from auctions.english.lot import buy_now_offered, hold_of, min_next, reserve_met
+from auctions.english.steps import step_at
+from auctions.english.values import (
     BOUGHT,
     CANCELLED,
     LEADS,
@@ -38,6 +37,7 @@ from auctions.values import (
     EnglishTerms,
     LotState,
 )
+from auctions.errors import BidNotHigher, BidTooHigh, BidTooLow, BuyNowNotOffered, Sold, StillOpen
 from sales.errors import CalledOff, NotOpen, WrongState
 
 

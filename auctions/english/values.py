@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from auctions.bidders import Bidder
 from auctions.charges import Capture, Hold
-from auctions.steps import Step
+from auctions.english.steps import Step
 
 OPEN = "open"
 SOLD = "sold"

@@ -7,8 +7,8 @@ from itertools import pairwise
 from django.utils.translation import gettext as _
 
 from auctions.charges import most_with_premium, with_premium
-from auctions.steps import Step, check_steps, step_at
-from auctions.values import EnglishTerms
+from auctions.english.steps import Step, check_steps, step_at
+from auctions.english.values import EnglishTerms
 from core.money import MINOR_MAX
 
 

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from auctions.bidders import Bidder
 from auctions.charges import Capture, Hold
-from auctions.english import decide
-from auctions.lot import hold_of, opening
-from auctions.values import BOUGHT, AcceptedBid, Bid, BuyNow, Command, Decision, EnglishTerms, LotState
+from auctions.english.lot import hold_of, opening
+from auctions.english.rules import decide
+from auctions.english.values import BOUGHT, AcceptedBid, Bid, BuyNow, Command, Decision, EnglishTerms, LotState
 from core.errors import Refusal
 from core.money import MINOR_MAX
 from sales.deciding import add

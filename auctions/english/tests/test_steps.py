@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auctions.steps import STEPS_MAX, Step, check_steps, parse_steps, step_at
-from auctions.tests.specimen import TABLE
+from auctions.english.steps import STEPS_MAX, Step, check_steps, parse_steps, step_at
+from auctions.english.tests.examples import TABLE
 from core.errors import Invalid
 from core.money import MINOR_MAX
 

@@ -9,10 +9,10 @@ from typing import Any
 from uuid import UUID
 
 from auctions.bidders import Bidder
-from auctions.english import decide
-from auctions.lot import opening
-from auctions.steps import Step
-from auctions.values import Bid, BuyNow, Cancel, Close, Decision, EnglishTerms, LotState
+from auctions.english.lot import opening
+from auctions.english.rules import decide
+from auctions.english.steps import Step
+from auctions.english.values import Bid, BuyNow, Cancel, Close, Decision, EnglishTerms, LotState
 
 A, B, C, D = (UUID(int=number) for number in range(0xA, 0xE))
 OPENS = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from auctions.charges import Hold, with_premium
-from auctions.steps import step_at
-from auctions.values import OPEN, EnglishTerms, LotState
+from auctions.english.steps import step_at
+from auctions.english.values import OPEN, EnglishTerms, LotState
 
 ASK_AGAIN_FROM = 10  # times the next bid: more than that is often a slip of the hand, and nothing can be taken back
 

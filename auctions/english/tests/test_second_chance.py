@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
-from auctions.second_chance import SecondChance, after_unsold, after_void
-from auctions.tests.specimen import HOUR, A, B, C, after, at, bid, cancel, close, play, terms
+from auctions.english.second_chance import SecondChance, after_unsold, after_void
+from auctions.english.tests.examples import HOUR, A, B, C, after, at, bid, cancel, close, play, terms
 
 END = at(3 * HOUR)
 DAY = dt.timedelta(hours=24)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auctions.charges import Hold
-from auctions.dutch import (
+from auctions.dutch.rules import (
     LAST,
     OWN,
     Claim,
@@ -22,8 +22,8 @@ from auctions.dutch import (
     reaches_at,
     settle,
 )
+from auctions.english.tests.examples import OPENS, A, B, C, at, bidder, new_id
 from auctions.errors import OwnLot, PriceNotReached, Suspended
-from auctions.tests.specimen import OPENS, A, B, C, at, bidder, new_id
 from ledger.errors import InsufficientFunds
 from sales.errors import NotOpen
 

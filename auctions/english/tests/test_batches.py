@@ -6,13 +6,13 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from auctions.batches import decide_batch, replay
 from auctions.charges import Capture, Charge, Hold
-from auctions.english import decide
+from auctions.english.batches import decide_batch, replay
+from auctions.english.lot import opening
+from auctions.english.rules import decide
+from auctions.english.tests.examples import HOUR, A, B, C, after, bid, bidder, buy_now, cancel, close, play, terms
+from auctions.english.values import CANCELLED, SOLD, UNSOLD
 from auctions.errors import BidNotHigher, BidTooLow, Sold
-from auctions.lot import opening
-from auctions.tests.specimen import HOUR, A, B, C, after, bid, bidder, buy_now, cancel, close, play, terms
-from auctions.values import CANCELLED, SOLD, UNSOLD
 from ledger.errors import InsufficientFunds
 from sales.errors import NotOpen
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auctions.charges import Hold
+from auctions.english.tests.examples import HOUR, OPENS, A, at, bidder, new_id
 from auctions.errors import BidTooHigh, MoreThanSupply, OwnLot, Suspended
-from auctions.sealed import PlaceSealedBid, SealedBid, SealedTerms, clear, hold_of, place, settle
-from auctions.tests.specimen import HOUR, OPENS, A, at, bidder, new_id
+from auctions.sealed.rules import PlaceSealedBid, SealedBid, SealedTerms, clear, hold_of, place, settle
 from core.errors import Invalid
 from core.money import MINOR_MAX
 from ledger.errors import InsufficientFunds

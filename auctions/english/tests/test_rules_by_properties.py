@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from auctions.batches import decide_batch, replay
-from auctions.english import decide
-from auctions.limits import check_english_terms
-from auctions.lot import hold_of, opening
-from auctions.steps import Step, step_at
-from auctions.tests.specimen import HOUR, TABLE, at, bid, bidder, buy_now, by_steps_of, cancel, close, terms
-from auctions.values import BOUGHT, CANCELLED, OPEN, SOLD, UNSOLD, Bid, BuyNow, Decision
+from auctions.english.batches import decide_batch, replay
+from auctions.english.limits import check_english_terms
+from auctions.english.lot import hold_of, opening
+from auctions.english.rules import decide
+from auctions.english.steps import Step, step_at
+from auctions.english.tests.examples import HOUR, TABLE, at, bid, bidder, buy_now, by_steps_of, cancel, close, terms
+from auctions.english.values import BOUGHT, CANCELLED, OPEN, SOLD, UNSOLD, Bid, BuyNow, Decision
 from core.errors import Refusal
 
 FANS = [UUID(int=number) for number in range(1, 7)]

@@ -7,12 +7,11 @@ from uuid import UUID
 import pytest
 
 from auctions.charges import Capture, Charge, Hold
-from auctions.english import decide
-from auctions.errors import BidNotHigher, BidTooHigh, BidTooLow, BuyNowNotOffered, OwnLot, Sold, StillOpen, Suspended
-from auctions.limits import bid_max, check_english_terms, fits
-from auctions.lot import asks_again, buy_now_offered, hold_of, min_next, opening, reserve_met
-from auctions.steps import Step
-from auctions.tests.specimen import (
+from auctions.english.limits import bid_max, check_english_terms, fits
+from auctions.english.lot import asks_again, buy_now_offered, hold_of, min_next, opening, reserve_met
+from auctions.english.rules import decide
+from auctions.english.steps import Step
+from auctions.english.tests.examples import (
     HOUR,
     TABLE,
     A,
@@ -30,7 +29,8 @@ from auctions.tests.specimen import (
     play,
     terms,
 )
-from auctions.values import CANCELLED, SOLD, UNSOLD
+from auctions.english.values import CANCELLED, SOLD, UNSOLD
+from auctions.errors import BidNotHigher, BidTooHigh, BidTooLow, BuyNowNotOffered, OwnLot, Sold, StillOpen, Suspended
 from core.money import MINOR_MAX
 from ledger.errors import InsufficientFunds
 from sales.errors import CalledOff, NotOpen, WrongState

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from auctions.values import UNSOLD, AcceptedBid, EnglishTerms, LotState
+from auctions.english.values import UNSOLD, AcceptedBid, EnglishTerms, LotState
 
 OFFERED_FOR = dt.timedelta(hours=24)
 
