@@ -1,5 +1,6 @@
-from django.apps import AppConfig
+from sales.apps import FormatConfig
 
 
-class AuctionsConfig(AppConfig):
+class AuctionsConfig(FormatConfig):
     name = "auctions"
+    formats = ("auctions.english.format.ENGLISH",)

@@ -1,6 +1,6 @@
 from django.utils.translation import gettext_noop as N_
 
-from core.errors import Conflict, Invalid, NotAllowed
+from core.errors import Conflict, Invalid, NotAllowed, NotFound
 
 
 class OwnLot(NotAllowed):
@@ -63,3 +63,7 @@ class MoreThanSupply(Invalid):
 
     code = "more_than_supply"
     detail = N_("You asked for more units than there are.")
+
+
+class WinNotFound(NotFound):
+    detail = N_("This won lot does not exist.")

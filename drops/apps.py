@@ -3,4 +3,4 @@ from sales.apps import FormatConfig
 
 class DropsConfig(FormatConfig):
     name = "drops"
-    format = "drops.format.DROP"
+    formats = ("drops.format.DROP",)

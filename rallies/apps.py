@@ -3,4 +3,4 @@ from sales.apps import FormatConfig
 
 class RalliesConfig(FormatConfig):
     name = "rallies"
-    format = "rallies.format.RALLY"
+    formats = ("rallies.format.RALLY",)

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import ClassVar
@@ -15,10 +16,10 @@ class SalesConfig(AppConfig):
 
 
 class FormatConfig(AppConfig):
-    """The app of a format: registers what `format` (dotted) names, and the due work of its `work.py`, if it has one."""
+    """The app of a format or several: registers what `formats` (dotted) name, and the due work of its `work.py`, if it has one."""
 
     default = False  # Django finds this class in the module of every app that derives from it
-    format: ClassVar[str]
+    formats: ClassVar[Sequence[str]]
 
     def __init_subclass__(cls) -> None:
         cls.default = True
@@ -28,4 +29,5 @@ class FormatConfig(AppConfig):
 
         if find_spec(f"{self.name}.work"):
             import_module(f"{self.name}.work")
-        register(import_string(self.format))
+        for name in self.formats:
+            register(import_string(name))

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
+from django.apps import apps
 from django.db import connection
 from django.http import HttpRequest
 from django.urls import reverse
@@ -56,6 +57,9 @@ class Rules(Protocol):
     def ends_at(self, sale: Sale) -> dt.datetime:
         """When buying ends, as it stands now. The one place that knows."""
 
+    def check_seller_may_end(self, sale: Sale) -> None:
+        """Raises WrongState when its seller may not close the running sale or call it off: because who could would profit by it."""
+
     def settle_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
         """Pay the next chunk. The time of the next step, or None when this one found nothing left to do.
 
@@ -92,6 +96,8 @@ class BaseRules:
 
     def ends_at(self, sale: Sale) -> dt.datetime:
         return sale.closes_at + sale.moved_by
+
+    def check_seller_may_end(self, sale: Sale) -> None: ...
 
     def next_row(self, sale: Sale, now: dt.datetime) -> UUID | None:
         return None
@@ -339,8 +345,15 @@ class Format:
 
     @property
     def label(self) -> str:
-        """The name of its folder: its app's label, and the namespace of its URLs."""
+        """The name of its folder, and the namespace of its URLs."""
         return self.app.rpartition(".")[2]
+
+    @property
+    def app_label(self) -> str:
+        """Of the Django app that has its models: of its folder, or of one around it."""
+        config = apps.get_containing_app_config(self.app)
+        assert config is not None, self.app
+        return config.label
 
 
 _formats: dict[str, Format] = {}

@@ -112,7 +112,7 @@ def moment_in(local: dt.datetime, zone: str) -> dt.datetime:
 def field_for(column: Any) -> forms.Field | None:
     """How a form asks for one of the terms; None for a column that does not say enough about it."""
     if isinstance(column, PriceTerm):
-        return AmountField(label=column.label, help_text=column.said)
+        return AmountField(label=column.label, help_text=column.said, required=not column.null)
     if isinstance(column, WholeTerm):
         return WholeNumberField(
             label=column.label, help_text=column.said, required=not column.null,
@@ -121,7 +121,13 @@ def field_for(column: Any) -> forms.Field | None:
         )  # fmt: skip
     label = str(column.verbose_name).capitalize()
     if column.choices:
-        return forms.ChoiceField(label=label, choices=column.choices, initial=column.default, widget=forms.RadioSelect)
+        return forms.TypedChoiceField(
+            label=label,
+            choices=column.choices,
+            initial=column.default,
+            widget=forms.RadioSelect,
+            coerce=column.to_python,
+        )
     return forms.BooleanField(label=label, required=False) if isinstance(column, BooleanField) else None
 
 
@@ -204,6 +210,8 @@ class SaleForm(forms.Form):
         if isinstance(value, Money):
             return f"{name}_minor", value.minor
         column = self.columns.get(name)
+        if isinstance(column, PriceTerm):
+            return column.attname, None  # left open
         return (column.attname, value * column.unit) if column is not None and column.attname != name else (name, value)
 
     def sale_draft(self, seller_id: UUID, currency: str, now: dt.datetime) -> SaleDraft:
@@ -227,7 +235,7 @@ class SaleForm(forms.Form):
         for column in asked_columns(type(row)):
             name, value = getattr(column, "asked_as", "") or column.attname, getattr(row, column.attname)
             if isinstance(column, PriceTerm):
-                value = amount_text(value, sale.currency)
+                value = "" if value is None else amount_text(value, sale.currency)
             elif isinstance(column, WholeTerm) and value is not None:
                 value //= column.unit
             said[name] = value

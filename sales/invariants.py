@@ -233,8 +233,10 @@ def ended_for_its_fan(table: str, sale: str, *, code: str, at: str, expires_at: 
     )
 
 
-def paid_to_its_seller(table: str, sale: str) -> Check:
-    """`table` has the settlements, and `sale` is its column of the sale."""
+def paid_to_its_seller(table: str, sale: str, *, more: str = "") -> Check:
+    """`table` has the settlements, and `sale` is its column of the sale. `more` selects what else they passed on: journal_id, code,
+    debit_id, credit_id, amount_minor, at and 1."""
+    more = f" UNION ALL {more}" if more else ""
     return Check(
         "paid_to_its_seller",
         N_(
@@ -251,6 +253,7 @@ def paid_to_its_seller(table: str, sale: str) -> Check:
                  UNION ALL
                 SELECT id, 'fee', {PROCEEDS}, {FEES}, fee_minor, created_at, 1
                   FROM {table} WHERE {sale} = %(sale_id)s AND fee_minor <> 0
+                {more}
                  UNION ALL
                 SELECT CASE WHEN code = 'proceeds' AND id <> journal_id THEN NULL ELSE journal_id END, code, debit_account_id,
                        credit_account_id, CASE WHEN kind = 'plain' AND pending_id IS NULL AND expires_at IS NULL

@@ -108,7 +108,7 @@ def terms_out(model: type[TermsRow], **more: Any) -> type[SellersSaleOut]:
     fields: dict[str, Any] = {}
     for column in model._meta.concrete_fields:
         if isinstance(column, PriceTerm):
-            fields[column.asked_as] = (MoneyOut, ...)
+            fields[column.asked_as] = (MoneyOut | None if column.null else MoneyOut, ...)
         elif column.attname not in SellersSaleOut.model_fields:
             kind = next((kind for column_kind, kind in _SHOWN.items() if isinstance(column, column_kind)), None)
             if kind is not None:

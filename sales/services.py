@@ -167,7 +167,9 @@ def close_sale_early(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sal
     sale = _load(sale_id, seller_id)
     frames.send_after_commit(sale.id)
     if sale.state in RUNNING_STATES:
-        _close(sale, _before_end(sale, now))
+        now = _before_end(sale, now)
+        get_format(sale.format).rules.check_seller_may_end(sale)
+        _close(sale, now)
         shop_events.write("sale_closed", seller_id=seller_id, now=now, sale=sale.id, title=sale.title)
     elif sale.state == SaleState.FROZEN:
         raise Frozen
@@ -246,6 +248,7 @@ def cancel_sale(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
         raise WrongState(_("This sale has ended; it can no longer be called off."), state=sale.state)
     if sale.state != SaleState.DRAFT:
         now = _before_end(sale, now)
+        get_format(sale.format).rules.check_seller_may_end(sale)
     call_off(sale, telling.CALLED_OFF, now)
     shop_events.write("sale_called_off", seller_id=seller_id, now=now, sale=sale.id, title=sale.title)
     return sale

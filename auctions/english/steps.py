@@ -14,6 +14,7 @@ from core.errors import Invalid
 from core.money import MINOR_MAX, MoneyError, parse_money
 
 STEPS_MAX = 20
+STEPS_TEXT_MAX = 600
 _from_minor = attrgetter("from_minor")
 
 
@@ -63,3 +64,14 @@ def _parse_step(row: str, currency: str) -> Step:
         return Step(*(parse_money(amount.strip(), currency).minor for amount in amounts))
     except MoneyError as error:
         raise Invalid(str(error), field="steps") from error
+
+
+def steps_text(steps: Sequence[Step]) -> str:
+    """The table as it is kept and sealed: `from:step,from:step`, minor units."""
+    return ",".join(f"{step.from_minor}:{step.step_minor}" for step in steps)
+
+
+def read_steps(text: str) -> tuple[Step, ...]:
+    """What `steps_text` wrote. Raises ValueError for another text."""
+    rows = [row.split(":") for row in text.split(",")]
+    return tuple(Step(int(from_minor), int(step_minor)) for from_minor, step_minor in rows)

@@ -3,4 +3,4 @@ from sales.apps import FormatConfig
 
 class RaffleConfig(FormatConfig):
     name = "examples.raffle"
-    format = "examples.raffle.format.RAFFLE"
+    formats = ("examples.raffle.format.RAFFLE",)

@@ -40,6 +40,7 @@ class Specimen:
     purchase: Mapping[str, Any]  # the body of a purchase
     costs_minor: int  # what that takes out of a wallet, paid or held; 0: nothing
     other: Mapping[str, Any] | None = None  # another body; None: there is nothing to choose
+    seller_may_end: bool = True  # also after that purchase: close the sale early, and call it off
     api: Mapping[str, Any] | None = None  # what its seller sends instead; None: it is not drafted by the API
 
 

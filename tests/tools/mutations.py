@@ -61,7 +61,7 @@ def mutations(left_out: Collection[str], kinds: dict[str, str]) -> Iterator[Muta
 
 
 def tables(left_out: Collection[str]) -> list[type[models.Model]]:
-    names = ["sales", *(format.label for format in list_formats()), "ledger", "payments"]
+    names = ["sales", *dict.fromkeys(format.app_label for format in list_formats()), "ledger", "payments"]
     found = [model for name in names for model in apps.get_app_config(name).get_models()]
     return [model for model in found if model._meta.db_table not in left_out]
 

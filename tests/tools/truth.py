@@ -39,7 +39,7 @@ def picture(sale_id: UUID) -> dict[str, Any]:
             "SELECT kind, due_at, done_at, parked_at, last_error FROM core_duework WHERE subject_id = %s", sale_id
         ),
     }
-    for app in ("sales", get_format(sale.format).label) if sale else ():
+    for app in ("sales", get_format(sale.format).app_label) if sale else ():
         for model in apps.get_app_config(app).get_models():
             if model not in (Sale, ProofRun):  # a run is about the books as a whole too, and no fact of the sale
                 seen[model._meta.db_table] = _rows_of(model, sale_id)
