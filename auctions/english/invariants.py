@@ -206,6 +206,8 @@ HELD_FOR_THE_LEADER = Check(
                AND hold_id IS DISTINCT FROM (SELECT transfer_id FROM auctions_bid
                                               WHERE sale_id = %(sale_id)s AND transfer_id IS NOT NULL
                                               ORDER BY seq DESC LIMIT 1))
+         + (SELECT count(*) FROM ledger_transfer AS hold LEFT JOIN auctions_bid AS bid ON bid.id = hold.subject_id
+             WHERE hold.credit_account_id = {ESCROW} AND hold.kind = 'pending' AND bid.transfer_id IS DISTINCT FROM hold.id)
          + (SELECT count(*) FROM auctions_bid AS bid
              WHERE sale_id = %(sale_id)s AND bid.transfer_id IS NOT NULL
                AND (bid.leader_after_id <> bid.fan_id OR bid.answer NOT IN ('leads', 'raised', 'bought'))) AS found
@@ -268,7 +270,8 @@ IN_TIME = in_time(
                                          AND (SELECT coalesce(sum(ms), 0) FROM pause WHERE resumed_at <= received_at + {CLOSING})
                        END))
            + (SELECT count(*) FROM auctions_win WHERE sale_id = %(sale_id)s
-               AND (won_at > coalesce(settled_at, won_at) OR passed_on_at > settled_at))""",  # noqa: S608  # a constant
+               AND (won_at > coalesce(settled_at, won_at) OR passed_on_at > settled_at))
+           + CASE WHEN settled_at < closed_at THEN 1 ELSE 0 END""",  # noqa: S608  # a constant
 )
 
 _PASSED_ON = """(SELECT id, sale_id, price_minor AS gross_minor, fee_minor, premium_minor, passed_on_at AS created_at

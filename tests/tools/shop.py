@@ -11,6 +11,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
 
 from accounts import services as accounts
+from auctions.english import services as english
+from auctions.english.state import BidValue, PlaceBid
+from auctions.models import English
 from core import clock
 from core.ids import uuid7
 from core.money import Money
@@ -208,6 +211,44 @@ def late_request(
 def join_late(rally: Rally, fan_id: UUID, quantity: int = 1, **request: Any) -> LateJoinValue:
     """Join late through this process' lane. Raises the refusals."""
     return rallies.join_late(rally.sale_id, late_request(fan_id, quantity, **request))
+
+
+def make_auction(*, seller: Seller | None = None, now: dt.datetime = NOW, **terms: Any) -> English:
+    """A published auction from 10.00 in steps of 1.00, premium 12.5 %, that opened a minute before `now` and closes an hour after;
+    bids in the last three minutes move the end, for an hour at most."""
+    return english.open_english(**auction_terms(seller=seller, now=now, **terms))
+
+
+def auction_terms(*, seller: Seller | None = None, now: dt.datetime = NOW, **terms: Any) -> dict[str, Any]:
+    """What `open_english` and `draft_english` take, with defaults."""
+    defaults = {
+        "start_minor": 1_000, "steps": "0:100", "reserve_minor": None, "buy_now_minor": None, "window_s": 180,
+        "extension_s": 180, "overtime_s": 3_600, "premium_bps": 1_250,
+    }  # fmt: skip
+    return drafted("A painting", seller, now, defaults | terms)
+
+
+def bid_request(fan_id: UUID, most: int | None, *, key: UUID | None = None, at: dt.datetime = NOW) -> PlaceBid:
+    """One request to bid up to `most`, or with None to buy now, with ids of its own."""
+    return PlaceBid(uuid7(), uuid7(), fan_id, key or uuid7(), most, at)
+
+
+class AuctionProcess:
+    """The lane of one web process, without its queue; see `Process`."""
+
+    def __init__(self, auction: English, *, home: int = 0) -> None:
+        self.lane = english.BidLane(auction.sale_id)
+        self.lane.slot = home
+
+    def do(self, command: PlaceBid) -> BidValue:
+        """One command in a batch of its own. Raises its refusal."""
+        (outcome,) = self.do_batch(command)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def do_batch(self, *commands: PlaceBid) -> list[Any]:
+        return list(in_transaction(lambda: self.lane.run(commands), name=self.lane.name, replayable=True))
 
 
 def refund(sale: Sale, purchase_id: UUID, amount_minor: int, *, number: int = 1, at: dt.datetime | None = None) -> None:
