@@ -66,4 +66,4 @@ class MoreThanSupply(Invalid):
 
 
 class WinNotFound(NotFound):
-    detail = N_("This won lot does not exist.")
+    detail = N_("This win does not exist.")

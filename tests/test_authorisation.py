@@ -10,7 +10,7 @@ import asyncio
 import datetime as dt
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -24,6 +24,8 @@ from ninja import NinjaAPI, Router
 from accounts import bans
 from accounts import services as accounts
 from accounts.models import User
+from auctions.english import services as auctions
+from auctions.models import Win
 from core import clock
 from core.ids import uuid7
 from core.money import Money
@@ -102,7 +104,8 @@ class World:
         return client
 
 
-def build_world(*, with_rallies: bool = True) -> World:
+def build_world(*, formats: Collection[str] = ("rally", "english")) -> World:
+    """With sales of these formats beside the drops: they take a while to make."""
     now = clock.now()
     world = World()
     world.users = {role: shop.make_fan() for role in ROLES if role not in ("stranger", "buyer", "staff")}
@@ -127,6 +130,7 @@ def build_world(*, with_rallies: bool = True) -> World:
         "top_up_id": top_up.id, "number": 1, "mail": "none", "language": "de", "things": "orders", "joins": "joins", "kind": "csv",
         "upcoming_id": shop.make_drop(seller=seller, opens_at=now + shop.HOUR, closes_at=now + 2 * shop.HOUR, now=now).sale_id,
     }  # fmt: skip
+    world.things["wins"] = "wins"
     world.things["key_id"] = uuid7()
     api_keys.make(
         key_id=world.things["key_id"], seller_id=seller.id, name="A system", scope=KeyScope.READ, expires_at=None,
@@ -140,8 +144,10 @@ def build_world(*, with_rallies: bool = True) -> World:
         invitation_id=uuid7(), seller_id=seller.id, email=invited, role=Role.VIEWER, by=world.users["owner"], now=now
     ).id
     world.things["member_id"] = Member.objects.get(user_id=world.users["viewer"]).id
-    if with_rallies:
+    if "rally" in formats:
         world.things |= build_rallies(seller, buyer, now)
+    if "english" in formats:
+        world.things |= build_auctions(seller, buyer, now)
     return world
 
 
@@ -161,11 +167,24 @@ def build_rallies(seller: Any, buyer: UUID, now: dt.datetime) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def build_auctions(seller: Any, buyer: UUID, now: dt.datetime) -> dict[str, Any]:
+    """An auction that nobody has bid in, one that the buyer has won, and a draft."""
+    running = shop.make_auction(seller=seller, now=now)
+    won = shop.make_auction(seller=seller, buy_now_minor=2_000, now=now)
+    auctions.place_bid(won.sale_id, shop.bid_request(buyer, None, at=now))
+    now = shop.close_on_time(won.sale_id)
+    sales.settle_step(sale_id=won.sale_id, now=now)
+    return {
+        "auction_id": running.sale_id, "won_id": won.sale_id, "win_id": Win.objects.get(sale_id=won.sale_id).id,
+        "auction_draft_id": auctions.draft_english(**shop.auction_terms(seller=seller, now=clock.now())).sale_id,
+    }  # fmt: skip
+
+
 # The table
 
 
-def public(method: str, path: str) -> Row:
-    return Row(method, path, who={}, stranger=200, other=200)
+def public(method: str, path: str, **things: str) -> Row:
+    return Row(method, path, who={}, stranger=200, other=200, things=things)
 
 
 def api_of_user(method: str, path: str, status: int = 200, body: Any = None) -> Row:
@@ -259,6 +278,31 @@ def rally_form(world: World) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def auction_body(world: World) -> dict[str, Any]:
+    now = clock.now()
+    return {
+        "sale_id": str(uuid7()), "title": "A painting", "start_minor": 100, "steps": "0:100", "opens_at": now.isoformat(),
+        "closes_at": (now + shop.HOUR).isoformat(),
+    }  # fmt: skip
+
+
+def auction_change(world: World) -> dict[str, Any]:
+    return auction_body(world) | {"sale_id": str(world.things["auction_draft_id"])}
+
+
+def auction_form(world: World) -> dict[str, Any]:
+    closes_at = (clock.now() + dt.timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M")
+    return {
+        "sale_id": str(uuid7()), "title": "A painting", "start": "1.00", "currency": "EUR", "steps": "0:1", "reserve": "",
+        "buy_now": "", "window_minutes": "3", "extension_minutes": "3", "overtime_minutes": "60", "premium_bps": "0",
+        "opens": "now", "closes_at": closes_at,
+    }  # fmt: skip
+
+
+def bid_form(world: World) -> dict[str, Any]:
+    return {"key": str(uuid7()), "max": "10.00"}
+
+
 def refund_body(world: World) -> dict[str, Any]:
     return {"amount_minor": shop.PRICE_MINOR}
 
@@ -336,6 +380,21 @@ ROWS = [
     api_of_editors("POST", "/api/v1/sellers/{handle}/rallies/{sale_id}/close", sale_id="rally_id"),
     api_of_editors("POST", "/api/v1/sellers/{handle}/rallies/{sale_id}/cancel", sale_id="rally_id"),
     api_of_editors("POST", "/api/v1/sellers/{handle}/joins/{join_id}/remove"),
+    # auctions, by API
+    public("GET", "/api/v1/auctions/{sale_id}/log", sale_id="auction_id"),
+    api_of_user("GET", "/api/v1/auctions/wins"),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/auctions", 201, auction_body),
+    api_of_members("GET", "/api/v1/sellers/{handle}/auctions/{sale_id}", sale_id="auction_id"),
+    api_of_members("GET", "/api/v1/sellers/{handle}/auctions/{sale_id}/wins", sale_id="won_id"),
+    api_of_editors(
+        "PUT", "/api/v1/sellers/{handle}/auctions/{sale_id}/wins/{id}/refunds/{number}", 200, refund_body, sale_id="won_id",
+        id="win_id",
+    ),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/auctions/{sale_id}/publish", sale_id="auction_draft_id"),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/auctions/{sale_id}/close", sale_id="auction_id"),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/auctions/{sale_id}/cancel", sale_id="auction_id"),
+    api_of_editors("PUT", "/api/v1/sellers/{handle}/auctions/{sale_id}", body=auction_change, sale_id="auction_draft_id"),
+    Row("POST", "/api/v1/auctions/{sale_id}/bids", who={}, stranger=401, other=401, things={"sale_id": "auction_id"}),
     # the lean layer. It knows no sessions: who buys shows a token, and a cookie counts for nothing.
     Row("POST", "/api/v1/drops/{sale_id}/orders", who={}, stranger=401, other=401),
     Row("POST", "/api/v1/rallies/{sale_id}/joins", who={}, stranger=401, other=401, things={"sale_id": "rally_id"}),
@@ -402,6 +461,14 @@ ROWS = [
     page_of_user("GET", "/rallies/"),
     page_of_buyer("GET", "/rallies/joins/{id}/", id="join_id"),
     page_of_buyer("GET", "/rallies/late-joins/{id}/", id="late_id"),
+    page_of_user("GET", "/auctions/won/"),
+    page_of_buyer("GET", "/auctions/won/{id}/", id="win_id"),
+    page_of_user("GET", "/sales/{sale_id}/bid/", MOVED, sale_id="auction_id"),
+    # Everybody but the buyer has no money; who is of the shop, or staff without any, is refused as well.
+    Row(
+        "POST", "/sales/{sale_id}/bid/", who={"buyer": MOVED, "viewer": 403, "manager": 403, "owner": 403}, stranger=LOGIN,
+        other=409, body=bid_form, things={"sale_id": "auction_id"},
+    ),
     page_of_user("GET", "/wallet/"),
     page_of_user("GET", "/pay/"),
     page_of_user("POST", "/pay/", MOVED, top_up_form),
@@ -470,6 +537,25 @@ ROWS = [
     page_of_editors("POST", "/sell/{handle}/rallies/{sale_id}/close/", MOVED, sale_id="rally_id"),
     page_of_editors("GET", "/sell/{handle}/rallies/{sale_id}/cancel/", sale_id="rally_id"),
     page_of_editors("POST", "/sell/{handle}/rallies/{sale_id}/cancel/", MOVED, sale_id="rally_id"),
+    page_of_members("GET", "/sell/{handle}/auctions/{sale_id}/", sale_id="auction_id"),
+    page_of_editors("GET", "/sell/{handle}/auctions/new/"),
+    page_of_editors("POST", "/sell/{handle}/auctions/new/", MOVED, auction_form),
+    page_of_editors("GET", "/sell/{handle}/auctions/{sale_id}/preview/", sale_id="auction_draft_id"),
+    page_of_user("GET", "/sell/{handle}/auctions/{sale_id}/publish/", MOVED, sale_id="auction_draft_id"),
+    page_of_editors("POST", "/sell/{handle}/auctions/{sale_id}/publish/", MOVED, sale_id="auction_draft_id"),
+    page_of_editors("GET", "/sell/{handle}/auctions/{sale_id}/close/", sale_id="auction_id"),
+    page_of_editors("POST", "/sell/{handle}/auctions/{sale_id}/close/", MOVED, sale_id="auction_id"),
+    page_of_editors("GET", "/sell/{handle}/auctions/{sale_id}/cancel/", sale_id="auction_id"),
+    page_of_editors("POST", "/sell/{handle}/auctions/{sale_id}/cancel/", MOVED, sale_id="auction_id"),
+    page_of_editors("GET", "/sell/{handle}/auctions/{sale_id}/edit/", sale_id="auction_draft_id"),
+    page_of_editors("POST", "/sell/{handle}/auctions/{sale_id}/edit/", 422, auction_form, sale_id="auction_draft_id"),
+    page_of_editors("GET", "/sell/{handle}/auctions/{sale_id}/copy/", sale_id="auction_id"),
+    page_of_members("GET", "/sell/{handle}/auctions/{sale_id}/export/{things}/{kind}/", sale_id="won_id", things="wins"),
+    page_of_members("GET", "/sell/{handle}/auctions/{sale_id}/wins/{purchase_id}/", sale_id="won_id", purchase_id="win_id"),
+    page_of_editors(
+        "POST", "/sell/{handle}/auctions/{sale_id}/wins/{purchase_id}/", MOVED, refund_form, sale_id="won_id",
+        purchase_id="win_id",
+    ),
     page_of_editors("GET", "/sell/{handle}/joins/{join_id}/remove/"),
     page_of_editors("POST", "/sell/{handle}/joins/{join_id}/remove/", MOVED),
     page_of_members("GET", "/sell/{handle}/drops/{sale_id}/orders/{purchase_id}/", purchase_id="order_id"),
@@ -549,8 +635,11 @@ def test_what_is_mounted_is_known():
 
 # Every cell is as tabled
 
-RALLY_THINGS = {"rally_id", "join_id", "ended_id", "paid_join_id", "late_id", "rally_draft_id"}
-SALES = ["sale_id", "draft_id", "rally_id", "ended_id", "rally_draft_id"]
+THINGS_OF = {
+    "rally": {"rally_id", "join_id", "ended_id", "paid_join_id", "late_id", "rally_draft_id"},
+    "english": {"auction_id", "won_id", "win_id", "auction_draft_id"},
+}
+SALES = ["sale_id", "draft_id", "rally_id", "ended_id", "rally_draft_id", "auction_id", "won_id", "auction_draft_id"]
 
 
 def test_reading():
@@ -566,7 +655,7 @@ def test_reading():
 @pytest.mark.parametrize("row", [row for row in ROWS if row.method in ("POST", "PUT")], ids=lambda row: row.path)
 def test_writing(row):
     """Those who may not come first, and must have moved nothing; those who may come after them, and repeat each other."""
-    world = build_world(with_rallies=speaks_of_rallies(row))
+    world = build_world(formats=spoken_of(row))
     things = [world.things[name] for name in SALES if name in world.things]
     before = [picture(sale_id) for sale_id in things]
     allowed = [role for role in ROLES if row.expected(role) in (200, 201, MOVED)]
@@ -583,7 +672,7 @@ def is_editors(row: Row) -> bool:
 @pytest.mark.parametrize("row", [row for row in ROWS if is_editors(row)], ids=lambda row: row.path)
 def test_the_members_of_a_shop_that_is_off_change_nothing(row):
     """They may look. What is closed or called off needs staff, who switched it off."""
-    world = build_world(with_rallies=speaks_of_rallies(row))
+    world = build_world(formats=spoken_of(row))
     levers.switch_shop_off(
         seller_id=world.drop.sale.seller_id, staff_id=world.users["staff"], reason="A doubt", now=clock.now()
     )
@@ -594,9 +683,10 @@ def test_the_members_of_a_shop_that_is_off_change_nothing(row):
     assert [picture(sale_id) for sale_id in things] == before
 
 
-def speaks_of_rallies(row: Row) -> bool:
-    """They take a while to make, so only these rows have them in their worlds."""
-    return not RALLY_THINGS.isdisjoint({*row.things.values(), *re.findall(r"{(\w+)}", row.path)})
+def spoken_of(row: Row) -> list[str]:
+    """The formats beside drops whose sales this row is about."""
+    named = {*row.things.values(), *re.findall(r"{(\w+)}", row.path)}
+    return [format for format, things in THINGS_OF.items() if not things.isdisjoint(named)]
 
 
 def mismatches(rows: list[Row], world: World, roles: list[str] = ROLES) -> list[str]:
@@ -624,9 +714,10 @@ def difference_from_missing(row: Row, role: str, world: World, answer: Answer) -
 
 def leaks(row: Row, role: str, world: World, answer: Answer) -> list[str]:
     """The buyer's orders and joins, and drafts, are named to nobody else but the shop's members."""
-    secrets = {"order_id", "held_id", "draft_id", "join_id", "paid_join_id", "late_id", "rally_draft_id"}
+    drafts = {"draft_id", "rally_draft_id", "auction_draft_id"}
+    secrets = {"order_id", "held_id", "join_id", "paid_join_id", "late_id", "win_id"} | drafts
     if role == "buyer":
-        secrets = {"draft_id", "rally_draft_id"}
+        secrets = drafts
     elif role in ("viewer", "manager", "owner"):
         secrets = set()
     return [
@@ -736,7 +827,7 @@ def ask_lean(method: str, path: str, client: Client) -> Answer:
 
 STAFF_PAGES = [
     "", "accounts/user/", "auth/group/", "sales/sale/", "ledger/transfer/", "ledger/account/", "drops/order/", "drops/drop/",
-    "rallies/rally/", "rallies/outcome/", "rallies/settlement/",
+    "rallies/rally/", "rallies/outcome/", "rallies/settlement/", "auctions/english/", "auctions/win/",
     "payments/topup/", "sellers/seller/", "core/duework/", "password_change/", "jsi18n/", "autocomplete/",
 ]  # fmt: skip
 

@@ -18,10 +18,11 @@ from sales import services as sales
 from sales.formats import get_format, list_formats
 from sales.forms import moment_in
 from sales.models import Sale, SaleState
-from tests.tools.shop import drop_terms, make_fan, make_seller, rally_terms
+from tests.tools.shop import auction_terms, drop_terms, make_fan, make_seller, rally_terms
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+TERMS = {"drop": drop_terms, "rally": rally_terms, "english": auction_terms}
 FORMATS = [format.name for format in list_formats()]
 
 
@@ -37,7 +38,7 @@ class Shop:
         self.format = get_format(format)
         self.client = Client()
         self.client.force_login(User.objects.get(id=self.owner))
-        terms = {"drop": drop_terms, "rally": rally_terms}[format](seller=self.seller, now=whole_minute())
+        terms = TERMS[format](seller=self.seller, now=whole_minute())
         self.sale: Sale = self.format.draft(**terms).sale
 
     def url(self, page: str, *args: Any) -> str:
@@ -98,7 +99,7 @@ def test_a_draft_is_changed(shop: Shop) -> None:
 
 
 def test_of_two_editors_at_once_one_is_told(shop: Shop, race: Any) -> None:
-    terms = {"drop": drop_terms, "rally": rally_terms}[shop.format.name](seller=shop.seller, now=clock.now())
+    terms = TERMS[shop.format.name](seller=shop.seller, now=clock.now())
     was = drafting.fingerprint(shop.sale)
 
     def change(title: str) -> Any:
@@ -142,6 +143,7 @@ def test_the_api_changes_a_draft_and_only_a_draft(shop: Shop) -> None:
     body |= {
         "drop": {"price_minor": 900, "units_total": 3},
         "rally": {"tiers": [{"from_count": 1, "price_minor": 900}]},
+        "english": {"start_minor": 900, "steps": "0:100"},
     }[shop.format.name]
 
     def put(**more: Any) -> Any:

@@ -16,7 +16,7 @@ from sales.things import Things
 wins = Things(
     Win, terms="sale", missing=WinNotFound, receipt="auctions/english/win.html", page="english:win",
     paid_minor=lambda win: win.price_minor if win.state == WinState.WON else 0,
-    noun=pgettext_lazy("noun", "won lot"), nouns=_("won lots"),
+    noun=pgettext_lazy("noun", "win"), nouns=_("wins"),
 )  # fmt: skip
 
 LOG_SHOWN = 20
