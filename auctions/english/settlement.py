@@ -43,11 +43,12 @@ class EnglishRules(BaseRules):
     # The maximum and the reserve stay here: what leaves is `frame_facts`.
     frame_sql = """
         SELECT lot.price_minor, lot.seq AS bids, lot.extensions, lot.leader_id, lot.leader_max_minor, lot.state AS lot_state,
-               coalesce(lot.ends_at, sale.closes_at) + sale.frozen_ms * interval '1 millisecond' AS ends_at,
+               least(coalesce(lot.ends_at, sale.closes_at) + sale.frozen_ms * interval '1 millisecond', win.won_at) AS ends_at,
                english.sale_id AS lot_id, english.start_minor, english.steps, english.reserve_minor, english.buy_now_minor
           FROM auctions_english AS english
           JOIN sales_sale AS sale ON sale.id = english.sale_id
           LEFT JOIN auctions_lot AS lot ON lot.sale_id = english.sale_id
+          LEFT JOIN auctions_win AS win ON win.sale_id = english.sale_id
          WHERE english.sale_id = %(sale_id)s
     """
 
