@@ -60,6 +60,9 @@ class Rules(Protocol):
     def check_seller_may_end(self, sale: Sale) -> None:
         """Raises WrongState when its seller may not close the running sale or call it off: because who could would profit by it."""
 
+    def close(self, sale: Sale) -> None:
+        """Meet the purchases that could still move the end, so that either they or the closing come to see the other."""
+
     def settle_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
         """Pay the next chunk. The time of the next step, or None when this one found nothing left to do.
 
@@ -98,6 +101,8 @@ class BaseRules:
         return sale.closes_at + sale.moved_by
 
     def check_seller_may_end(self, sale: Sale) -> None: ...
+
+    def close(self, sale: Sale) -> None: ...
 
     def next_row(self, sale: Sale, now: dt.datetime) -> UUID | None:
         return None

@@ -192,8 +192,10 @@ def _before_end(sale: Sale, now: dt.datetime) -> dt.datetime:
 
 def _close(sale: Sale, now: dt.datetime) -> None:
     """From now on purchases are refused. Those under way are met by the first step of settling: this does not wait for them, as
-    past purchases without end it would never get through."""
+    past purchases without end it would never get through. A format whose end they move meets them here: past its end there are
+    no more of them."""
     sale.closed_at = now
+    get_format(sale.format).rules.close(sale)
     move(sale, SaleState.CLOSED, "closed_at")
     due_work.schedule(SETTLE, sale.id, due_at=now)
 

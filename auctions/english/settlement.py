@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.db.models import F
 from django.utils.translation import gettext as _
 
 from accounts.services import Message
@@ -84,6 +85,10 @@ class EnglishRules(BaseRules):
                 ),
                 state=sale.state,
             )
+
+    def close(self, sale: Sale) -> None:
+        # A bid that was in time and commits beside this would have moved the end: one of the two has to begin again.
+        Lot.objects.filter(sale_id=sale.id).update(seq=F("seq"))
 
     def settle_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
         if selectors.maker_of_hold(sale.id) in stuck_row_ids(sale.id):
