@@ -185,6 +185,8 @@ def changes(week: dt.date, fans: Iterable[Known | None]) -> dict[dt.date, Change
 
 @joins_transaction
 def _change(seller_id: UUID, weeks: dict[dt.date, Change]) -> None:
+    if not weeks:
+        return
     BuyersWeek.objects.bulk_create(
         [BuyersWeek(seller_id=seller_id, week=week) for week in weeks], ignore_conflicts=True
     )

@@ -9,6 +9,7 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from core.charts import Columns, columns, line
 from core.errors import NotAllowed, NotFound
 from core.paging import Page, page_of
 from sellers.models import MAY_EDIT_SALES, ApiKey, Follow, Member, Seller, ShopEvent
@@ -113,6 +114,21 @@ class Growth:
     new_in_week: int
     left_in_week: int
     days: list[FollowDay]
+
+    @property
+    def moved(self) -> list[FollowDay]:
+        """The days on which somebody came or left, the newest first."""
+        return [day for day in reversed(self.days) if day.joined or day.left]
+
+    @property
+    def points(self) -> str:
+        """A line of how many there were."""
+        return line([day.total for day in self.days])
+
+    @property
+    def columns(self) -> Columns:
+        """Who joined, and below the line who left."""
+        return columns([(day.joined,) for day in self.days], [day.left for day in self.days])
 
 
 def growth(seller_id: UUID, now: dt.datetime) -> Growth:
