@@ -123,7 +123,7 @@ def read(handle: str, seller_id: UUID, now: dt.datetime, *, weeks: int, currency
     ever = ShopBuyers.objects.filter(seller_id=seller_id).first() or ShopBuyers()
     by_week = list_weeks(seller_id, now, weeks)
     return ShopGrowth(
-        by_week, columns([(week.known, week.firsts) for week in by_week]), ever.buyers, ever.came_back, taken,
+        by_week, columns([(week.firsts, week.known) for week in by_week]), ever.buyers, ever.came_back, taken,
         _ranked(handle, by_takings, lambda row: row.gross_minor - row.refunded_minor),
         _ranked(handle, by_units, lambda row: row.units),
         sales.filter(counted_at=None).exists(),
