@@ -18,7 +18,7 @@ from core.sql import execute_all
 from core.transactions import DEADLINE_S, Conflict40001, joins_transaction, retried_transaction
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
-from sales import frames, gates, lanes, prover, selectors, stuck, telling, terms, tokens
+from sales import counting, frames, gates, lanes, prover, selectors, stuck, telling, terms, tokens
 from sales.drafting import SaleDraft, check_times
 from sales.errors import Frozen, NotEditable, WrongState
 from sales.formats import get_format
@@ -227,6 +227,7 @@ def _settle(sale_id: UUID, now: dt.datetime, limit: int) -> dt.datetime | None:
         sale.settled_at = now
         move(sale, SaleState.SETTLED, "settled_at")
         prover.wish_anew(sale.id, now=now)
+        counting.count_later(sale, now=now)
     return next_at
 
 
