@@ -219,7 +219,9 @@ class TestProceeds:
         ended = own.settled(rally.sale_id)
         join_late(rally, late, 3)
         refund(ended, LateJoin.objects.get(rally_id=ended.id).id, 7_777)
-        make_drop(seller=make_seller())
+        others = make_drop(seller=make_seller())
+        buy(others, one)
+        own.settled(others.sale_id)
 
         items = self.ask(own).json()["items"]
 
