@@ -206,6 +206,7 @@ def test_a_forms_field_says_its_name(source: Path) -> None:
         "only_at_or_below",
         "max",
         "buy_now",
+        "next_minor",
         "sure",
     }, "never shown by their labels"
 
