@@ -4,3 +4,7 @@ from sales.apps import FormatConfig
 class AuctionsConfig(FormatConfig):
     name = "auctions"
     formats = ("auctions.english.format.ENGLISH",)
+
+    def ready(self) -> None:
+        super().ready()
+        from auctions import leaving  # noqa: F401  # it registers itself

@@ -27,6 +27,7 @@ else:
 ZONE_COOKIE = "zone"
 KEPT_S = 365 * 86_400
 _MOMENTS = {"en": "d MMM y, HH:mm zzz", "de": "d. MMM y, HH:mm zzz"}
+_DAYS = {"en": "d MMM y", "de": "d. MMM y"}
 
 
 class ZoneMiddleware:
@@ -93,6 +94,11 @@ def moment(at: dt.datetime) -> str:
     """`25 Nov 2026, 23:14 UTC`: in the reader's zone, with its name, because a receipt is read elsewhere, and later."""
     here = timezone.localtime(at)
     return dates.format_datetime(here, _MOMENTS[language()], tzinfo=here.tzinfo, locale=_locale())
+
+
+def day(at: dt.date) -> str:
+    """`25 Nov 2026`, or `25. Nov. 2026`."""
+    return dates.format_date(at, _DAYS[language()], locale=_locale())
 
 
 def _locale() -> Locale:

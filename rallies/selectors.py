@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from msgspec.structs import asdict
 
+from core.money import share_bps
 from rallies.errors import JoinNotFound
 from rallies.models import NOT_COUNTED, Join, JoinState, LateJoin, Outcome, Settlement, Tier
 from rallies.pricing import PriceTier, crowds
@@ -23,7 +24,7 @@ def paid_minor(join: Join | LateJoin) -> int:
     """What a fan paid for a join that was charged, a late one too."""
     if isinstance(join, Join) and join.state != JoinState.PAID:
         return 0
-    price_minor: int = Outcome.objects.values_list("price_minor", flat=True).get(rally_id=join.rally_id)
+    price_minor: int = join.rally.outcome.price_minor
     return price_minor * join.quantity
 
 
@@ -147,6 +148,18 @@ def paid_quantities(rally_ids: Collection[UUID]) -> list[tuple[UUID, int, int]]:
     return [
         row for kind in kinds for row in kind.values_list("rally_id", "quantity").annotate(n=Count("id")).order_by()
     ]
+
+
+def late_sums(rally_ids: Collection[UUID]) -> dict[UUID, tuple[int, int]]:
+    """Rally → (what late joins paid, the house's fee on that, rounded down for each of them), in minor units."""
+    late = LateJoin.objects.filter(rally_id__in=rally_ids)
+    kinds = late.values_list("rally_id", "quantity", "rally__outcome__price_minor", "rally__fee_bps")
+    sums: dict[UUID, tuple[int, int]] = {}
+    for rally_id, quantity, price_minor, fee_bps, count in kinds.annotate(n=Count("id")).order_by():
+        paid, fee = sums.get(rally_id, (0, 0))
+        each_minor = price_minor * quantity
+        sums[rally_id] = (paid + each_minor * count, fee + share_bps(each_minor, fee_bps) * count)
+    return sums
 
 
 def settlement_totals(rally_id: UUID) -> dict[str, int]:

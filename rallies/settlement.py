@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -101,6 +101,13 @@ class RallyRules(BaseRules):
             ]
         )
         return now
+
+    def sells_until(self, sale: Sale) -> dt.datetime | None:
+        late_until = sale.rally.late_until
+        return late_until + sale.moved_by if late_until else None
+
+    def sold_since(self, sale_ids: Collection[UUID]) -> Mapping[UUID, tuple[int, int]]:
+        return selectors.late_sums(sale_ids)
 
     def next_row(self, sale: Sale, now: dt.datetime) -> UUID | None:
         if sale.state == SaleState.CANCELLED:

@@ -1,7 +1,7 @@
 """A rally's price tiers drawn as a staircase, and its history as lines: numbers only, in hundredths of the picture's size.
 
-Every step is equally wide, because tiers at 1, 10 and 1,000 joiners would leave nothing to see on a true scale; within a step the
-crowd stands in proportion.
+A step is as wide as the crowd that it takes to the next one, and no narrower than can be seen: tiers at 1, 10 and 1,000 joiners
+would leave nothing of the first two. Within a step the crowd stands in proportion.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from rallies.values import Counts, crowd_at
 TOP = 20.0
 BOTTOM = 74.0
 GROUND = 84.0
-LABELS_MAX = 5  # more prices than this do not fit beside each other on a phone
+# No step is narrower than this, nor than half of an equal share where there are many.
+NARROWEST = 9.0
+# Where words must fit: how many small letters the whole picture is wide, at the least.
+PHONE, DESK = 52.0, 72.0
+BOLD = 1.2  # so many of those is a letter of a price wide
+GAP = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +34,14 @@ class Step:
     from_count: int
     price: Money
     standing: str
+    need: int  # how many more it takes from its beginning to the next one
+    words: str  # where its words fit between the others': "phone" (and wider), "desk", or "" for nowhere
     x: str
     y: str
     width: str
     height: str
-    middle: str
+    words_x: str
+    anchor: str  # which part of its words stands there: "start", "middle" or "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +50,85 @@ class Stairs:
     marker_x: str
     marker_y: str
 
-    @property
-    def has_labels(self) -> bool:
-        return len(self.steps) <= LABELS_MAX
-
 
 def draw(tiers: Sequence[PriceTier], currency: str, frame: Mapping[str, Any] | None = None) -> Stairs:
     """`frame` says where the crowd stands; without one it is at the foot of the stairs."""
     level = frame["level"] if frame else 0
-    steps = [_step(number, tier, tiers, currency, level if frame else None) for number, tier in enumerate(tiers)]
-    width = 100 / len(tiers)
-    marker_x = width * (level + _share_of_step(tiers, level, frame["count"] if frame else 0))
-    return Stairs(steps, _percent(marker_x), steps[level].y)
+    needs = _needs(tiers)
+    widths = _widths(needs)
+    lefts = [sum(widths[:number]) for number in range(len(tiers))]
+    prices = [Money(tier.price_minor, currency) for tier in tiers]
+    # The words below a step are "from" and its count, and in no language longer than in English.
+    lengths = [
+        max(len(str(price)) * BOLD, len(f"from {tier.from_count}")) for price, tier in zip(prices, tiers, strict=True)
+    ]
+    anchors = [_anchor(*step) for step in zip(lefts, widths, lengths, strict=True)]
+    words = _where_words_fit(anchors, lengths, level)
+    steps = []
+    for number, tier in enumerate(tiers):
+        y = TOP + (BOTTOM - TOP) * (1 - tier.price_minor / tiers[0].price_minor)
+        left, width = lefts[number], widths[number]
+        steps.append(
+            Step(
+                level=number, from_count=tier.from_count, price=prices[number], need=needs[number], words=words[number],
+                standing=_standing(number, level if frame else None), x=_percent(left), y=_percent(y), width=_percent(width),
+                height=_percent(GROUND - y), words_x=_percent(anchors[number][1]), anchor=anchors[number][0],
+            )
+        )  # fmt: skip
+    share = _share_of_step(_start(tiers, level), needs[level], frame["count"] if frame else 0)
+    return Stairs(steps, _percent(lefts[level] + widths[level] * share), steps[level].y)
 
 
-def _step(number: int, tier: PriceTier, tiers: Sequence[PriceTier], currency: str, level: int | None) -> Step:
-    width = 100 / len(tiers)
-    y = TOP + (BOTTOM - TOP) * (1 - tier.price_minor / tiers[0].price_minor)
-    return Step(
-        level=number, from_count=tier.from_count, price=Money(tier.price_minor, currency), standing=_standing(number, level),
-        x=_percent(width * number), y=_percent(y), width=_percent(width), height=_percent(GROUND - y),
-        middle=_percent(width * (number + 0.5)),
-    )  # fmt: skip
+def _start(tiers: Sequence[PriceTier], level: int) -> int:
+    """The first step begins with nobody, not with the first joiner: somebody who is there must be seen to be."""
+    return tiers[level].from_count if level else 0
+
+
+def _needs(tiers: Sequence[PriceTier]) -> list[int]:
+    """How many each step takes. The last one has no end, and is drawn as wide as the others on average."""
+    ends = [tier.from_count for tier in tiers[1:]]
+    needs = [end - _start(tiers, level) for level, end in enumerate(ends)]
+    return [*needs, -(-ends[-1] // len(ends)) if ends else max(tiers[0].from_count, 1)]
+
+
+def _widths(needs: Sequence[int]) -> list[float]:
+    """In proportion to the needs, but for those that would be too narrow: these are just wide enough, at the others' expense."""
+    narrowest = min(NARROWEST, 50 / len(needs))
+    narrow: set[int] = set()
+    while True:
+        rest = 100 - narrowest * len(narrow)
+        total = sum(need for number, need in enumerate(needs) if number not in narrow)
+        widths = [narrowest if number in narrow else rest * need / total for number, need in enumerate(needs)]
+        more = {number for number, width in enumerate(widths) if width < narrowest and number not in narrow}
+        if not more:
+            return widths
+        narrow |= more
+
+
+def _anchor(left: float, width: float, length: float) -> tuple[str, float]:
+    """Words stand above the middle of their step. Those that are wider on a phone begin with it: to the right is air, as it is
+    lower there. None stick out of the picture."""
+    wide = 100 * length / PHONE
+    if wide <= width:
+        return "middle", left + width / 2
+    return ("start", left) if left + wide <= 100 else ("end", 100.0)
+
+
+def _where_words_fit(anchors: Sequence[tuple[str, float]], lengths: Sequence[float], level: int) -> list[str]:
+    """Where the words of each step fit. The step where the crowd is comes first, then the next one, the last and the first."""
+    count = len(anchors)
+    order = list(dict.fromkeys([level, min(level + 1, count - 1), count - 1, 0, *range(count)]))
+    fits = [""] * count
+    for place, wide in (("desk", DESK), ("phone", PHONE)):
+        taken: list[tuple[float, float]] = []
+        for number in order:
+            anchor, x = anchors[number]
+            length = lengths[number] + GAP
+            left = x * wide / 100 - length * {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
+            if all(left + length <= start or left >= end for start, end in taken):
+                taken.append((left, left + length))
+                fits[number] = place
+    return fits
 
 
 def _standing(number: int, level: int | None) -> str:
@@ -74,13 +139,9 @@ def _standing(number: int, level: int | None) -> str:
     return "reached" if number < level else "now" if number == level else "next"
 
 
-def _share_of_step(tiers: Sequence[PriceTier], level: int, count: int) -> float:
-    """How far along its step the crowd is, 0 to 1. The last step has no end, so there it stands in the middle."""
-    if level + 1 == len(tiers):
-        return 0.5
-    # The first step begins with nobody, not with the first joiner: somebody who is there must be seen to be.
-    start = tiers[level].from_count if level else 0
-    return min(max((count - start) / (tiers[level + 1].from_count - start), 0.0), 1.0)
+def _share_of_step(start: int, need: int, count: int) -> float:
+    """How far along its step the crowd is, 0 to 1. On the last one, which has no end, it comes to its edge and stays there."""
+    return min(max((count - start) / need, 0.0), 1.0)
 
 
 def _percent(share: float) -> str:

@@ -12,10 +12,11 @@ from core import clock, rate_limit
 from core.errors import NotFound
 from core.http import began_at, user_id
 from core.paging import Page
-from sales import prover, selectors, services
+from sales import earning, prover, selectors, services
 from sales.errors import BeingChecked
 from sales.models import Sale, SealedTerms
-from sales.schemas import BuyTokenOut, ProofOut, SaleOut, TermsOut
+from sales.proceeds import Proceeds
+from sales.schemas import BuyTokenOut, ProceedsOut, ProofOut, SaleOut, TermsOut
 from sellers import selectors as sellers
 from sellers.api_keys import SELLER_AUTH
 
@@ -25,6 +26,11 @@ shop_router = Router(tags=["seller"], auth=SELLER_AUTH)
 
 class SalesPage(Schema):
     items: list[SaleOut] = Field(alias="rows")
+    next: str | None
+
+
+class ProceedsPage(Schema):
+    items: list[ProceedsOut] = Field(alias="rows")
     next: str | None
 
 
@@ -47,6 +53,16 @@ def list_shops_sales(request: HttpRequest, handle: str, after: str = Query("", m
     """All of the shop's sales, drafts too, the last to open first."""
     member = sellers.get_membership(user_id(request), handle)
     return selectors.page_of_sellers_sales(member.seller_id, after)
+
+
+@shop_router.get("/{slug:handle}/proceeds", response=ProceedsPage)
+def list_proceeds(request: HttpRequest, handle: str, after: str = Query("", max_length=120)) -> Page[Proceeds]:
+    """What each settled sale brought the shop, the last to be settled first: what fans paid, the house's fee, refunds since.
+
+    The sum of `net` in a currency is what the shop has earned in it. Goes on with `?after=` and the `next` of the page before.
+    """
+    member = sellers.get_membership(user_id(request), handle)
+    return earning.page_of_proceeds(member.seller_id, after)
 
 
 @router.get("/{uuid:sale_id}", response=SaleOut)

@@ -214,9 +214,6 @@ def _shelf(request: HttpRequest, format: Format, things: Things[Any], member: Me
     return shelf(format, things, found)
 
 
-FILES = {"csv": exports.as_csv, "xlsx": exports.as_xlsx}
-
-
 @require_safe
 @login_required
 def export(
@@ -226,11 +223,11 @@ def export(
     member = seller_selectors.get_membership(user_id(request), handle)
     sale, format = _sale(member, sale_id, format_name)
     chosen = next((each for each in format.things if each.slug == things), None)
-    if chosen is None or kind not in FILES:
+    if chosen is None or kind not in exports.FILES:
         raise NotFound
     rate_limit.check("export", str(member.user_id), allowed=30, window_s=3_600)
     rows = exports.rows_of(format, chosen, sale, emails=member.role in MAY_EDIT_SALES)
-    return FILES[kind](rows, f"{chosen.slug}-{sale.id}")
+    return exports.FILES[kind](rows, f"{chosen.slug}-{sale.id}")
 
 
 @asks_first

@@ -1,5 +1,5 @@
-"""A sale's purchases as a file, for a packing list or a spreadsheet: read page by page, so that no size of a sale fills the memory
-or holds a transaction open."""
+"""Lists as files, a sale's purchases and others, for a packing list or a spreadsheet: read page by page, so that no size of a sale
+fills the memory or holds a transaction open."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def rows_of(format: Format, things: Things[Any], sale: Sale, *, emails: bool) ->
         cursor = page.next
 
 
-def as_csv(rows: Iterator[list[Any]], name: str) -> StreamingHttpResponse:
-    return _streamed(_lines(rows), "text/csv; charset=utf-8", f"{name}.csv")
+def as_csv(rows: Iterator[list[Any]], name: str, columns: Sequence[str] = COLUMNS) -> StreamingHttpResponse:
+    return _streamed(_lines(rows, columns), "text/csv; charset=utf-8", f"{name}.csv")
 
 
-async def _lines(rows: Iterator[list[Any]]) -> AsyncIterator[bytes]:
+async def _lines(rows: Iterator[list[Any]], columns: Sequence[str]) -> AsyncIterator[bytes]:
     yield b"\xef\xbb\xbf"  # or spreadsheets take it for another encoding
-    yield _line(COLUMNS)
+    yield _line(columns)
     while lines := await sync_to_async(_some)(rows):
         yield b"".join(_line([_text(value) for value in line]) for line in lines)
 
@@ -81,28 +81,28 @@ def _text(value: Any) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def as_xlsx(rows: Iterator[list[Any]], name: str) -> StreamingHttpResponse:
+def as_xlsx(rows: Iterator[list[Any]], name: str, columns: Sequence[str] = COLUMNS) -> StreamingHttpResponse:
     """Money and times are numbers in it, so that it can add them up."""
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    return _streamed(_workbook(rows), kind, f"{name}.xlsx")
+    return _streamed(_workbook(rows, columns), kind, f"{name}.xlsx")
 
 
-async def _workbook(rows: Iterator[list[Any]]) -> AsyncIterator[bytes]:
+async def _workbook(rows: Iterator[list[Any]], columns: Sequence[str]) -> AsyncIterator[bytes]:
     with tempfile.TemporaryFile() as file:
-        await sync_to_async(_write)(rows, file)
+        await sync_to_async(_write)(rows, columns, file)
         file.seek(0)
         while part := await sync_to_async(file.read)(BYTES_AT_ONCE):
             yield part
 
 
-def _write(rows: Iterator[list[Any]], file: Any) -> None:
+def _write(rows: Iterator[list[Any]], columns: Sequence[str], file: Any) -> None:
     with xlsxwriter.Workbook(
         file, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     ) as book:
         sheet = book.add_worksheet()
         bold, time = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
-        sheet.write_row(0, 0, COLUMNS, bold)
-        sheet.set_column(0, len(COLUMNS) - 1, 18)
+        sheet.write_row(0, 0, columns, bold)
+        sheet.set_column(0, len(columns) - 1, 18)
         for number, line in enumerate(rows, start=1):
             for column, value in enumerate(line):
                 if isinstance(value, Money):
@@ -113,6 +113,9 @@ def _write(rows: Iterator[list[Any]], file: Any) -> None:
                     sheet.write_number(number, column, value)
                 else:
                     sheet.write_string(number, column, "" if value is None else str(value))
+
+
+FILES = {"csv": as_csv, "xlsx": as_xlsx}
 
 
 def _streamed(parts: AsyncIterator[bytes], kind: str, name: str) -> StreamingHttpResponse:

@@ -60,6 +60,9 @@ class Rules(Protocol):
     def check_seller_may_end(self, sale: Sale) -> None:
         """Raises WrongState when its seller may not close the running sale or call it off: because who could would profit by it."""
 
+    def close(self, sale: Sale) -> None:
+        """Meet the purchases that could still move the end, so that either they or the closing come to see the other."""
+
     def settle_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
         """Pay the next chunk. The time of the next step, or None when this one found nothing left to do.
 
@@ -68,6 +71,12 @@ class Rules(Protocol):
 
     def unwind_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
         """Give the next chunk of buyers of a cancelled sale their money back. Answers like `settle_step`."""
+
+    def sells_until(self, sale: Sale) -> dt.datetime | None:
+        """Until when fans can buy of a sale that is settled; None when they cannot."""
+
+    def sold_since(self, sale_ids: Collection[UUID]) -> Mapping[UUID, tuple[int, int]]:
+        """Sale → (what fans paid for it after it was settled, the house's fee on that), of these settled sales; minor units."""
 
     def next_row(self, sale: Sale, now: dt.datetime) -> UUID | None:
         """The row that the next step would take first: it is the one that failed when a step of one row did."""
@@ -98,6 +107,14 @@ class BaseRules:
         return sale.closes_at + sale.moved_by
 
     def check_seller_may_end(self, sale: Sale) -> None: ...
+
+    def close(self, sale: Sale) -> None: ...
+
+    def sells_until(self, sale: Sale) -> dt.datetime | None:
+        return None
+
+    def sold_since(self, sale_ids: Collection[UUID]) -> Mapping[UUID, tuple[int, int]]:
+        return {}
 
     def next_row(self, sale: Sale, now: dt.datetime) -> UUID | None:
         return None

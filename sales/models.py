@@ -150,6 +150,87 @@ class Refund(models.Model):
         return Money(self.paid_minor, self.sale.currency)
 
 
+class Takings(models.Model):
+    """What a settled sale came to: a figure for its shop's screens, counted from its purchases by due work (`sales/counting.py`).
+
+    The row is there from settling on; what is counted in it comes a moment later, and again when nobody can buy any more.
+    """
+
+    sale = models.OneToOneField(Sale, models.PROTECT, primary_key=True, related_name="takings")
+    seller = models.ForeignKey("sellers.Seller", models.PROTECT, related_name="+", db_index=False)
+    currency = models.CharField(max_length=4)
+    settled_at = models.DateTimeField()
+    purchases = models.IntegerField(default=0)
+    buyers = models.IntegerField(default=0)
+    units = models.IntegerField(default=0)
+    gross_minor = models.BigIntegerField(default=0)  # with what was refunded since
+    refunded_minor = models.BigIntegerField(default=0)
+    counted_at = models.DateTimeField(null=True)
+    counting = models.JSONField(null=True)  # how far the count that is under way has come (`sales.counting.Count`)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(purchases__gte=0, buyers__gte=0, units__gte=0, gross_minor__gte=0, refunded_minor__gte=0),
+                name="takings_not_negative",
+            ),
+        ]
+        indexes = [models.Index(fields=["seller", "settled_at", "sale"], name="takings_by_seller_and_time")]
+
+    def __str__(self) -> str:
+        return f"{self.sale_id}: {self.gross_minor} {self.currency}"
+
+
+class Bought(models.Model):
+    """A fan has paid for something in a settled sale of the shop: once for each sale, however much it was."""
+
+    pk = models.CompositePrimaryKey("seller_id", "fan_id", "sale_id")
+    seller = models.ForeignKey("sellers.Seller", models.PROTECT, related_name="+", db_index=False)
+    fan = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
+    sale = models.ForeignKey(Sale, models.PROTECT, related_name="+", db_index=False)
+    week = models.DateField()  # the Monday (UTC) of the week in which the sale was settled
+
+    def __str__(self) -> str:
+        return f"{self.fan_id} in {self.sale_id}"
+
+
+class ShopBuyers(models.Model):
+    """How many fans have ever bought of a shop, and how many of them in more than one sale.
+
+    Whoever counts a sale of the shop writes it: two that are counted beside each other meet here.
+    """
+
+    seller = models.OneToOneField("sellers.Seller", models.PROTECT, primary_key=True, related_name="+")
+    buyers = models.IntegerField(default=0)
+    came_back = models.IntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.seller_id}: {self.buyers}"
+
+
+class BuyersWeek(models.Model):
+    """A week of a shop's buyers: how many there were, for how many it was the first, and how many of those have bought in
+    another sale by now."""
+
+    pk = models.CompositePrimaryKey("seller_id", "week")
+    seller = models.ForeignKey("sellers.Seller", models.PROTECT, related_name="+", db_index=False)
+    week = models.DateField()
+    buyers = models.IntegerField(default=0)
+    firsts = models.IntegerField(default=0)
+    came_back = models.IntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(came_back__gte=0, firsts__gte=F("came_back"), buyers__gte=F("firsts")),
+                name="buyers_week_adds_up",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.seller_id} {self.week}: {self.buyers}"
+
+
 class StuckRow(models.Model):
     """A purchase that a step of its sale could not do. The step leaves it out until staff set it free."""
 

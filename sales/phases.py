@@ -61,13 +61,13 @@ STANDING: Mapping[str, Phase] = {
 }
 
 
-def phase_of(sale: Sale, now: dt.datetime, units_left: int | None = None) -> Phase:
-    """`units_left` only matters when it is 0: a sale that is open has then sold out."""
+def phase_of(sale: Sale, now: dt.datetime, units_left: int | None = None, *, ends: dt.datetime | None = None) -> Phase:
+    """`units_left` only matters when it is 0: a sale that is open has then sold out. `ends` is when it ends, if that is known."""
     if sale.state in STANDING:
         return STANDING[sale.state]
     if now < opens_at(sale):
         return Phase.UPCOMING
-    if now >= ends_at(sale):
+    if now >= (ends or ends_at(sale)):
         return Phase.ENDED
     return Phase.SOLD_OUT if units_left == 0 else Phase.OPEN
 
@@ -80,6 +80,11 @@ def opens_at(sale: Sale) -> dt.datetime:
 def ends_at(sale: Sale) -> dt.datetime:
     """When buying ends, as it stands now: the sale's format knows."""
     return get_format(sale.format).rules.ends_at(sale)
+
+
+def ends_in(frame: Mapping[str, Any]) -> dt.datetime | None:
+    """When buying ends, as a frame says it of a sale whose end moves: so that a list of sales need not ask for each."""
+    return dt.datetime.fromisoformat(frame["ends_at"]) if "ends_at" in frame else None
 
 
 def standing(sale: Sale, now: dt.datetime, units_left: int | None = None) -> dict[str, Any]:

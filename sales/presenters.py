@@ -29,7 +29,7 @@ from sales import frames, prover, refunds, selectors
 from sales.bought import BoughtRow
 from sales.formats import Format, Sums, Verdict, get_format
 from sales.models import UNENDED_STATES, ProofRun, Sale, SaleState, StaffAction
-from sales.phases import Phase, ends_at, opens_at, phase_of
+from sales.phases import Phase, ends_at, ends_in, opens_at, phase_of
 from sales.proof import Proof
 from sales.pseudonyms import pseudonym
 from sales.services import issue_buy_token
@@ -93,9 +93,10 @@ def card_shelves(pages: Mapping[str, Page[Sale]], now: dt.datetime) -> list[Card
 
 
 def _card(sale: Sale, frame: Mapping[str, Any], pictures: Sequence[Picture], now: dt.datetime) -> Card:
-    phase, format = phase_of(sale, now, frame.get("units_left")), get_format(sale.format)
+    ends, format = ends_in(frame) or ends_at(sale), get_format(sale.format)
+    phase = phase_of(sale, now, frame.get("units_left"), ends=ends)
     verdict = format.presenter.verdict(sale, frame)
-    return Card(sale, phase, opens_at(sale), ends_at(sale), frame, format, verdict, pictures[0] if pictures else None)
+    return Card(sale, phase, opens_at(sale), ends, frame, format, verdict, pictures[0] if pictures else None)
 
 
 def newest_frames(sale_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from django.db import connection
 
 from core.errors import Refusal
 from core.ids import named_id, uuid7
-from core.money import share_bps
+from core.money import Money, share_bps
 from core.sql import array
 from core.transactions import joins_transaction
 from ledger import selectors as ledger_selectors
@@ -118,3 +119,49 @@ def refund_transfers(
         Move("fee_back", named_id("fee_back", payment_id), terms.fees_account_id, proceeds, fee_minor),
     ]
     return journal(moves, currency=terms.currency, subject_id=subject_id, at=at)
+
+
+@dataclass(frozen=True, slots=True)
+class Proceeds:
+    """What a settled sale brought its shop. `fee` is all that went on from there to whoever has a part of it."""
+
+    sale: Sale
+    gross: Money  # what fans paid, with what they paid after it was settled
+    fee: Money
+    refunded: Money  # since
+    fee_refunded: Money  # the house's part of that
+    transfers: Sequence[UUID]  # those that settling made, in the order of time
+
+    @property
+    def net(self) -> Money:
+        """What the shop has of it now."""
+        return self.gross - self.fee - self.refunded + self.fee_refunded
+
+
+class PassedOn(NamedTuple):
+    """What settling passed on of a sale: to the seller, and from there to others. Minor units."""
+
+    gross_minor: int
+    fee_minor: int
+    transfers: Sequence[UUID]
+
+
+def passed_on(sales: Sequence[Sale]) -> dict[UUID, PassedOn]:
+    """Of each of these sales, which have the same seller, as the ledger has it. Reads by accounts and times, not by sale."""
+    escrows = {escrow_of(sale): sale.id for sale in sales}
+    proceeds = {AccountKey(sale.seller_id, AccountKind.PROCEEDS, sale.currency) for sale in sales}
+    ids = ledger_selectors.account_ids([*escrows, *proceeds]) if sales else {}
+    ours = [id for key, id in ids.items() if key in proceeds]
+    from_sales = {id: escrows[key] for key, id in ids.items() if key in escrows}
+    came = list(TransferRow.objects.filter(debit_account_id__in=from_sales, credit_account_id__in=ours))
+    sale_of = {row.journal_id: from_sales[row.debit_account_id] for row in came}
+    onward = TransferRow.objects.filter(debit_account_id__in=ours, at__in={row.at for row in came})
+    went = [row for row in onward.filter(subject_id__in=from_sales.values()) if row.journal_id in sale_of]
+    return {
+        sale.id: PassedOn(
+            sum(row.amount_minor for row in came if sale_of[row.journal_id] == sale.id),
+            sum(row.amount_minor for row in went if sale_of[row.journal_id] == sale.id),
+            [row.id for row in sorted([*came, *went], key=lambda row: (row.at, row.id)) if sale_of[row.journal_id] == sale.id],
+        )
+        for sale in sales
+    }  # fmt: skip

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import F, Sum
 from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _l
@@ -31,7 +31,7 @@ from sales import prover
 from sales.deciding import Move, journal
 from sales.errors import CannotRefund, RefundChanged
 from sales.formats import get_format
-from sales.models import Refund, Sale, SaleState
+from sales.models import Refund, Sale, SaleState, Takings
 from sales.selectors import get_sale_for_seller
 from sales.telling import tell_fan
 from sales.things import Things
@@ -120,6 +120,7 @@ def write_refund(
         paid_minor=paid_minor, refunded_minor=refunded_minor + amount_minor,
     )  # fmt: skip
     made.save(force_insert=True)  # two refunds meet on its key
+    Takings.objects.filter(sale_id=sale.id).update(refunded_minor=F("refunded_minor") + amount_minor)
     amount = Money(amount_minor, sale.currency)
     shop_events.write(
         "refunded", seller_id=seller_id, now=now, sale=sale.id, title=sale.title, amount=amount, number=number,

@@ -55,6 +55,23 @@ def _kind_of(column: Any) -> Any:
     return Annotated[str, Field(max_length=column.max_length)]
 
 
+class ProceedsOut(Schema):
+    """What a settled sale brought its shop: `net` is `gross` - `fee` - `refunded` + `fee_refunded`."""
+
+    sale_id: UUID = Field(alias="sale.id")
+    title: str = Field(alias="sale.title")
+    format: str = Field(alias="sale.format")
+    state: str = Field(alias="sale.state")
+    settled_at: dt.datetime = Field(alias="sale.settled_at")
+    currency: str = Field(alias="sale.currency")
+    gross: MoneyOut  # what fans paid, also after the sale was settled
+    fee: MoneyOut
+    refunded: MoneyOut
+    fee_refunded: MoneyOut  # the house's part of what was refunded
+    net: MoneyOut
+    transfers: list[UUID]  # of the ledger, by which settling passed it on
+
+
 class SaleOut(Schema):
     id: UUID
     seller: str

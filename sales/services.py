@@ -18,7 +18,7 @@ from core.sql import execute_all
 from core.transactions import DEADLINE_S, Conflict40001, joins_transaction, retried_transaction
 from ledger import services as ledger
 from ledger.models import HOUSE, AccountKey, AccountKind
-from sales import frames, gates, lanes, prover, selectors, stuck, telling, terms, tokens
+from sales import counting, frames, gates, lanes, prover, selectors, stuck, telling, terms, tokens
 from sales.drafting import SaleDraft, check_times
 from sales.errors import Frozen, NotEditable, WrongState
 from sales.formats import get_format
@@ -192,8 +192,10 @@ def _before_end(sale: Sale, now: dt.datetime) -> dt.datetime:
 
 def _close(sale: Sale, now: dt.datetime) -> None:
     """From now on purchases are refused. Those under way are met by the first step of settling: this does not wait for them, as
-    past purchases without end it would never get through."""
+    past purchases without end it would never get through. A format whose end they move meets them here: past its end there are
+    no more of them."""
     sale.closed_at = now
+    get_format(sale.format).rules.close(sale)
     move(sale, SaleState.CLOSED, "closed_at")
     due_work.schedule(SETTLE, sale.id, due_at=now)
 
@@ -225,6 +227,7 @@ def _settle(sale_id: UUID, now: dt.datetime, limit: int) -> dt.datetime | None:
         sale.settled_at = now
         move(sale, SaleState.SETTLED, "settled_at")
         prover.wish_anew(sale.id, now=now)
+        counting.count_later(sale, now=now)
     return next_at
 
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from sales import money_views, picture_views, views
+from sales import growth_views, money_views, picture_views, views
 from sales.mine import mine, receipt_on_paper
 
 app_name = "sales"
@@ -33,6 +33,8 @@ urlpatterns = [
         picture_views.move_first,
         name="move_picture_first",
     ),
+    path("sell/<slug:handle>/growth/", growth_views.page, name="growth"),
+    path("sell/<slug:handle>/growth/<slug:what>/<slug:kind>/", growth_views.export, name="export_growth"),
     path("sell/<slug:handle>/money/", money_views.money, name="money"),
     path("sell/<slug:handle>/", views.console, name="console"),
 ]

@@ -147,7 +147,7 @@ def follow(request: HttpRequest, handle: str) -> HttpResponse:
 def unfollow(request: HttpRequest, handle: str) -> HttpResponse:
     """Hear no more of them."""
     shop = seller_selectors.get_seller(handle)
-    sellers.unfollow(seller_id=shop.id, fan_id=user_id(request))
+    sellers.unfollow(seller_id=shop.id, fan_id=user_id(request), now=clock.now())
     return redirect("sales:storefront", handle)
 
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_noop as N_
 
 from core.alarms import counts_stuck
 from core.due_work import handles
-from sales import services, stuck, telling
+from sales import counting, services, stuck, telling
 
 counts_stuck(N_("purchases"))(stuck.count)
 counts_stuck(N_("sales of shops that are off"))(stuck.count_waiting_for_staff)
@@ -34,6 +34,11 @@ def settle(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
 @handles(services.UNWIND, urgent=True)
 def unwind(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     return services.unwind_step(sale_id=sale_id, now=now)
+
+
+@handles(counting.COUNT)
+def count(sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
+    return counting.count_step(sale_id=sale_id, now=now)
 
 
 @handles(telling.TELL)

@@ -20,7 +20,7 @@ from core.paging import cursor_of
 from sellers import api_keys, selectors
 from sellers.events import EVENTS
 from sellers.forms import ApiKeyForm
-from sellers.models import MAY_MANAGE_MEMBERS, KeyScope, Member
+from sellers.models import MAY_EDIT_SALES, MAY_MANAGE_MEMBERS, KeyScope, Member
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -89,8 +89,11 @@ def log(request: HttpRequest, handle: str) -> HttpResponse:
 def followers(request: HttpRequest, handle: str) -> HttpResponse:
     """How many follow the shop, and how that came."""
     own = selectors.get_membership(user_id(request), handle)
+    growth = selectors.growth(own.seller_id, clock.now())
     return render(
-        request, "sellers/followers.html", {"shop": own.seller, "growth": selectors.growth(own.seller_id, clock.now())}
+        request,
+        "sellers/followers.html",
+        {"shop": own.seller, "growth": growth, "may_edit": own.role in MAY_EDIT_SALES},
     )
 
 

@@ -35,4 +35,11 @@ def export(user_id: UUID) -> list[dict[str, Any]]:
     return [dict(row) for row in own.values("seller__handle", "seller__name", "role")]
 
 
+def follows(user_id: UUID) -> list[dict[str, Any]]:
+    """Also those that they have left again."""
+    own = Follow.objects.filter(fan_id=user_id).order_by("made_at", "seller_id")
+    return [dict(row) for row in own.values("seller__handle", "made_at", "left_at")]
+
+
+register(Part("follows", export=follows))
 register(Part("shops", obstacles=obstacles, leave=leave, export=export))

@@ -44,12 +44,22 @@ class Seller(models.Model):
 
 
 class Follow(models.Model):
-    """A fan who wants to hear of a shop's new sales."""
+    """A fan who wants to hear of a shop's new sales, or did until `left_at`.
+
+    Whoever comes back is a follower from `made_at` on, as if they had never left: so nobody is counted twice.
+    """
 
     pk = models.CompositePrimaryKey("seller_id", "fan_id")
     seller = models.ForeignKey(Seller, models.CASCADE, related_name="follows", db_index=False)
     fan = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="follows")
     made_at = models.DateTimeField()
+    left_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["seller", "made_at"], name="follow_by_start"),
+            models.Index(fields=["seller", "left_at"], name="follow_by_end"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.fan_id} follows {self.seller_id}"

@@ -6,8 +6,10 @@ from uuid import UUID
 
 from django.db.models import Count, QuerySet
 from django.db.models.functions import TruncDate
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from core.charts import Columns, columns, line
 from core.errors import NotAllowed, NotFound
 from core.paging import Page, page_of
 from sellers.models import MAY_EDIT_SALES, ApiKey, Follow, Member, Seller, ShopEvent
@@ -25,19 +27,24 @@ def get_seller(handle: str) -> Seller:
 
 
 def is_following(seller_id: UUID, fan_id: UUID) -> bool:
-    return Follow.objects.filter(seller_id=seller_id, fan_id=fan_id).exists()
+    return _follows(seller_id).filter(fan_id=fan_id).exists()
 
 
 def count_followers(seller_id: UUID) -> int:
-    return Follow.objects.filter(seller_id=seller_id).count()
+    return _follows(seller_id).count()
 
 
 def followers(seller_id: UUID, *, after: UUID | None, limit: int) -> list[UUID]:
     """The next of them, in the order of their ids."""
-    found = Follow.objects.filter(seller_id=seller_id)
+    found = _follows(seller_id)
     if after is not None:
         found = found.filter(fan_id__gt=after)
     return list(found.order_by("fan_id").values_list("fan_id", flat=True)[:limit])
+
+
+def _follows(seller_id: UUID) -> QuerySet[Follow]:
+    """Of those who have not left."""
+    return Follow.objects.filter(seller_id=seller_id, left_at=None)
 
 
 def find_membership(user_id: UUID, handle: str) -> Member | None:
@@ -86,33 +93,65 @@ GROWTH_DAYS = 90
 
 
 @dataclass(frozen=True, slots=True)
+class FollowDay:
+    """A day of a shop's followers, in the reader's zone. `total` is how many there were at its end."""
+
+    day: dt.date
+    joined: int
+    left: int
+    total: int
+
+    @property
+    def net(self) -> int:
+        return self.joined - self.left
+
+
+@dataclass(frozen=True, slots=True)
 class Growth:
-    """Of a shop's followers. `points` is a line from left to right over the days, in percent of the picture."""
+    """Of a shop's followers, by day, the oldest first."""
 
     count: int
     new_in_week: int
-    days: int
-    points: str
+    left_in_week: int
+    days: list[FollowDay]
+
+    @property
+    def moved(self) -> list[FollowDay]:
+        """The days on which somebody came or left, the newest first."""
+        return [day for day in reversed(self.days) if day.joined or day.left]
+
+    @property
+    def points(self) -> str:
+        """A line of how many there were."""
+        return line([day.total for day in self.days])
+
+    @property
+    def columns(self) -> Columns:
+        """Who joined, and below the line who left."""
+        return columns([(day.joined,) for day in self.days], [day.left for day in self.days])
 
 
 def growth(seller_id: UUID, now: dt.datetime) -> Growth:
-    """Of those who follow it now: whoever has left again is not counted."""
-    since = now - dt.timedelta(days=GROWTH_DAYS)
+    """The last GROWTH_DAYS days and today. Reads the follows that began or ended in them, and one count."""
+    today = timezone.localtime(now).date()
+    first = today - dt.timedelta(days=GROWTH_DAYS)
+    since = timezone.make_aware(dt.datetime.combine(first, dt.time()))
     follows = Follow.objects.filter(seller_id=seller_id)
-    before = follows.filter(made_at__lt=since).count()
-    by_day = dict(
-        follows.filter(made_at__gte=since)
-        .annotate(day=TruncDate("made_at"))
-        .values_list("day")
-        .annotate(n=Count("fan_id"))
-        .order_by()
-    )
-    total, points = before, []
-    counts = []
+    joined, left = (_by_day(follows, name, since) for name in ("made_at", "left_at"))
+    count = count_followers(seller_id)
+    total = count - sum(joined.values()) + sum(left.values())  # before the first day
+    days = []
     for number in range(GROWTH_DAYS + 1):
-        total += by_day.get((since + dt.timedelta(days=number)).date(), 0)
-        counts.append(total)
-    for number, count in enumerate(counts):
-        points.append(f"{100 * number / GROWTH_DAYS:.2f},{100 * (1 - count / total) if total else 100:.2f}")
-    week = follows.filter(made_at__gte=now - dt.timedelta(days=7)).count()
-    return Growth(total, week, GROWTH_DAYS, " ".join(points))
+        day = first + dt.timedelta(days=number)
+        total += joined.get(day, 0) - left.get(day, 0)
+        days.append(FollowDay(day, joined.get(day, 0), left.get(day, 0), total))
+    week = now - dt.timedelta(days=7)
+    return Growth(
+        count, follows.filter(made_at__gte=week).count(), follows.filter(left_at__gte=week).count(), days,
+    )  # fmt: skip
+
+
+def _by_day(follows: QuerySet[Follow], moment: str, since: dt.datetime) -> dict[dt.date, int]:
+    """Day → how many follows have this moment in it."""
+    found = follows.filter(**{f"{moment}__gte": since}).annotate(day=TruncDate(moment))
+    return dict(found.values_list("day").annotate(n=Count("fan_id")).order_by())

@@ -59,14 +59,15 @@ def is_reserved(handle: str) -> bool:
 
 @retried_transaction(replayable=True)
 def follow(*, seller_id: UUID, fan_id: UUID, now: dt.datetime) -> None:
-    """Have the fan told of the shop's new sales. A repeat changes nothing."""
+    """Have the fan told of the shop's new sales. A repeat changes nothing; whoever had left follows again."""
     Follow.objects.bulk_create([Follow(seller_id=seller_id, fan_id=fan_id, made_at=now)], ignore_conflicts=True)
+    Follow.objects.filter(seller_id=seller_id, fan_id=fan_id, left_at__isnull=False).update(left_at=None)
 
 
 @retried_transaction(replayable=True)
-def unfollow(*, seller_id: UUID, fan_id: UUID) -> None:
+def unfollow(*, seller_id: UUID, fan_id: UUID, now: dt.datetime) -> None:
     """Take that back. A repeat changes nothing."""
-    Follow.objects.filter(seller_id=seller_id, fan_id=fan_id).delete()
+    Follow.objects.filter(seller_id=seller_id, fan_id=fan_id, left_at=None).update(left_at=now)
 
 
 @retried_transaction(replayable=True)

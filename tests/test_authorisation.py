@@ -127,7 +127,8 @@ def build_world(*, formats: Collection[str] = ("rally", "english")) -> World:
         "handle": seller.handle, "sale_id": world.drop.sale_id, "draft_id": draft.sale_id, "currency": "EUR",
         "order_id": shop.buy(world.drop, buyer, at=now).id, "held_id": shop.buy(world.drop, buyer, hold=True, at=now).id,
         "picture_id": shop.make_picture(draft).id, "name": "640.webp", "place": "logo",
-        "top_up_id": top_up.id, "number": 1, "mail": "none", "language": "de", "things": "orders", "joins": "joins", "kind": "csv",
+        "top_up_id": top_up.id, "number": 1, "mail": "none", "language": "de", "things": "orders",
+        "joins": "joins", "kind": "csv", "what": "buyers",
         "upcoming_id": shop.make_drop(seller=seller, opens_at=now + shop.HOUR, closes_at=now + 2 * shop.HOUR, now=now).sale_id,
     }  # fmt: skip
     world.things["wins"] = "wins"
@@ -500,6 +501,9 @@ ROWS = [
     page_of_editors("POST", "/sell/{handle}/brand/", MOVED, lambda world: {"name": "N", "about": "", "hue": "10", "chroma": "5"}),
     page_of_editors("GET", "/sell/{handle}/launch/"),
     api_of_members("GET", "/api/v1/sellers/{handle}/sales"),
+    api_of_members("GET", "/api/v1/sellers/{handle}/proceeds"),
+    page_of_members("GET", "/sell/{handle}/growth/"),
+    page_of_members("GET", "/sell/{handle}/growth/{what}/{kind}/"),
     page_of_members("GET", "/sell/{handle}/keys/"),
     page_of_owners("POST", "/sell/{handle}/keys/", 200, key_form),
     page_of_owners("POST", "/sell/{handle}/keys/{key_id}/revoke/", MOVED),
@@ -705,7 +709,7 @@ def mismatches(rows: list[Row], world: World, roles: list[str] = ROLES) -> list[
 def difference_from_missing(row: Row, role: str, world: World, answer: Answer) -> list[str]:
     """Ask for the same under ids and a shop that do not exist: the answers must be the same, byte for byte."""
     found = []
-    for name in set(re.findall(r"{(\w+)}", row.path)) - {"number", "things", "kind", "mail", "name"}:
+    for name in set(re.findall(r"{(\w+)}", row.path)) - {"number", "things", "kind", "what", "mail", "name"}:
         missing = ask(row, role, world, instead={name: "no-such-shop" if name == "handle" else uuid7()})
         if (missing.status, missing.body) != (answer.status, answer.body):
             found.append(f"{row.method} {row.path} as {role}: a missing {name} answers otherwise")

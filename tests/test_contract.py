@@ -23,12 +23,12 @@ from core.invariants import GOODS, MONEY, REST, TERMS
 from dsql import faults
 from ledger import selectors as ledger_selectors
 from live.tallies import tallies
-from sales import frames, levers, prover
+from sales import counting, frames, levers, prover
 from sales import services as sales
 from sales.formats import Format, list_formats
-from sales.models import Sale
+from sales.models import Sale, Takings
 from sales.placing import Place
-from sales.proceeds import escrow_of, paid_in
+from sales.proceeds import escrow_of, paid_in, passed_on
 from tests.tools import shop
 from tests.tools.contract import Asking, Stage, assert_refused, hot_routes, post_all, specimen_of
 from tests.tools.truth import broken_checks, picture
@@ -101,7 +101,7 @@ def call_off_by_staff(sale: Sale) -> None:
 
 def to_the_end(step: Any, sale: Sale) -> None:
     """Every step of settling or unwinding, and what waits for a deadline of its own; the checks hold after each."""
-    now = clock.now()
+    now = max(clock.now(), Sale.objects.values_list("closed_at", flat=True).get(id=sale.id) or clock.now())
     while next_at := step(sale_id=sale.id, now=now):
         assert broken_checks(sale.id) == []
         now = max(now, next_at)
@@ -135,6 +135,14 @@ def assert_the_seller_sees(stage: Stage, sale: Sale) -> None:
     for page in (f"/sell/{stage.shop.handle}/", stage.page("console", sale)):
         answer = stage.owner.get(page)
         assert (answer.status_code, sale.title in answer.content.decode()) == (200, True), page
+
+
+def assert_it_is_counted(sale: Sale) -> None:
+    """Its one purchase is a figure of its shop's, and comes to what the ledger has passed on."""
+    to_the_end(counting.count_step, sale)
+    takings = Takings.objects.get(sale_id=sale.id)
+    assert (takings.purchases, takings.buyers, takings.units) == (1, 1, 1)
+    assert takings.gross_minor == passed_on([sale])[sale.id].gross_minor > 0
 
 
 @every_format
@@ -171,6 +179,7 @@ def test_by_pages_a_sale_is_drafted_published_sold_closed_and_settled(stage):
     assert_nothing_is_left_in(sale)
     assert_fans_see(sale)
     assert_the_seller_sees(stage, sale)
+    assert_it_is_counted(sale)
 
 
 @every_format

@@ -242,6 +242,10 @@ LEFT_OUT = {
     "sales_reminder": "whom to tell that a sale opens",
     "sales_telling": "how far telling fans has come",
     "sales_proofrun": "what the checks said, and not what they look at",
+    "sales_takings": "figures for a shop's screens, counted from purchases that are looked at",
+    "sales_bought": "figures for a shop's screens, counted from purchases that are looked at",
+    "sales_shopbuyers": "figures for a shop's screens, counted from purchases that are looked at",
+    "sales_buyersweek": "figures for a shop's screens, counted from purchases that are looked at",
 }
 
 SALE_STATE = "(SELECT state FROM sales_sale WHERE id = row.{}) || ' ' || "

@@ -157,13 +157,12 @@ class EnglishPresenter(BasePresenter, folder="auctions/english"):
     def proof(self, sale: Sale) -> dict[str, Any]:
         english = with_terms(English, sale)
         lot, win = selectors.lots_of([sale.id])[sale.id], selectors.wins_of([sale.id]).get(sale.id)
-        log = selectors.whole_log(sale.id)
         if win is not None:
             win.sale = english
         return {
-            "english": english, "lot": lot, "win": win, "bids": len(log), "bidders": selectors.count_bidders(sale.id),
+            "english": english, "lot": lot, "win": win, "bids": lot.seq, "bidders": selectors.count_bidders(sale.id),
             "price": Money(lot.price_minor, sale.currency),
-            "history": log_rows(sale, log[::-1][:HISTORY_MAX]),
+            "history": log_rows(sale, selectors.newest_bids(sale.id, limit=HISTORY_MAX)),
             "is_over": sale.state in (SaleState.SETTLED, SaleState.CANCELLED),
             **self._revealed(sale, english),
         }  # fmt: skip

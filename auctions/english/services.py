@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from auctions.english import loading
+from auctions.english import loading, telling
 from auctions.english.limits import check_english_terms
 from auctions.english.state import BidValue, Decision, LotTerms, PlaceBid, State, decide
 from auctions.english.steps import parse_steps, read_steps, steps_text
@@ -30,6 +30,13 @@ class BidLane(SaleLane[PlaceBid, BidValue]):
     name = "auctions.bid"
     format = "english"
 
+    def __init__(self, sale_id: UUID) -> None:
+        super().__init__(sale_id)
+        self._leader: UUID | None = None  # after the batch
+        self._told: dict[
+            UUID, dt.datetime
+        ] = {}  # fan → when they were last told by this process that somebody bid more
+
     def load_terms(self) -> LotTerms:
         return loading.load_terms(self.sale_id)
 
@@ -37,7 +44,9 @@ class BidLane(SaleLane[PlaceBid, BidValue]):
         return loading.load_state(terms, batch)
 
     def decide(self, state: State, batch: Sequence[PlaceBid]) -> Decision:
-        return decide(state, batch)
+        decision = decide(state, batch)
+        self._leader = decision.lot.leader
+        return decision
 
     def write(self, state: State, decision: Decision) -> None:
         write_decision(state, decision, gate=gates.home_gate(self.slot))
@@ -50,6 +59,15 @@ class BidLane(SaleLane[PlaceBid, BidValue]):
 
     def is_new(self, command: PlaceBid, outcome: BidValue) -> bool:
         return outcome.id == command.bid_id
+
+    def committed(self, state: State) -> None:
+        """Whoever lost the lead may be elsewhere; two who fight are told now and then, and see the rest in the room."""
+        was, now = state.lot.leader, state.standing.now
+        if was is None or was == self._leader:
+            return
+        if was not in self._told or now - self._told[was] >= telling.OUTBID_EVERY:
+            self._told[was] = now
+            telling.tell_outbid(sale_id=self.sale_id, fan_id=was, now=now)
 
 
 lanes: Lanes[BidLane] = Lanes(BidLane)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.db.models import F
 from django.utils.translation import gettext as _
 
 from accounts.services import Message
@@ -43,11 +44,12 @@ class EnglishRules(BaseRules):
     # The maximum and the reserve stay here: what leaves is `frame_facts`.
     frame_sql = """
         SELECT lot.price_minor, lot.seq AS bids, lot.extensions, lot.leader_id, lot.leader_max_minor, lot.state AS lot_state,
-               coalesce(lot.ends_at, sale.closes_at) + sale.frozen_ms * interval '1 millisecond' AS ends_at,
+               least(coalesce(lot.ends_at, sale.closes_at) + sale.frozen_ms * interval '1 millisecond', win.won_at) AS ends_at,
                english.sale_id AS lot_id, english.start_minor, english.steps, english.reserve_minor, english.buy_now_minor
           FROM auctions_english AS english
           JOIN sales_sale AS sale ON sale.id = english.sale_id
           LEFT JOIN auctions_lot AS lot ON lot.sale_id = english.sale_id
+          LEFT JOIN auctions_win AS win ON win.sale_id = english.sale_id
          WHERE english.sale_id = %(sale_id)s
     """
 
@@ -83,6 +85,10 @@ class EnglishRules(BaseRules):
                 ),
                 state=sale.state,
             )
+
+    def close(self, sale: Sale) -> None:
+        # A bid that was in time and commits beside this would have moved the end: one of the two has to begin again.
+        Lot.objects.filter(sale_id=sale.id).update(seq=F("seq"))
 
     def settle_step(self, sale: Sale, now: dt.datetime, *, limit: int) -> dt.datetime | None:
         if selectors.maker_of_hold(sale.id) in stuck_row_ids(sale.id):

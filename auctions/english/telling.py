@@ -17,13 +17,25 @@ from core.language import Said
 from core.money import Money
 from core.transactions import retried_transaction
 from sales.models import RUNNING_STATES, Sale
-from sales.telling import tell_later
+from sales.telling import tell_fan, tell_later
 
 ENDED = "ended"
 CLOSING = "closing"
 WATCH = "auctions.watch"
 # "Closes soon" is said this long before, or for a short auction in its last fifth.
 CLOSING_SOON = dt.timedelta(minutes=15)
+
+
+# So often at most is a fan told of being outbid in one lot.
+OUTBID_EVERY = dt.timedelta(minutes=10)
+
+
+def tell_outbid(*, sale_id: UUID, fan_id: UUID, now: dt.datetime) -> None:
+    """Tell whoever led that somebody bid more; once in each ten minutes, whichever process noticed."""
+    tell_fan(
+        sale_id=sale_id, fan_id=fan_id, about=f"outbid:{sale_id}:{int(now.timestamp() // OUTBID_EVERY.total_seconds())}",
+        title=_("{sale}: you were outbid"), text=_("Your money is free. Bid again while it is open."), now=now,
+    )  # fmt: skip
 
 
 def closing_soon_at(sale: Sale) -> dt.datetime:

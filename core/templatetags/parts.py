@@ -46,6 +46,13 @@ def split_words(text: str) -> list[str]:
 
 
 @register.filter
+def signed(number: int) -> str:
+    """A change: with its sign, also when it is a plus."""
+    sign = "+" if number > 0 else "\N{MINUS SIGN}" if number < 0 else ""
+    return f"{sign}{language.number(abs(number))}"
+
+
+@register.filter
 def grouped(number: int) -> str:
     """`1000000` → `1,000,000`."""
     return language.number(number)

@@ -22,6 +22,11 @@ def moment(at: dt.datetime) -> str:
     )
 
 
+@register.filter
+def day(at: dt.date) -> str:
+    return language.day(at)
+
+
 @register.simple_tag
 def countdown(at: dt.datetime, now: dt.datetime) -> str:
     """How long until `at`: in words, which a script turns into a clock."""

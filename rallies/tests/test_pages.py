@@ -21,6 +21,7 @@ from rallies import services
 from rallies.models import Join, JoinState, LateJoin, Rally
 from rallies.pricing import PriceTier
 from sales import services as sales
+from sales.formats import list_formats
 from sales.models import SaleState
 from sales.pseudonyms import pseudonym
 from sellers import services as sellers
@@ -125,7 +126,10 @@ def test_the_room_shows_the_price_the_crowd_and_what_is_missing(client: Client) 
     for words in ("joined 3", "2 more until €52.00", "missing to the minimum of 4 1", "units left of 25 22"):
         assert words in page
     assert "Log in to join" in page
-    assert 'data-step="1" data-from="3" data-price-minor="8000"' in client.get(room_url(rally)).content.decode()
+    assert (
+        'data-step="1" data-from="3" data-need="2" data-price-minor="8000"'
+        in client.get(room_url(rally)).content.decode()
+    )
 
 
 def test_everybody_reads_that_every_unit_is_taken(client: Client) -> None:
@@ -143,8 +147,8 @@ def test_the_staircase_shows_where_the_crowd_stands(client: Client) -> None:
 
     html = client.get(room_url(rally)).content.decode()
 
-    # One of the three that the next step asks for: a third of a step that is a third of the picture.
-    assert '<svg class="stairs__marker" x="11.11%" y="20.00%"' in html
+    # One of the three that the next step asks for: a third of a step that takes three of eight people.
+    assert '<svg class="stairs__marker" x="12.50%" y="20.00%"' in html
     assert re.findall(r"stairs__step--(\w+)", html) == ["now", "next", "ahead"]
     assert "style=" not in html
 
@@ -474,7 +478,8 @@ def test_the_list_of_rallies_stands_beside_the_orders() -> None:
     assert "Joined €200.00" in text_of(page)
     for url in (reverse("rallies:joins"), reverse("drops:orders")):
         html = fan.get(url).content.decode()
-        assert re.findall(r'class="chip" href="([^"]+)"', html) == ["/things/", "/orders/", "/rallies/"]
+        lists = [reverse(format.mine) for format in list_formats() if format.mine]
+        assert re.findall(r'class="chip" href="([^"]+)"', html) == ["/things/", *lists]
 
 
 def test_a_receipt_is_its_owners(client: Client) -> None:

@@ -196,17 +196,3 @@ def test_what_does_not_happen_is_not_in_the_log(own: Shop) -> None:
     client.get(f"/sell/northlight/drops/{own.draft.id}/preview/")
 
     assert ShopEvent.objects.count() == before
-
-
-def test_followers_are_counted_by_day(own: Shop) -> None:
-    now = clock.now()
-    for days in (100, 3, 1):
-        services.follow(seller_id=own.seller.id, fan_id=shop.make_fan(), now=now - dt.timedelta(days=days))
-    client = Client()
-    client.force_login(User.objects.get(id=own.owner_id))
-
-    growth = client.get("/sell/northlight/followers/").context["growth"]
-
-    assert (growth.count, growth.new_in_week) == (3, 2)
-    assert growth.points.split()[0] == "0.00,66.67"
-    assert growth.points.split()[-1] == "100.00,0.00"

@@ -73,6 +73,10 @@ LOW_CONTRAST = """
 """
 
 
+# The tables beside charts, which are folded.
+UNFOLD = "() => document.querySelectorAll('details.more').forEach((details) => { details.open = true; })"
+
+
 @pytest.fixture(scope="module")
 def pages(world: World) -> dict[str, list[tuple[str, str]]]:
     """Who sees which pages: name and path."""
@@ -129,6 +133,15 @@ def pages(world: World) -> dict[str, list[tuple[str, str]]]:
         ("money", "/sell/northlight/money/"),
         ("members", "/sell/northlight/members/"),
         ("brand", "/sell/northlight/brand/"),
+        ("growth", "/sell/northlight/growth/"),
+        ("followers", "/sell/northlight/followers/"),
+        ("keys", "/sell/northlight/keys/"),
+        ("log", "/sell/northlight/log/"),
+        ("products", "/sell/northlight/products/"),
+        ("product", f"/sell/northlight/products/{world.product()}/"),
+        ("launch", "/sell/northlight/launch/"),
+        ("launch-drop", "/sell/northlight/launch/?format=drop"),
+        ("launch-product", f"/sell/northlight/rallies/new/?product={world.product()}"),
         ("new-drop", "/sell/northlight/drops/new/"),
         ("console-live", f"/sell/northlight/drops/{live}/"),
         ("console-settled", f"/sell/northlight/drops/{settled}/"),
@@ -153,6 +166,7 @@ def test_every_page_fits_and_can_be_used(
     faults: list[str] = []
     for name, path in pages[email]:
         visitor.page.goto(path)
+        visitor.page.evaluate(UNFOLD)
         take_picture(visitor, f"{name}-{width}")
         faults += [f"{name} at {width} px: {fault}" for fault in faults_of(visitor.page)]
     assert faults == []

@@ -21,6 +21,7 @@ LINK = re.compile(r"http://\S+/accounts/confirm-email/\S+")
 # pages for signing up and topping up do is shown in a test of its own.
 PREPARE = """
 from accounts import services as accounts
+from accounts.models import User
 from core import clock
 from core.ids import uuid7
 from core.money import Money
@@ -28,11 +29,22 @@ from django.core.management import call_command
 from dropfront import demo
 from payments import services as payments
 from payments.providers import Simulated
+from products import services as products
+from sellers import api_keys, services as sellers
+from sellers.models import KeyScope, Seller
 for number in range({fans}):
     fan_id = accounts.register_verified(email=f"fan-{{number}}@example.org", password=demo.PASSWORD, display_name="A fan")
     funds = Money({funds_minor} if number else {poor_minor}, "EUR")
     top_up = payments.start_top_up(top_up_id=uuid7(), user_id=fan_id, amount=funds, now=clock.now())
     payments.complete_top_up(event=Simulated().decided(top_up, is_paid=True), now=clock.now())
+shop, own = Seller.objects.get(handle={handle!r}), User.objects.get(email="seller@example.org")
+products.add(product_id=uuid7(), seller_id=shop.id, title="A lamp", story="It gives light.", now=clock.now())
+api_keys.make(
+    key_id=uuid7(), seller_id=shop.id, name="Books", scope=KeyScope.READ, expires_at=None, made_by=own.id, now=clock.now()
+)
+for fan in (own.id, fan_id):
+    sellers.follow(seller_id=shop.id, fan_id=fan, now=clock.now())
+sellers.unfollow(seller_id=shop.id, fan_id=fan_id, now=clock.now())
 for title in {titles!r}:
     call_command("open_drop", seller={handle!r}, units={units}, price="10.00", title=title)
 """
@@ -86,6 +98,10 @@ class World:
     def demo_rally(self) -> str:
         """The id of the demo's running rally: 100.00 at first, with some fans in it."""
         return str(self.one_value("SELECT id FROM sales_sale WHERE title LIKE 'Storm lantern%%'"))
+
+    def product(self) -> str:
+        """The id of something in the shop's catalogue."""
+        return str(self.one_value("SELECT id FROM products_product WHERE title = 'A lamp'"))
 
     def past_rally(self) -> str:
         """The id of the demo's settled rally, which sells what is left over."""

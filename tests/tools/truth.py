@@ -12,7 +12,7 @@ from django.db.models import Model, UUIDField
 from core.invariants import Finding
 from sales import proof, selectors
 from sales.formats import get_format
-from sales.models import ProofRun, Sale
+from sales.models import BuyersWeek, ProofRun, Sale, ShopBuyers
 
 
 def broken_checks(sale_id: UUID | None = None) -> list[str]:
@@ -28,6 +28,10 @@ def _sentence(where: str, finding: Finding) -> str:
     return f"{finding.check.name} of {where}: expected {finding.expected}, found {finding.found}"
 
 
+# A run is about the books as a whole too, and the others are figures of a shop.
+NOT_OF_A_SALE = (Sale, ProofRun, ShopBuyers, BuyersWeek)
+
+
 def picture(sale_id: UUID) -> dict[str, Any]:
     """All that is stored of a sale, its money and its due work, without the ids and times that differ from run to run."""
     sale = Sale.objects.filter(id=sale_id).first()
@@ -41,7 +45,7 @@ def picture(sale_id: UUID) -> dict[str, Any]:
     }
     for app in ("sales", get_format(sale.format).app_label) if sale else ():
         for model in apps.get_app_config(app).get_models():
-            if model not in (Sale, ProofRun):  # a run is about the books as a whole too, and no fact of the sale
+            if model not in NOT_OF_A_SALE:
                 seen[model._meta.db_table] = _rows_of(model, sale_id)
     return seen
 
@@ -49,6 +53,7 @@ def picture(sale_id: UUID) -> dict[str, Any]:
 # Made anew in every run, whatever happens in it.
 _MADE_UP = {
     "fan_id",
+    "seller_id",
     "idempotency_key",
     "transfer_id",
     "invite_code",

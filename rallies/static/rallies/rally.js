@@ -20,6 +20,7 @@ const refreshFriends = throttledRefresh(FRIENDS_EVERY_MS);
 const steps = [...room.querySelectorAll("[data-step]")].map((step) => ({
   element: step,
   from: Number(step.dataset.from),
+  need: Number(step.dataset.need),
   priceMinor: Number(step.dataset.priceMinor),
   x: parseFloat(step.getAttribute("x")),
   y: parseFloat(step.getAttribute("y")),
@@ -92,9 +93,8 @@ function showStanding(level) {
 }
 
 function shareOfStep(level, count) {
-  if (level + 1 === steps.length) return 0.5;
   const start = level ? steps[level].from : 0;
-  return Math.min(Math.max((count - start) / (steps[level + 1].from - start), 0), 1);
+  return Math.min(Math.max((count - start) / steps[level].need, 0), 1);
 }
 
 function moveMarker(level, count) {
