@@ -31,6 +31,7 @@ class BoughtRow:
     paid: Money  # taken for it, also what was refunded since
     gives_back: Money  # what its seller can give back before it is settled; else nothing
     held_until: dt.datetime | None = None
+    on_top: Money | None = None  # what of `paid` never was its seller's to give back: a premium
     refunds: Sequence[Refund] = ()
 
     @property
@@ -67,7 +68,7 @@ class BoughtRow:
     def may_refund(self) -> Money:
         """As much as the seller can give back now; nothing when that is nothing."""
         if self.sale.state == SaleState.SETTLED and self.paid.minor:
-            return self.paid - self.refunded
+            return self.paid - (self.on_top or Money(0, self.sale.currency)) - self.refunded
         return self.gives_back
 
 

@@ -7,9 +7,9 @@ from django.utils.translation import gettext_lazy as _l
 
 from auctions.english.services import minor_steps
 from auctions.english.steps import STEPS_TEXT_MAX, read_steps
-from auctions.models import English
+from auctions.models import English, Premium
 from core.errors import Invalid
-from core.money import MoneyError, amount_text, parse_money
+from core.money import MINOR_MAX, MoneyError, amount_text, parse_money
 from ledger.forms import AmountField, MoneyForm
 from sales.forms import SaleForm
 
@@ -18,10 +18,11 @@ USUAL_STEPS = "0:1, 50:2, 100:5, 500:10, 1000:25, 5000:100"
 
 
 class BidForm(forms.Form):
-    """A bid from a browser without scripts, in the sale's currency. Empty with the button to buy now."""
+    """A bid from a browser without scripts, in the sale's currency. Empty with the buttons for the next bid and to buy now."""
 
     key = forms.UUIDField()
     max = AmountField(required=False)
+    next_minor = forms.IntegerField(required=False, min_value=1, max_value=MINOR_MAX)  # what the button said
     buy_now = forms.BooleanField(required=False)
     sure = forms.CharField(required=False, max_length=16)  # the maximum that the page asked about again
 
@@ -30,6 +31,10 @@ class EnglishForm(SaleForm, MoneyForm):
     terms_of = English
     amount_field = "start"
 
+    premium_bps = forms.TypedChoiceField(
+        label=_l("Buyer's premium"), choices=Premium.choices, initial=Premium.NONE, coerce=int,
+        help_text=_l("What the winner pays on top of the price, for the house."),
+    )  # fmt: skip
     steps = forms.CharField(
         label=_l("Bid steps"), max_length=STEPS_TEXT_MAX, initial=USUAL_STEPS,
         help_text=_l("How much higher the next bid has to be, from which price on: “0:1, 50:2” is 1 at first, and 2 from 50 on."),

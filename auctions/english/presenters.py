@@ -80,9 +80,9 @@ def next_minor(english: English, lot: Lot | None) -> int:
 
 
 def win_row(win: Win, sale: Sale) -> BoughtRow:
-    nothing, price = Money(0, sale.currency), Money(win.price_minor, sale.currency)
+    nothing, price, on_top = (Money(minor, sale.currency) for minor in (0, win.price_minor, win.premium_minor))
     return BoughtRow(
-        record=win, sale=sale, at=win.won_at, price=price, held=nothing, paid=price, gives_back=nothing,
+        record=win, sale=sale, at=win.won_at, price=price, held=nothing, gives_back=nothing, on_top=on_top, paid=price + on_top,
     )  # fmt: skip
 
 
@@ -101,8 +101,15 @@ class EnglishPresenter(BasePresenter, folder="auctions/english"):
 
     def _own(self, sale: Sale, english: English, fan_id: UUID) -> dict[str, Any]:
         """What only the fan who is logged in sees."""
-        own: dict[str, Any] = {"me": pseudonym(sale.id, fan_id)}
+        lot = selectors.lots_of([sale.id]).get(sale.id)
         best = selectors.best_max_of(sale.id, fan_id)
+        leads = lot is not None and lot.leader_id == fan_id
+        max_from = lot.leader_max_minor + 1 if lot is not None and leads else next_minor(english, lot)
+        own: dict[str, Any] = {
+            "me": pseudonym(sale.id, fan_id),
+            "max_from": Money(max_from, sale.currency),
+            "max_from_total": Money(with_premium(max_from, english.premium_bps), sale.currency),
+        }
         if best is not None:
             held = with_premium(best, english.premium_bps)
             own |= {"my_max": Money(best, sale.currency), "my_hold": Money(held, sale.currency)}
@@ -197,7 +204,8 @@ class EnglishPresenter(BasePresenter, folder="auctions/english"):
         if win is not None:
             win.sale = english
         return {
-            **self.draft(sale), "lot": lot, "win": win, "bidders": selectors.count_bidders(sale.id),
+            **self.draft(sale), "runs_on": bool(lot and lot.seq), "lot": lot, "win": win,
+            "bidders": selectors.count_bidders(sale.id),
             "price": Money(lot.price_minor if lot else 0, sale.currency),
             "min_next": Money(next_minor(english, lot), sale.currency),
             "log": log_rows(sale, selectors.newest_bids(sale.id)),

@@ -45,6 +45,8 @@ def bid(request: HttpRequest, sale_id: UUID) -> HttpResponse:
 def _body(sale: Sale, said: dict[str, Any]) -> BidIn:
     if said["buy_now"]:
         return BidIn(buy_now=True)
+    if said["next_minor"]:
+        return BidIn(max=said["next_minor"])
     try:
         most = parse_money(said["max"].strip(), sale.currency)
     except MoneyError as mistake:

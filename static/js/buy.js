@@ -12,7 +12,8 @@ const REFRESH_BEFORE_MS = 60_000;
  * Wire the form up. `setOpen` of what it returns says whether buying is possible now.
  *
  * `purchase` is what differs between the kinds of sales: `url` to post to, `read(form, submitter)` for the request's body,
- * `tell(outcome)` for a success in words, with a link, and `onBought`, called after each.
+ * `tell(outcome)` for a success in words, with a link and, where it is none to celebrate, the template it is `shownAs`; and
+ * `onBought`, called after each.
  */
 export function startBuying(saleId, form, result, purchase) {
   if (!form) return { setOpen() {} };
@@ -208,8 +209,8 @@ class ResultBox {
   }
 
   /** Its link takes the focus: the button that was pressed may be gone in a moment. */
-  bought({ title, detail = "", link }) {
-    this.#show("bought", { title, detail }, link);
+  bought({ title, detail = "", link, shownAs = "bought" }) {
+    this.#show(shownAs, { title, detail }, link);
     this.box.querySelector("[data-link]:not([hidden])")?.focus();
   }
 

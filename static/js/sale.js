@@ -5,6 +5,7 @@ import { startBuying } from "./buy.js";
 import { goBy, serverNowMs } from "./clock.js";
 import { serverClock, watchSale } from "./live.js";
 import { phaseOf, showPhase, wordOf } from "./phase.js";
+import { showTimes } from "./times.js";
 import { t } from "./words.js";
 
 const TICK_MS = 250;
@@ -64,13 +65,21 @@ function takeFrame(frame) {
   const stateMoved = frame.state !== sale.state;
   sale.state = frame.state;
   sale.opensAtMs = Date.parse(frame.opens_at);
-  sale.endsAtMs = Date.parse(frame.ends_at ?? frame.closes_at);
+  showEnd(Date.parse(frame.ends_at ?? frame.closes_at));
   sale.frame = frame;
   format.show(frame, before);
   showTime();
   if (sentence() !== said) saySoon();
   // What became of the fan's own things: passed on, given back. Nothing becomes of them when a sale goes live.
   if (stateMoved && sale.state !== "live") spread(format.refresh);
+}
+
+/** The end may move: by a late bid, or by as long as staff have paused the sale. */
+function showEnd(endsAtMs) {
+  if (endsAtMs === sale.endsAtMs) return;
+  sale.endsAtMs = endsAtMs;
+  for (const time of room.querySelectorAll("[data-ends-line] time")) time.dateTime = new Date(endsAtMs).toISOString();
+  showTimes(room);
 }
 
 function showTime() {

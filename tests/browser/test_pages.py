@@ -81,11 +81,12 @@ UNFOLD = "() => document.querySelectorAll('details.more').forEach((details) => {
 def pages(world: World) -> dict[str, list[tuple[str, str]]]:
     """Who sees which pages: name and path."""
     one = world.one_value
-    live = one("SELECT id FROM sales_sale WHERE title LIKE 'Aurora%%'")
+    live = one("SELECT id FROM sales_sale WHERE title LIKE 'Aurora risograph%%'")
     upcoming = one("SELECT id FROM sales_sale WHERE title LIKE 'Moon%%'")
     settled = one("SELECT id FROM sales_sale WHERE title LIKE 'Harbour%%'")
     with_hold = one("SELECT id FROM sales_sale WHERE title LIKE 'Tide%%'")
     rally, past_rally = world.demo_rally(), world.past_rally()
+    auction, past_auction = world.demo_auction(), world.past_auction()
     public = [
         ("home", "/"),
         ("storefront", "/s/northlight/"),
@@ -98,6 +99,9 @@ def pages(world: World) -> dict[str, list[tuple[str, str]]]:
         ("rally-live", f"/sales/{rally}/"),
         ("rally-settled", f"/sales/{past_rally}/"),
         ("rally-proof", f"/proof/{past_rally}/"),
+        ("auction-live", f"/sales/{auction}/"),
+        ("auction-settled", f"/sales/{past_auction}/"),
+        ("auction-proof", f"/proof/{past_auction}/"),
         ("terms", f"/sales/{settled}/terms/"),
         ("proof-list", "/proof/"),
         ("proof", f"/proof/{settled}/"),
@@ -111,6 +115,8 @@ def pages(world: World) -> dict[str, list[tuple[str, str]]]:
         ("room-hold-fan", f"/sales/{with_hold}/"),
         ("rally-live-fan", f"/sales/{rally}/"),
         ("rally-late-fan", f"/sales/{past_rally}/"),
+        ("auction-live-fan", f"/sales/{auction}/"),
+        ("wins", "/auctions/won/"),
         ("things", "/things/"),
         ("rallies", "/rallies/"),
         ("wallet", "/wallet/"),
@@ -143,6 +149,9 @@ def pages(world: World) -> dict[str, list[tuple[str, str]]]:
         ("new-rally", "/sell/northlight/rallies/new/"),
         ("console-rally", f"/sell/kiln-nine/rallies/{rally}/"),
         ("console-rally-settled", f"/sell/northlight/rallies/{past_rally}/"),
+        ("new-auction", "/sell/northlight/auctions/new/"),
+        ("console-auction", f"/sell/kiln-nine/auctions/{auction}/"),
+        ("console-auction-settled", f"/sell/northlight/auctions/{past_auction}/"),
     ]
     return {"": public, world.fan: own, world.seller: shop}
 

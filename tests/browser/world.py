@@ -86,6 +86,11 @@ class World:
         terms = ["--seller", HANDLE, "--units", str(UNITS), "--price", "10.00", *options]
         return self.site.manage("open_drop", *terms).split()[-1]
 
+    def open_auction(self, *options: str) -> str:
+        """The id of an auction that is opened now: from 10.00 in steps of 1.00, if the options say nothing else."""
+        terms = ["--seller", HANDLE, "--start", "10.00", *options]
+        return self.site.manage("open_auction", *terms).split()[-1]
+
     def next_fan(self) -> str:
         """The e-mail address of a verified fan with 200 euro who has bought nothing yet."""
         return next(self.fans)
@@ -101,6 +106,14 @@ class World:
     def past_rally(self) -> str:
         """The id of the demo's settled rally, which sells what is left over."""
         return str(self.one_value("SELECT id FROM sales_sale WHERE title LIKE 'Field notebook%%'"))
+
+    def demo_auction(self) -> str:
+        """The id of the demo's running auction, with bids and a reserve."""
+        return str(self.one_value("SELECT id FROM sales_sale WHERE title LIKE 'Ember%%'"))
+
+    def past_auction(self) -> str:
+        """The id of the demo's auction that was sold after late bids."""
+        return str(self.one_value("SELECT id FROM sales_sale WHERE title LIKE 'Aurora, the copper%%'"))
 
     def confirmation_link(self, email: str) -> str:
         """The link in the mail to that address, once it has come."""
