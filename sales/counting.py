@@ -32,7 +32,6 @@ FANS_AT_ONCE = 500  # each is a written row, and some weeks beside
 class Count(msgspec.Struct):
     """How far a count has come in the order of fans, and what it has found."""
 
-    number: int = 0
     after: UUID | None = None
     purchases: int = 0
     buyers: int = 0
@@ -64,7 +63,6 @@ def count_step(*, sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     fans = _next_fans(format, sale_id, count.after)
     buyers = _add(count, format, sale, fans)
     _note(sale, week_of(row.settled_at), buyers)
-    count.number += 1
     if len(fans) == FANS_AT_ONCE:
         count.after = fans[-1]
         _write(row, counting=msgspec.to_builtins(count))
