@@ -59,10 +59,8 @@ function maxFrom() {
 function showNext() {
   if (!form) return;
   const { min_next_minor: next, buy_now_minor: buyNow } = sale.frame;
-  const button = form.querySelector("[data-bid-next]");
-  button.hidden = leads();
-  button.value = next;
-  text("data-bid-next", t("Bid {price}", { price: money(next) }));
+  show("data-bid-next", !leads());
+  offerNext(next);
   form.querySelector("[data-bid-max]").classList.toggle("button--main", leads());
   show("data-may-set", !leads());
   show("data-may-raise", leads());
@@ -70,6 +68,11 @@ function showNext() {
   show("data-buy-now", buyNow !== null);
   if (buyNow !== null) text("data-buy-now", t("Buy now for {price}", { price: money(buyNow) }));
   showTyped();
+}
+
+function offerNext(minor) {
+  find("data-bid-next").value = minor;
+  text("data-bid-next", t("Bid {price}", { price: money(minor) }));
 }
 
 /** What a maximum would come to, and whether the next lower one would still be enough. */
@@ -155,6 +158,8 @@ if (form) {
     event.preventDefault();
     event.stopImmediatePropagation();
   });
+  // What was wrong with the last press says nothing of this one: left standing, the browser would not even send "submit" again.
+  form.addEventListener("click", () => form.elements.max.setCustomValidity(""));
   form.elements.max.addEventListener("input", () => {
     form.elements.max.setCustomValidity("");
     showTyped();
@@ -182,17 +187,10 @@ followSale({
       form.elements.max.value = "";
       refreshMine();
     },
-    // The price has moved meanwhile: one press bids the next one.
+    // The price has moved meanwhile, perhaps before its frame is here: the button for the next bid is right at once.
     instead: ({ code, data }) => {
-      if (code !== "bid_too_low") return null;
-      return {
-        words: t("Bid {price}", { price: money(data.min_next_minor) }),
-        act() {
-          const next = form.querySelector("[data-bid-next]");
-          next.value = data.min_next_minor;
-          form.requestSubmit(next);
-        },
-      };
+      if (code === "bid_too_low") offerNext(data.min_next_minor);
+      return null;
     },
   },
   show: showLot,
