@@ -74,7 +74,8 @@ def mine(request: HttpRequest, format_name: str = "") -> HttpResponse:
 
 
 def page_of_mine(fan_id: UUID, formats: Sequence[Format], cursor: str) -> Page[Mine]:
-    """What the fan has, the newest first: one list over things of several kinds, whose ids all grow with time: from each as many as the page could take."""
+    """What the fan has, the newest first: one list over things of several kinds, whose ids all grow with time. From each come as
+    many as the page could take."""
     found: list[tuple[Any, Things[Any], Format]] = []
     is_more = False
     for format in formats:

@@ -33,7 +33,8 @@ _ALIKE = str.maketrans({"0": "o", "1": "l", "3": "e", "4": "a", "5": "s", "7": "
 def open_shop(*, seller_id: UUID, owner_id: UUID, handle: str, name: str, about: str = "") -> Seller:
     """A new seller with its owner; where SELLERS_NEED_APPROVAL says so it waits for staff (`sellers/approval.py`).
 
-    A repeat with the same `seller_id` returns the shop. Raises HandleTaken, also for an address that would pass for the house's, TooManyShops, and Invalid.
+    A repeat with the same `seller_id` returns the shop. Raises HandleTaken, also for an address that would pass for the house's,
+    TooManyShops, and Invalid.
     """
     seller = Seller.objects.filter(id=seller_id, members__user_id=owner_id).first()
     if seller is not None:
