@@ -58,7 +58,8 @@ def fan(request: HttpRequest, user_id: UUID) -> HttpResponse:
         return redirect("staff_fan", user_id)
     _write_look(user_id=user.id, staff_id=staff_of(request), now=clock.now())
     context = {
-        **admin.site.each_context(request), "title": user.email, "fan": user, "form": form, "may_act": _may_act(request),
+        **admin.site.each_context(request), "title": _("Account of {email}").format(email=user.email), "fan": user, "form": form,
+        "may_act": _may_act(request),
         **_account(user), **_money(request, user), **_log(user),
         "bought": page_of_mine(user.id, list_formats(), cursor_of(request, "bought")),
     }  # fmt: skip
