@@ -120,9 +120,9 @@ class Message:
 
 
 @joins_transaction
-def notify(messages: Iterable[Message], *, key: str, now: dt.datetime) -> None:
-    """Put each message in its user's list, and have it mailed soon to who wants that. A user who was told under the same key
-    before is not told again."""
+def notify(messages: Iterable[Message], *, key: str, now: dt.datetime, always_by_mail: bool = False) -> None:
+    """Put each message in its user's list, and have it mailed soon to who wants that, or to everybody. A user who was told under
+    the same key before is not told again."""
     told = list(messages)
     wishes = MailWish.objects.filter(user_id__in={message.user_id for message in told}).values_list("user_id", "kind")
     wanted = set(wishes)
@@ -131,7 +131,7 @@ def notify(messages: Iterable[Message], *, key: str, now: dt.datetime) -> None:
     for message in told:
         with translation.override(languages[message.user_id]):
             title, text = str(message.title), str(message.text)
-        mail_due_at = now if (message.user_id, message.kind) in wanted else None
+        mail_due_at = now if always_by_mail or (message.user_id, message.kind) in wanted else None
         rows.append(
             Notification(id=uuid7(), user_id=message.user_id, key=key, title=title, text=text, path=message.path,
                          made_at=now, mail_due_at=mail_due_at)

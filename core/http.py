@@ -156,5 +156,9 @@ class StaffPolicyMiddleware:
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
-    """What every page knows: the time, from the one clock, and the site's own address."""
-    return {"now": clock.now(), "origin": f"{request.scheme}://{request.get_host()}"}
+    """What every page knows: the time, from the one clock, the site's own address, and whom to write to."""
+    return {
+        "now": clock.now(),
+        "origin": f"{request.scheme}://{request.get_host()}",
+        "support_email": settings.SUPPORT_EMAIL,
+    }

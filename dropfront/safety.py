@@ -14,6 +14,11 @@ KEY_LENGTH_MIN = 50  # what Django's own check asks for
 KEY_CHARACTERS_MIN = 10  # different ones
 
 
+def is_on(said: str | None, *, unsaid: bool) -> bool:
+    """A guard's variable: only "0" switches it off, and without a word it is as `unsaid`."""
+    return said.strip() != "0" if said and said.strip() else unsaid
+
+
 def faults(settings: Mapping[str, Any], environ: Mapping[str, str], providers: frozenset[str]) -> list[str]:
     """Why a site with these settings must not serve strangers. `providers` are the names of those who move real money."""
     found = []

@@ -241,6 +241,8 @@ MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "Dropfront"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
 STAFF_NEED_SECOND_FACTOR = PRODUCTION  # on one machine staff go without
+# New shops publish once staff have approved them. Whoever says nothing is on the safe side: only "0" takes it away there.
+SELLERS_NEED_APPROVAL = safety.is_on(os.environ.get("SELLERS_NEED_APPROVAL"), unsaid=PRODUCTION)
 # Of an account alone; of an account and a client together `accounts.adapter` counts.
 ACCOUNT_RATE_LIMITS = {"login_failed": "20/m/ip,50/h/key"}
 # Limits are counted per client address; behind proxies that is the address they saw, never one the client wrote.
@@ -344,6 +346,8 @@ CONNECTIONS_PER_ADDRESS_MAX = int(os.environ.get("CONNECTIONS_PER_ADDRESS_MAX", 
 # Strangers behind one address who watch sales, of a web process: a whole campus may be. Fans have bounds of their own.
 VIEWERS_PER_ADDRESS_MAX = int(os.environ.get("VIEWERS_PER_ADDRESS_MAX", "500"))
 
+# Whom people write to whose shop waits or is switched off; nothing is said where it is empty.
+SUPPORT_EMAIL = os.environ.get("SUPPORT_EMAIL", "")
 # Whom faults can be told, as RFC 9116 wants it: mailto:… or https://…
 SECURITY_CONTACT = os.environ.get("SECURITY_CONTACT", "")
 METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")

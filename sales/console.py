@@ -280,7 +280,7 @@ def preview(request: HttpRequest, handle: str, sale_id: UUID, format_name: str) 
         raise WrongState(state=sale.state)
     rate_limit.check("preview", str(member.user_id), allowed=60, window_s=60)
     with transaction.atomic():
-        published = sales.publish(seller_id=member.seller_id, sale_id=sale_id, now=clock.now())
+        published = sales.publish(seller_id=member.seller_id, sale_id=sale_id, now=clock.now(), is_preview=True)
         page = render_room(request, published, is_preview=True, may_edit=True)
         transaction.set_rollback(True)
     return page

@@ -21,6 +21,7 @@ from core.sql import array, parts
 from core.transactions import DEADLINE_S, Conflict40001, joins_transaction, retried_transaction
 from sales.formats import Format, get_format
 from sales.models import Bought, BuyersWeek, Sale, SaleState, ShopBuyers, Takings
+from sales.proceeds import passed_on
 from sales.refunds import refunded_in
 
 COUNT = "sales.count_takings"
@@ -31,7 +32,6 @@ FANS_AT_ONCE = 500  # each is a written row, and some weeks beside
 class Count(msgspec.Struct):
     """How far a count has come in the order of fans, and what it has found."""
 
-    number: int = 0
     after: UUID | None = None
     purchases: int = 0
     buyers: int = 0
@@ -63,11 +63,12 @@ def count_step(*, sale_id: UUID, now: dt.datetime) -> dt.datetime | None:
     fans = _next_fans(format, sale_id, count.after)
     buyers = _add(count, format, sale, fans)
     _note(sale, week_of(row.settled_at), buyers)
-    count.number += 1
     if len(fans) == FANS_AT_ONCE:
         count.after = fans[-1]
         _write(row, counting=msgspec.to_builtins(count))
         return now
+    if not format.things:  # it does not say what fans have in it, so only its money is known
+        count.gross_minor = passed_on([sale])[sale.id].gross_minor
     _write(
         row, counting=None, counted_at=now, purchases=count.purchases, buyers=count.buyers, units=count.units,
         gross_minor=count.gross_minor,

@@ -15,15 +15,18 @@ from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
 
 from accounts import audit
 from core.errors import Busy
 from core.ids import uuid7
+from core.language import Said
 from core.text import clean_line
 from core.transactions import joins_transaction, retried_transaction
 from sales import frames, gates, selectors, services, telling
 from sales.errors import WrongState
 from sales.models import RUNNING_STATES, Sale, SaleState, StaffAction
+from sellers import approval
 from sellers.models import Seller
 
 REASON_MAX = 200  # the sale's fans read it
@@ -98,9 +101,21 @@ def switch_shop_on(*, seller_id: UUID, staff_id: UUID, reason: str, now: dt.date
 @retried_transaction(replayable=True)
 def _switch(*, seller_id: UUID, is_active: bool, staff_id: UUID, reason: str, now: dt.datetime) -> None:
     # Whoever publishes a sale or lets it go on locks this row, so no sale begins to run beside it.
-    Seller.objects.filter(id=seller_id).update(is_active=is_active)
+    is_new = Seller.objects.filter(id=seller_id).exclude(is_active=is_active).update(is_active=is_active)
     event = "shop_switched_on" if is_active else "shop_switched_off"
     audit.write(event, user_id=None, now=now, by=staff_id, seller=seller_id, reason=reason)
+    if is_new:
+        approval.tell_owners(
+            seller_id, "on" if is_active else "off", *_switched_words(is_active), reason=reason, now=now
+        )
+
+
+def _switched_words(is_active: bool) -> tuple[Said, Said]:
+    if is_active:
+        return _l("{shop} is switched on again"), _l("Sales that were paused with it go on. Staff say: {reason}")
+    return _l("{shop} is switched off by staff"), _l(
+        "Its sales are paused, and nothing can be published or changed. Staff say: {reason}"
+    )
 
 
 def _each_with_shop(act: Any, sale_ids: Collection[UUID], *, now: dt.datetime, **given: Any) -> int:

@@ -68,13 +68,14 @@ class Mine:
 def mine(request: HttpRequest, format_name: str = "") -> HttpResponse:
     """What the fan has in sales, the newest first: of all formats, or of one."""
     formats = [get_format(format_name)] if format_name else list_formats()
-    page = _page_of_mine(user_id(request), formats, cursor_of(request))
+    page = page_of_mine(user_id(request), formats, cursor_of(request))
     context = {"page": page, "chosen": formats[0] if format_name else None, "now": clock.now()}
     return render(request, "sales/mine.html", context)
 
 
-def _page_of_mine(fan_id: UUID, formats: Sequence[Format], cursor: str) -> Page[Mine]:
-    """One list over things of several kinds, whose ids all grow with time: from each as many as the page could take."""
+def page_of_mine(fan_id: UUID, formats: Sequence[Format], cursor: str) -> Page[Mine]:
+    """What the fan has, the newest first: one list over things of several kinds, whose ids all grow with time. From each come as
+    many as the page could take."""
     found: list[tuple[Any, Things[Any], Format]] = []
     is_more = False
     for format in formats:

@@ -44,7 +44,7 @@ PARTS_MAX = 20
 
 def refund(
     *, seller_id: UUID, sale_id: UUID, purchase_id: UUID, number: int, amount_minor: int, reason: str, made_by: UUID,
-    now: dt.datetime,
+    now: dt.datetime, is_by_staff: bool = False,
 ) -> None:  # fmt: skip
     """Give back `amount_minor` of what was paid for a purchase, as its refund number `number`, counted from 1.
 
@@ -68,7 +68,8 @@ def refund(
     )  # fmt: skip
     said = format_lazy(_l("{given} is in your wallet again."), given=Money(amount_minor, made.sale.currency))
     tell_fan(
-        sale_id=sale_id, fan_id=made.fan_id, about=f"back:{purchase_id}:{number}", title=_l("{sale}: the seller refunded you"),
+        sale_id=sale_id, fan_id=made.fan_id, about=f"back:{purchase_id}:{number}",
+        title=_l("{sale}: staff refunded you") if is_by_staff else _l("{sale}: the seller refunded you"),
         text=format_lazy(_l("{said} Why: {reason}"), said=said, reason=made.reason) if made.reason else said, now=now,
     )  # fmt: skip
 

@@ -24,6 +24,7 @@ from sales.errors import Frozen, NotEditable, WrongState
 from sales.formats import get_format
 from sales.models import RUNNING_STATES, Sale, SaleState, SealedTerms
 from sales.rows import TermsRow
+from sellers import approval
 from sellers import events as shop_events
 from sellers import selectors as sellers
 from sellers.models import Seller
@@ -59,8 +60,8 @@ def publish_sale(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
 
 
 @joins_transaction
-def publish(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
-    """`publish_sale` as a part of the caller's transaction."""
+def publish(*, seller_id: UUID, sale_id: UUID, now: dt.datetime, is_preview: bool = False) -> Sale:
+    """`publish_sale` as a part of the caller's transaction. A preview is undone, so a shop that waits for staff has one too."""
     sale = _load(sale_id, seller_id)
     frames.send_after_commit(sale.id)
     if sale.state in RUNNING_STATES:
@@ -69,8 +70,11 @@ def publish(*, seller_id: UUID, sale_id: UUID, now: dt.datetime) -> Sale:
         raise NotEditable(state=sale.state)
     check_times(sale.opens_at, sale.closes_at, now)
     # Locked: a shop is not switched off beside this and left with a running sale.
-    if not Seller.objects.select_for_update().get(id=sale.seller_id).is_active:
+    seller = Seller.objects.select_for_update().get(id=sale.seller_id)
+    if not seller.is_active:
         raise WrongState(_("This shop is switched off by staff."))
+    if not is_preview:
+        approval.check(seller)
     format = get_format(sale.format)
     text = terms.canonical_text(common_terms(sale) | dict(format.rules.terms(sale)))
     sale.terms_version, sale.terms_sha256, sale.published_at = 1, terms.sha256_of(text), now

@@ -1,6 +1,6 @@
 from django.utils.translation import gettext_noop as N_
 
-from core.errors import Conflict
+from core.errors import Conflict, NotFound
 
 
 class HandleTaken(Conflict):
@@ -11,6 +11,23 @@ class HandleTaken(Conflict):
 class TooManyShops(Conflict):
     code = "too_many_shops"
     detail = N_("You have as many shops as one person can open. Ask us if you need more.")
+
+
+class ShopWaits(Conflict):
+    code = "shop_waits"
+    detail = N_("Staff look at each new shop before it publishes. Go on drafting: you are told when they have.")
+
+
+class NotWaiting(Conflict):
+    code = "not_waiting"
+    detail = N_("This shop does not wait for staff any more.")
+
+
+class ShopIsOff(NotFound):
+    code = "shop_is_off"
+    detail = N_(
+        "Staff have switched this shop off for now. Whatever you have bought here stays yours, and its sales wait."
+    )
 
 
 class LastOwner(Conflict):

@@ -25,6 +25,7 @@ EVENTS = {
     "role_given": N_("gave a role"),
     "role_taken": N_("took a role"),
     "invited": N_("invited somebody"),
+    "asked_again": N_("asked staff to look at the shop again"),
     "key_made": N_("made an API key"),
     "key_revoked": N_("revoked an API key"),
 }

@@ -29,6 +29,10 @@ class Seller(models.Model):
     # The house's part of this seller's sales, in hundredths of a percent. Sealed into each sale's terms at publish.
     fee_bps = models.IntegerField(default=500)
     is_active = models.BooleanField(default=True)
+    # A new shop that staff have not approved yet (`sellers/approval.py`): since when it asks, and why it was told no. Who
+    # approved it, when and why is in the log (`accounts/audit.py`), whose rows never change.
+    waits_since = models.DateTimeField(null=True, editable=False, db_index=True)
+    refused_because = models.CharField(max_length=200, null=True, editable=False)  # noqa: DJ001  # null is "was not"
     # The shop's colour: a hue in degrees, and a chroma in hundredths. Lightness is the site's, so that text stays readable.
     hue = models.IntegerField(null=True, blank=True)
     chroma = models.IntegerField(null=True, blank=True)

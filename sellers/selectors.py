@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from core.charts import Columns, columns, line
 from core.errors import NotAllowed, NotFound
 from core.paging import Page, page_of
+from sellers.errors import ShopIsOff
 from sellers.models import MAY_EDIT_SALES, ApiKey, Follow, Member, Seller, ShopEvent
 
 
@@ -20,9 +21,12 @@ def open_shops() -> QuerySet[Seller]:
 
 
 def get_seller(handle: str) -> Seller:
-    seller = open_shops().filter(handle=handle).first()
+    """A shop that fans may see. Raises NotFound, and ShopIsOff for one that staff have switched off."""
+    seller = Seller.objects.filter(handle=handle).first()
     if seller is None:
         raise NotFound(_("This shop does not exist."))
+    if not seller.is_active:
+        raise ShopIsOff
     return seller
 
 

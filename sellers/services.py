@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Q
 
 from accounts import audit
@@ -30,9 +31,10 @@ _ALIKE = str.maketrans({"0": "o", "1": "l", "3": "e", "4": "a", "5": "s", "7": "
 
 @retried_transaction(replayable=True)
 def open_shop(*, seller_id: UUID, owner_id: UUID, handle: str, name: str, about: str = "") -> Seller:
-    """A new seller with its owner. A repeat with the same `seller_id` returns the shop.
+    """A new seller with its owner; where SELLERS_NEED_APPROVAL says so it waits for staff (`sellers/approval.py`).
 
-    Raises HandleTaken, also for an address that would pass for the house's, TooManyShops, and Invalid.
+    A repeat with the same `seller_id` returns the shop. Raises HandleTaken, also for an address that would pass for the house's,
+    TooManyShops, and Invalid.
     """
     seller = Seller.objects.filter(id=seller_id, members__user_id=owner_id).first()
     if seller is not None:
@@ -44,7 +46,7 @@ def open_shop(*, seller_id: UUID, owner_id: UUID, handle: str, name: str, about:
         raise TooManyShops(most=SHOPS_MAX)
     seller = Seller(
         id=seller_id, handle=handle, name=clean_line(name, field="name", most=NAME_MAX),
-        about=clean_text(about, field="about", most=ABOUT_MAX),
+        about=clean_text(about, field="about", most=ABOUT_MAX), waits_since=clock.now() if settings.SELLERS_NEED_APPROVAL else None,
     )  # fmt: skip
     seller.save(force_insert=True)
     Member.objects.create(seller=seller, user_id=owner_id, role=Role.OWNER)

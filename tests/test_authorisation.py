@@ -132,6 +132,7 @@ def build_world(*, formats: Collection[str] = ("rally", "english")) -> World:
         "upcoming_id": shop.make_drop(seller=seller, opens_at=now + shop.HOUR, closes_at=now + 2 * shop.HOUR, now=now).sale_id,
     }  # fmt: skip
     world.things["wins"] = "wins"
+    world.things["user_id"] = world.users["fan"]
     world.things["key_id"] = uuid7()
     api_keys.make(
         key_id=world.things["key_id"], seller_id=seller.id, name="A system", scope=KeyScope.READ, expires_at=None,
@@ -230,6 +231,10 @@ def page_of_editors(method: str, path: str, status: Any = 200, body: Any = None,
     return Row(method, path, who=who, stranger=LOGIN, other=404, body=body, things=things)
 
 
+def page_of_staff(method: str, path: str, status: Any = 200, body: Any = None, **things: str) -> Row:
+    return Row(method, path, who={"staff": status}, stranger=LOGIN, other=403, body=body, things=things)
+
+
 def drop_body(world: World) -> dict[str, Any]:
     now = clock.now()
     return {
@@ -310,6 +315,10 @@ def refund_body(world: World) -> dict[str, Any]:
 
 def refund_form(world: World) -> dict[str, Any]:
     return {"number": "1", "amount": "10.00"}
+
+
+def staff_refund_form(world: World) -> dict[str, Any]:
+    return refund_form(world) | {"reason": "It never came"}
 
 
 def purchase_form(world: World) -> dict[str, Any]:
@@ -497,6 +506,12 @@ ROWS = [
     page_of_owners("POST", "/sell/{handle}/invitations/{invitation_id}/", MOVED),
     page_of_user("GET", "/sell/join/{invitation_id}/"),
     Row("POST", "/sell/join/{invitation_id}/", who={"fan": MOVED}, stranger=LOGIN, other=409),
+    page_of_owners("POST", "/sell/{handle}/ask/", MOVED),
+    page_of_staff("GET", "/staff/search/"),
+    page_of_staff("GET", "/staff/fans/{user_id}/"),
+    page_of_staff("POST", "/staff/fans/{user_id}/", MOVED, lambda world: {"act": "turn_out", "reason": "Bots"}),
+    page_of_staff("GET", "/staff/purchases/{sale_id}/{purchase_id}/", purchase_id="order_id"),
+    page_of_staff("POST", "/staff/purchases/{sale_id}/{purchase_id}/", MOVED, staff_refund_form, purchase_id="order_id"),
     page_of_members("GET", "/sell/{handle}/brand/"),
     page_of_editors("POST", "/sell/{handle}/brand/", MOVED, lambda world: {"name": "N", "about": "", "hue": "10", "chroma": "5"}),
     page_of_editors("GET", "/sell/{handle}/launch/"),
