@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import formats
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from auctions.charges import with_premium
 from auctions.english import selectors
@@ -67,6 +70,11 @@ class StepRow:
     step: Money
 
 
+def percent(bps: int) -> str:
+    """12.5, or 12,5 where the reader writes it so."""
+    return formats.number_format(Decimal(bps) / 100)
+
+
 def step_rows(english: English) -> list[StepRow]:
     currency = english.sale.currency
     return [StepRow(Money(s.from_minor, currency), Money(s.step_minor, currency)) for s in read_steps(english.steps)]
@@ -94,7 +102,7 @@ class EnglishPresenter(BasePresenter, folder="auctions/english"):
             "english": english,
             "steps": step_rows(english),
             "log": log_rows(sale, selectors.newest_bids(sale.id), fan_id=fan_id),
-            "premium_percent": f"{english.premium_bps / 100:g}" if english.premium_bps else "",
+            "premium_percent": percent(english.premium_bps) if english.premium_bps else "",
             **self._revealed(sale, english),
         }
         return context | self._own(sale, english, fan_id) if fan_id else context
@@ -169,9 +177,7 @@ class EnglishPresenter(BasePresenter, folder="auctions/english"):
 
     def told(self, sale: Sale) -> list[str]:
         facts = self.proof(sale)
-        told = [
-            _("{bidders} fans made {bids} bids.").format(bidders=number(facts["bidders"]), bids=number(facts["bids"]))
-        ]
+        told = [_who_bid(facts["bids"], facts["bidders"])]
         win = facts["win"]
         if win is not None and win.state == WinState.WON:
             told.append(_("The lot was sold at {price}.").format(price=win.price))
@@ -193,8 +199,8 @@ class EnglishPresenter(BasePresenter, folder="auctions/english"):
     def draft(self, sale: Sale) -> dict[str, Any]:
         english = with_terms(English, sale)
         return {
-            "english": english, "steps": step_rows(english), "fee_percent": f"{english.fee_bps / 100:g}",
-            "premium_percent": f"{english.premium_bps / 100:g}" if english.premium_bps else "",
+            "english": english, "steps": step_rows(english), "fee_percent": percent(english.fee_bps),
+            "premium_percent": percent(english.premium_bps) if english.premium_bps else "",
         }  # fmt: skip
 
     def console(self, request: HttpRequest, sale: Sale, now: dt.datetime) -> dict[str, Any]:
@@ -218,6 +224,14 @@ class EnglishPresenter(BasePresenter, folder="auctions/english"):
 
     def close_means(self, sale: Sale) -> str:
         return _("Nobody has bid. The lot is not sold, and cannot be opened again.")
+
+
+def _who_bid(bids: int, bidders: int) -> str:
+    if not bids:
+        return _("Nobody bid.")
+    if bidders == 1:
+        return ngettext("One fan made one bid.", "One fan made {bids} bids.", bids).format(bids=number(bids))
+    return _("{bidders} fans made {bids} bids.").format(bidders=number(bidders), bids=number(bids))
 
 
 HISTORY_MAX = 200  # lines of the log on a proof

@@ -164,6 +164,7 @@ def test_whoever_buys_at_once_has_it_and_all_pages_know(visit: OpenVisitor, worl
         shown(fan, "Sold at €50.00")
         assert faults_in_both_schemes(fan) == []
     expect(buyer.link("See the receipt")).to_be_visible(timeout=SETTLED_WITHIN_MS)
+    expect(buyer.page.locator(".won")).to_have_count(1)
     take_picture(buyer, "auction-won-390")
     buyer.link("See the receipt").click()
     expect(buyer.link(world.terms_hash(sale_id))).to_be_visible()

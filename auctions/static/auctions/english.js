@@ -170,9 +170,9 @@ if (form) {
   }
 }
 document.addEventListener("refreshed", () => {
-  // How one stands is said above it now; a refusal stays to be read.
+  // How one stands, or that one has it, is said above it now; a refusal stays to be read.
   const said = find("data-result");
-  if (said?.querySelector(".standing")) said.replaceChildren();
+  if (said?.querySelector(".standing") || document.querySelector("#mine .won")) said?.replaceChildren();
   showStanding();
   showNext();
 });
