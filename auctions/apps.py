@@ -3,7 +3,7 @@ from sales.apps import FormatConfig
 
 class AuctionsConfig(FormatConfig):
     name = "auctions"
-    formats = ("auctions.english.format.ENGLISH",)
+    formats = ("auctions.english.format.ENGLISH", "auctions.dutch.format.DUTCH")
 
     def ready(self) -> None:
         super().ready()

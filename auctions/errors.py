@@ -40,6 +40,8 @@ class BuyNowNotOffered(Conflict):
 
 
 class Sold(Conflict):
+    """Of several units: `units_left`, fewer than were asked for."""
+
     code = "sold"
     detail = N_("This lot is sold.")
 
@@ -67,3 +69,7 @@ class MoreThanSupply(Invalid):
 
 class WinNotFound(NotFound):
     detail = N_("This win does not exist.")
+
+
+class ClaimNotFound(NotFound):
+    detail = N_("This claim does not exist.")

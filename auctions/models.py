@@ -13,7 +13,7 @@ from auctions.english.steps import STEPS_TEXT_MAX
 from core.money import Money
 from dsql.fields import UUIDv7Field
 from sales.asked import PriceTerm, WholeTerm
-from sales.rows import PurchaseRow, TermsRow
+from sales.rows import PurchaseRow, SettlementRow, TermsRow
 
 MINUTE, DAY = 60, 86_400
 
@@ -207,3 +207,115 @@ class Win(PurchaseRow):
     @property
     def paid(self) -> Money:
         return self.price + self.premium
+
+
+UNITS_MAX = 1_000_000
+
+
+class Pays(models.TextChoices):
+    OWN = "own", _("Each the price at which they claimed")
+    LAST = "last", _("All the last price that was claimed")
+
+
+class Dutch(TermsRow):
+    """Units whose price falls by itself until they are claimed; it stops at the lowest price and stays there until the close."""
+
+    start_minor = PriceTerm(_("First price"), help_text=_("Of one unit, when it opens."))
+    floor_minor = PriceTerm(_("Lowest price"), help_text=_("It falls no further, and stays there until the close."))
+    step_minor = PriceTerm(_("Falls by"))
+    interval_s = WholeTerm(_("Every so many seconds"), high=DAY, default=MINUTE)
+    units_total = WholeTerm(_("Units"), high=UNITS_MAX, default=1)
+    pays = models.CharField(_("What buyers pay"), max_length=4, choices=Pays.choices, default=Pays.OWN)
+    premium_bps = models.IntegerField(_("Buyer's premium"), choices=Premium.choices, default=Premium.NONE)
+
+    class Meta(TermsRow.Meta):
+        verbose_name_plural = "dutch auctions"
+        constraints = [
+            *TermsRow.Meta.constraints,
+            models.CheckConstraint(
+                condition=Q(floor_minor__gt=0, start_minor__gt=models.F("floor_minor"), step_minor__gt=0, interval_s__gt=0),
+                name="dutch_price_falls",
+            ),
+            models.CheckConstraint(condition=Q(units_total__gt=0, units_total__lte=UNITS_MAX), name="dutch_units_within_range"),
+            models.CheckConstraint(condition=Q(premium_bps__gte=0, premium_bps__lte=10_000), name="dutch_premium_is_a_share"),
+        ]  # fmt: skip
+
+    @property
+    def start(self) -> Money:
+        return Money(self.start_minor, self.sale.currency)
+
+    @property
+    def floor(self) -> Money:
+        return Money(self.floor_minor, self.sale.currency)
+
+    @property
+    def step(self) -> Money:
+        return Money(self.step_minor, self.sale.currency)
+
+
+class DutchBucket(models.Model):
+    """A part of the units; see `drops.models.Bucket`."""
+
+    pk = models.CompositePrimaryKey("sale_id", "number")
+    sale = models.ForeignKey(Dutch, models.PROTECT, related_name="buckets", db_index=False)
+    number = models.IntegerField()
+    units_left = models.IntegerField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(units_left__gte=0), name="dutch_bucket_never_oversold")]
+
+    def __str__(self) -> str:
+        return f"{self.sale_id} #{self.number}: {self.units_left}"
+
+
+class DutchSettlement(SettlementRow):
+    """One chunk of claims, charged, with what was passed on to the seller, and the premium to the house."""
+
+    sale = models.ForeignKey(Dutch, models.PROTECT, related_name="settlements", db_index=False)
+    claims = models.IntegerField()
+    premium_minor = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sale", "number"], name="dutch_settlement_chunks_in_order")]
+
+    def __str__(self) -> str:
+        return f"{self.sale_id} #{self.number}"
+
+
+class ClaimState(models.TextChoices):
+    HELD = "held", pgettext_lazy("claim", "Claimed")  # the money is held until the end
+    PAID = "paid", _("Paid, and passed on to the seller")
+    RELEASED = "released", _("Not charged")  # it was called off
+    REFUNDED = "refunded", _("Refunded")
+
+
+class Claim(PurchaseRow):
+    """Units that a fan took while the price fell. Nobody can give a claim back: what they paid less for would be free again."""
+
+    id = UUIDv7Field(primary_key=True)
+    sale = models.ForeignKey(Dutch, models.PROTECT, related_name="claims", db_index=False)
+    fan = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
+    state = models.CharField(max_length=8, choices=ClaimState.choices)
+    at_most_minor = models.BigIntegerField()  # a unit, as asked for
+    unit_price_minor = models.BigIntegerField()  # when it was claimed
+    unit_paid_minor = models.BigIntegerField(null=True)  # what was taken for it
+    claimed_at = models.DateTimeField()
+    frozen_ms = models.BigIntegerField(default=0)  # the sale's then
+    changed_at = models.DateTimeField()
+    settlement = models.ForeignKey(DutchSettlement, models.PROTECT, null=True, related_name="+", db_index=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["sale", "fan", "idempotency_key"], name="one_claim_per_fan_and_key"),
+            models.CheckConstraint(condition=Q(quantity__gt=0, unit_price_minor__gt=0), name="claim_of_some_units"),
+            models.CheckConstraint(
+                condition=Q(state="held", settlement__isnull=True, unit_paid_minor__isnull=True)
+                | Q(state="released", settlement__isnull=True, unit_paid_minor__isnull=True)
+                | Q(state__in=["paid", "refunded"], settlement__isnull=False, unit_paid_minor__isnull=False),
+                name="claim_paid_in_a_settlement",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["sale", "state", "id"], name="claim_by_sale_and_state"),
+            models.Index(fields=["fan", "id"], name="claim_by_fan"),
+        ]

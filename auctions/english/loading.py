@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from auctions.english.state import BidValue, LotTerms, PlaceBid, State
 from auctions.english.steps import read_steps
 from auctions.english.values import LotState
+from auctions.people import people_statements, suspended_in
 from core.sql import Statement, array, execute_all
 from core.tables import HotTable
 from ledger import selectors as ledger_selectors
@@ -40,10 +40,7 @@ def load_state(terms: LotTerms, commands: Sequence[PlaceBid]) -> State:
     if commands:
         reads |= {
             "repeats": _bids_by_key(sale_id, commands),
-            "people": _shops_people(sale_id, fans),
-            "suspended": Statement(
-                "SELECT id FROM accounts_user WHERE id = ANY(%s::uuid[]) AND NOT is_active", [array(fans)]
-            ),
+            **people_statements(sale_id, fans),
             "wallets": ledger_selectors.wallets_statement(fans, terms.currency),
         }
     found = dict(zip(reads, execute_all(list(reads.values())), strict=True))
@@ -54,16 +51,11 @@ def load_state(terms: LotTerms, commands: Sequence[PlaceBid]) -> State:
     state = State(sealed=terms, standing=standing, lot=lot, hold_id=hold_id)
     state.payments = {row[0]: Transfer(*row) for row in found["hold"]}
     state.bids_by_key = {(bid.fan_id, bid.idempotency_key): bid for bid in BIDS.read(found.get("repeats", []))}
-    state.shops_people = _ids(found.get("people", []))
-    state.suspended = _ids(found.get("suspended", []))
+    state.shops_people, state.suspended = suspended_in(found)
     wallets = ledger_selectors.wallets_from(found.get("wallets", []))
     state.wallets = {fan: wallet.account_id for fan, wallet in wallets.items()}
     state.balances = {wallet.account_id: wallet.balance for wallet in wallets.values()}
     return state
-
-
-def _ids(rows: Sequence[tuple[Any, ...]]) -> frozenset[UUID]:
-    return frozenset(row[0] for row in rows)
 
 
 def _lot(sale_id: UUID) -> Statement:
@@ -90,11 +82,3 @@ def _bids_by_key(sale_id: UUID, commands: Sequence[PlaceBid]) -> Statement:
     """  # noqa: S608  # a constant list of columns
     fans, keys = array(c.fan_id for c in commands), array(c.idempotency_key for c in commands)
     return Statement(sql, [sale_id, fans, keys])
-
-
-def _shops_people(sale_id: UUID, fans: set[UUID]) -> Statement:
-    sql = """
-        SELECT member.user_id FROM sellers_member AS member JOIN sales_sale ON sales_sale.seller_id = member.seller_id
-         WHERE sales_sale.id = %s AND member.user_id = ANY(%s::uuid[])
-    """
-    return Statement(sql, [sale_id, array(fans)])
