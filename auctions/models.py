@@ -229,7 +229,6 @@ class Dutch(TermsRow):
     premium_bps = models.IntegerField(_("Buyer's premium"), choices=Premium.choices, default=Premium.NONE)
 
     class Meta(TermsRow.Meta):
-        verbose_name_plural = "dutch auctions"
         constraints = [
             *TermsRow.Meta.constraints,
             models.CheckConstraint(

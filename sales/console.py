@@ -66,12 +66,12 @@ def urls_of(format: Format) -> tuple[list[URLPattern], str]:
 
 
 def _new_path(format: Format) -> URLPattern:
-    return path(f"sell/<slug:handle>/{format.words.plural}/new/", new, {"format_name": format.name}, name="new")
+    return path(f"sell/<slug:handle>/{format.words.slug}/new/", new, {"format_name": format.name}, name="new")
 
 
 def console_paths(format: Format) -> list[URLPattern]:
     """`/sell/{handle}/{plural}/{sale_id}/…` under the names "console", "publish", "close", "cancel"."""
-    sale = f"sell/<slug:handle>/{format.words.plural}/<uuid:sale_id>/"
+    sale = f"sell/<slug:handle>/{format.words.slug}/<uuid:sale_id>/"
     given = {"format_name": format.name}
     return [
         path(sale, page, given, name="console"),

@@ -314,7 +314,7 @@ class GiveBack:
 @dataclass(frozen=True, slots=True)
 class Words:
     """What a format is called on pages and in messages, in English, marked by `N_`: pages show it by `said`, and addresses are made
-    of it. Small letters; pages begin sentences with them by `capfirst`."""
+    of the plural. Small letters; pages begin sentences with them by `capfirst`."""
 
     noun: str
     plural: str
@@ -323,6 +323,11 @@ class Words:
     called_off: str  # the same once it has happened
     idea: str | Promise = ""  # a sentence for a seller who chooses among formats
     hint: str = ""  # a sentence for the seller's empty console: what making one takes
+
+    @property
+    def slug(self) -> str:
+        """The plural as a part of addresses."""
+        return self.plural.replace(" ", "-")
 
 
 @dataclass(frozen=True, slots=True)

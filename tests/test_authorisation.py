@@ -24,6 +24,7 @@ from ninja import NinjaAPI, Router
 from accounts import bans
 from accounts import services as accounts
 from accounts.models import User
+from auctions.dutch import services as dutch
 from auctions.english import services as auctions
 from auctions.models import Win
 from core import clock
@@ -104,7 +105,7 @@ class World:
         return client
 
 
-def build_world(*, formats: Collection[str] = ("rally", "english")) -> World:
+def build_world(*, formats: Collection[str] = ("rally", "english", "dutch")) -> World:
     """With sales of these formats beside the drops: they take a while to make."""
     now = clock.now()
     world = World()
@@ -131,7 +132,7 @@ def build_world(*, formats: Collection[str] = ("rally", "english")) -> World:
         "joins": "joins", "kind": "csv", "what": "buyers",
         "upcoming_id": shop.make_drop(seller=seller, opens_at=now + shop.HOUR, closes_at=now + 2 * shop.HOUR, now=now).sale_id,
     }  # fmt: skip
-    world.things["wins"] = "wins"
+    world.things |= {"wins": "wins", "claims": "claims"}
     world.things["user_id"] = world.users["fan"]
     world.things["key_id"] = uuid7()
     api_keys.make(
@@ -150,6 +151,8 @@ def build_world(*, formats: Collection[str] = ("rally", "english")) -> World:
         world.things |= build_rallies(seller, buyer, now)
     if "english" in formats:
         world.things |= build_auctions(seller, buyer, now)
+    if "dutch" in formats:
+        world.things |= build_dutch(seller, buyer, now)
     return world
 
 
@@ -179,6 +182,20 @@ def build_auctions(seller: Any, buyer: UUID, now: dt.datetime) -> dict[str, Any]
     return {
         "auction_id": running.sale_id, "won_id": won.sale_id, "win_id": Win.objects.get(sale_id=won.sale_id).id,
         "auction_draft_id": auctions.draft_english(**shop.auction_terms(seller=seller, now=clock.now())).sale_id,
+    }  # fmt: skip
+
+
+def build_dutch(seller: Any, buyer: UUID, now: dt.datetime) -> dict[str, Any]:
+    """A falling price that nobody has claimed at, one that the buyer has, which is settled, and a draft."""
+    prices = {"start_minor": 2_000, "floor_minor": 500, "step_minor": 100, "interval_s": 86_400}
+    running = shop.make_dutch(seller=seller, now=now, **prices)
+    claimed = shop.make_dutch(seller=seller, units_total=1, now=now, **prices)
+    claim = dutch.place_claim(claimed.sale_id, shop.claim_request(buyer, 2_000, at=now))
+    sales.settle_step(sale_id=claimed.sale_id, now=shop.close_on_time(claimed.sale_id))
+    sales.settle_step(sale_id=claimed.sale_id, now=clock.now())
+    return {
+        "falling_id": running.sale_id, "claimed_id": claimed.sale_id, "claim_id": claim.id,
+        "dutch_draft_id": dutch.draft_dutch(**shop.dutch_terms(seller=seller, now=clock.now())).sale_id,
     }  # fmt: skip
 
 
@@ -305,6 +322,30 @@ def auction_form(world: World) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def dutch_body(world: World) -> dict[str, Any]:
+    now = clock.now()
+    return {
+        "sale_id": str(uuid7()), "title": "A rug", "start_minor": 200, "floor_minor": 100, "step_minor": 10,
+        "opens_at": now.isoformat(), "closes_at": (now + shop.HOUR).isoformat(),
+    }  # fmt: skip
+
+
+def dutch_change(world: World) -> dict[str, Any]:
+    return dutch_body(world) | {"sale_id": str(world.things["dutch_draft_id"])}
+
+
+def dutch_form(world: World) -> dict[str, Any]:
+    closes_at = (clock.now() + dt.timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M")
+    return {
+        "sale_id": str(uuid7()), "title": "A rug", "start": "2.00", "floor": "1.00", "step": "0.10", "interval_s": "60",
+        "currency": "EUR", "units_total": "1", "pays": "own", "premium_bps": "0", "opens": "now", "closes_at": closes_at,
+    }  # fmt: skip
+
+
+def claim_form(world: World) -> dict[str, Any]:
+    return {"key": str(uuid7()), "at_most": "2000", "quantity": "1"}
+
+
 def bid_form(world: World) -> dict[str, Any]:
     return {"key": str(uuid7()), "max": "10.00"}
 
@@ -405,6 +446,20 @@ ROWS = [
     api_of_editors("POST", "/api/v1/sellers/{handle}/auctions/{sale_id}/cancel", sale_id="auction_id"),
     api_of_editors("PUT", "/api/v1/sellers/{handle}/auctions/{sale_id}", body=auction_change, sale_id="auction_draft_id"),
     Row("POST", "/api/v1/auctions/{sale_id}/bids", who={}, stranger=401, other=401, things={"sale_id": "auction_id"}),
+    # falling prices, by API
+    api_of_user("GET", "/api/v1/auctions/claims"),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/falling-prices", 201, dutch_body),
+    api_of_members("GET", "/api/v1/sellers/{handle}/falling-prices/{sale_id}", sale_id="falling_id"),
+    api_of_members("GET", "/api/v1/sellers/{handle}/falling-prices/{sale_id}/claims", sale_id="claimed_id"),
+    api_of_editors(
+        "PUT", "/api/v1/sellers/{handle}/falling-prices/{sale_id}/claims/{id}/refunds/{number}", 200, refund_body,
+        sale_id="claimed_id", id="claim_id",
+    ),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/falling-prices/{sale_id}/publish", sale_id="dutch_draft_id"),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/falling-prices/{sale_id}/close", sale_id="falling_id"),
+    api_of_editors("POST", "/api/v1/sellers/{handle}/falling-prices/{sale_id}/cancel", sale_id="falling_id"),
+    api_of_editors("PUT", "/api/v1/sellers/{handle}/falling-prices/{sale_id}", body=dutch_change, sale_id="dutch_draft_id"),
+    Row("POST", "/api/v1/auctions/{sale_id}/claims", who={}, stranger=401, other=401, things={"sale_id": "falling_id"}),
     # the lean layer. It knows no sessions: who buys shows a token, and a cookie counts for nothing.
     Row("POST", "/api/v1/drops/{sale_id}/orders", who={}, stranger=401, other=401),
     Row("POST", "/api/v1/rallies/{sale_id}/joins", who={}, stranger=401, other=401, things={"sale_id": "rally_id"}),
@@ -471,6 +526,13 @@ ROWS = [
     page_of_user("GET", "/rallies/"),
     page_of_buyer("GET", "/rallies/joins/{id}/", id="join_id"),
     page_of_buyer("GET", "/rallies/late-joins/{id}/", id="late_id"),
+    page_of_user("GET", "/auctions/claims/"),
+    page_of_buyer("GET", "/auctions/claims/{id}/", id="claim_id"),
+    page_of_user("GET", "/sales/{sale_id}/claim/", MOVED, sale_id="falling_id"),
+    Row(
+        "POST", "/sales/{sale_id}/claim/", who={"buyer": MOVED, "viewer": 403, "manager": 403, "owner": 403}, stranger=LOGIN,
+        other=409, body=claim_form, things={"sale_id": "falling_id"},
+    ),
     page_of_user("GET", "/auctions/won/"),
     page_of_buyer("GET", "/auctions/won/{id}/", id="win_id"),
     page_of_user("GET", "/sales/{sale_id}/bid/", MOVED, sale_id="auction_id"),
@@ -556,6 +618,29 @@ ROWS = [
     page_of_editors("POST", "/sell/{handle}/rallies/{sale_id}/close/", MOVED, sale_id="rally_id"),
     page_of_editors("GET", "/sell/{handle}/rallies/{sale_id}/cancel/", sale_id="rally_id"),
     page_of_editors("POST", "/sell/{handle}/rallies/{sale_id}/cancel/", MOVED, sale_id="rally_id"),
+    page_of_members("GET", "/sell/{handle}/falling-prices/{sale_id}/", sale_id="falling_id"),
+    page_of_editors("GET", "/sell/{handle}/falling-prices/new/"),
+    page_of_editors("POST", "/sell/{handle}/falling-prices/new/", MOVED, dutch_form),
+    page_of_editors("GET", "/sell/{handle}/falling-prices/{sale_id}/preview/", sale_id="dutch_draft_id"),
+    page_of_user("GET", "/sell/{handle}/falling-prices/{sale_id}/publish/", MOVED, sale_id="dutch_draft_id"),
+    page_of_editors("POST", "/sell/{handle}/falling-prices/{sale_id}/publish/", MOVED, sale_id="dutch_draft_id"),
+    page_of_editors("GET", "/sell/{handle}/falling-prices/{sale_id}/close/", sale_id="falling_id"),
+    page_of_editors("POST", "/sell/{handle}/falling-prices/{sale_id}/close/", MOVED, sale_id="falling_id"),
+    page_of_editors("GET", "/sell/{handle}/falling-prices/{sale_id}/cancel/", sale_id="falling_id"),
+    page_of_editors("POST", "/sell/{handle}/falling-prices/{sale_id}/cancel/", MOVED, sale_id="falling_id"),
+    page_of_editors("GET", "/sell/{handle}/falling-prices/{sale_id}/edit/", sale_id="dutch_draft_id"),
+    page_of_editors("POST", "/sell/{handle}/falling-prices/{sale_id}/edit/", 422, dutch_form, sale_id="dutch_draft_id"),
+    page_of_editors("GET", "/sell/{handle}/falling-prices/{sale_id}/copy/", sale_id="falling_id"),
+    page_of_members(
+        "GET", "/sell/{handle}/falling-prices/{sale_id}/export/{things}/{kind}/", sale_id="claimed_id", things="claims"
+    ),
+    page_of_members(
+        "GET", "/sell/{handle}/falling-prices/{sale_id}/claims/{purchase_id}/", sale_id="claimed_id", purchase_id="claim_id"
+    ),
+    page_of_editors(
+        "POST", "/sell/{handle}/falling-prices/{sale_id}/claims/{purchase_id}/", MOVED, refund_form, sale_id="claimed_id",
+        purchase_id="claim_id",
+    ),
     page_of_members("GET", "/sell/{handle}/auctions/{sale_id}/", sale_id="auction_id"),
     page_of_editors("GET", "/sell/{handle}/auctions/new/"),
     page_of_editors("POST", "/sell/{handle}/auctions/new/", MOVED, auction_form),
@@ -657,8 +742,21 @@ def test_what_is_mounted_is_known():
 THINGS_OF = {
     "rally": {"rally_id", "join_id", "ended_id", "paid_join_id", "late_id", "rally_draft_id"},
     "english": {"auction_id", "won_id", "win_id", "auction_draft_id"},
+    "dutch": {"falling_id", "claimed_id", "claim_id", "dutch_draft_id"},
 }
-SALES = ["sale_id", "draft_id", "rally_id", "ended_id", "rally_draft_id", "auction_id", "won_id", "auction_draft_id"]
+SALES = [
+    "sale_id",
+    "draft_id",
+    "rally_id",
+    "ended_id",
+    "rally_draft_id",
+    "auction_id",
+    "won_id",
+    "auction_draft_id",
+    "falling_id",
+    "claimed_id",
+    "dutch_draft_id",
+]
 
 
 def test_reading():
@@ -733,8 +831,8 @@ def difference_from_missing(row: Row, role: str, world: World, answer: Answer) -
 
 def leaks(row: Row, role: str, world: World, answer: Answer) -> list[str]:
     """The buyer's orders and joins, and drafts, are named to nobody else but the shop's members."""
-    drafts = {"draft_id", "rally_draft_id", "auction_draft_id"}
-    secrets = {"order_id", "held_id", "join_id", "paid_join_id", "late_id", "win_id"} | drafts
+    drafts = {"draft_id", "rally_draft_id", "auction_draft_id", "dutch_draft_id"}
+    secrets = {"order_id", "held_id", "join_id", "paid_join_id", "late_id", "win_id", "claim_id"} | drafts
     if role == "buyer":
         secrets = drafts
     elif role in ("viewer", "manager", "owner"):
@@ -846,7 +944,8 @@ def ask_lean(method: str, path: str, client: Client) -> Answer:
 
 STAFF_PAGES = [
     "", "accounts/user/", "auth/group/", "sales/sale/", "ledger/transfer/", "ledger/account/", "drops/order/", "drops/drop/",
-    "rallies/rally/", "rallies/outcome/", "rallies/settlement/", "auctions/english/", "auctions/win/",
+    "rallies/rally/", "rallies/outcome/", "rallies/settlement/", "auctions/english/", "auctions/win/", "auctions/dutch/",
+    "auctions/claim/", "auctions/dutchsettlement/",
     "payments/topup/", "sellers/seller/", "core/duework/", "password_change/", "jsi18n/", "autocomplete/",
 ]  # fmt: skip
 

@@ -237,7 +237,7 @@ class Api:
 
     def __init__(self, stage: Stage) -> None:
         self.client = stage.owner
-        self.place = f"/api/v1/sellers/{stage.shop.handle}/{stage.format.words.plural}"
+        self.place = f"/api/v1/sellers/{stage.shop.handle}/{stage.format.words.slug}"
 
     def post(self, path: str = "", body: Any = None) -> tuple[int, Any]:
         answer = self.client.post(self.place + path, json.dumps(body), content_type="application/json")

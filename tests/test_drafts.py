@@ -18,11 +18,11 @@ from sales import services as sales
 from sales.formats import get_format, list_formats
 from sales.forms import moment_in
 from sales.models import Sale, SaleState
-from tests.tools.shop import auction_terms, drop_terms, make_fan, make_seller, rally_terms
+from tests.tools.shop import auction_terms, drop_terms, dutch_terms, make_fan, make_seller, rally_terms
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-TERMS = {"drop": drop_terms, "rally": rally_terms, "english": auction_terms}
+TERMS = {"drop": drop_terms, "rally": rally_terms, "english": auction_terms, "dutch": dutch_terms}
 FORMATS = [format.name for format in list_formats()]
 
 
@@ -136,7 +136,7 @@ def test_a_copy_is_a_new_draft_with_the_same_terms_and_asks_for_its_times(shop: 
 
 
 def test_the_api_changes_a_draft_and_only_a_draft(shop: Shop) -> None:
-    plural = shop.format.words.plural
+    plural = shop.format.words.slug
     url = f"/api/v1/sellers/northlight/{plural}/{shop.sale.id}"
     body = {"sale_id": str(shop.sale.id), "title": "By program", "currency": "EUR", "closes_at": shop.sale.closes_at.isoformat(),
             "opens_at": shop.sale.opens_at.isoformat()}  # fmt: skip
@@ -144,6 +144,7 @@ def test_the_api_changes_a_draft_and_only_a_draft(shop: Shop) -> None:
         "drop": {"price_minor": 900, "units_total": 3},
         "rally": {"tiers": [{"from_count": 1, "price_minor": 900}]},
         "english": {"start_minor": 900, "steps": "0:100"},
+        "dutch": {"start_minor": 900, "floor_minor": 300, "step_minor": 100},
     }[shop.format.name]
 
     def put(**more: Any) -> Any:

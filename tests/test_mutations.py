@@ -11,7 +11,7 @@ import pytest
 from django.core.management import call_command
 from django.db.models import F
 
-from auctions.models import English, Win
+from auctions.models import Claim, Dutch, English, Win
 from core import clock
 from core.ids import uuid7
 from core.models import DueWork
@@ -27,21 +27,23 @@ from rallies.models import Join, Rally
 from rallies.values import LeaveRally, RemoveFan
 from sales import levers, proof, stuck
 from sales import services as sales
-from sales.formats import get_format
 from sales.models import Sale
 from tests.tools import mutations
 from tests.tools.shop import (
     AFTER_THE_END,
     NOW,
     AuctionProcess,
+    ClaimProcess,
     Process,
     RallyProcess,
     bid_request,
+    claim_request,
     close_on_time,
     join_late,
     join_request,
     make_auction,
     make_drop,
+    make_dutch,
     make_fan,
     make_fans,
     make_rally,
@@ -49,6 +51,7 @@ from tests.tools.shop import (
     pause,
     purchase,
     refund,
+    settle_one,
 )
 from tests.tools.tamper import tamper
 from tests.tools.truth import broken_checks
@@ -98,14 +101,6 @@ def unwind(sale_id: UUID, at: dt.datetime) -> None:
     while sales.unwind_step(sale_id=sale_id, now=at):
         pass
     DueWork.objects.filter(kind=sales.UNWIND, subject_id=sale_id).update(done_at=at)
-
-
-def settle_one(sale_id: UUID) -> None:
-    """The first of the purchases, and no other."""
-    now, rules = close_on_time(sale_id), get_format(Sale.objects.get(id=sale_id).format).rules
-    sale = Sale.objects.select_related("seller").get(id=sale_id)
-    in_transaction(lambda: rules.settle_step(sale, now, limit=1), name="test")
-    Sale.objects.filter(id=sale_id).update(state="settling")
 
 
 def set_one_aside(sale_id: UUID) -> None:
@@ -225,6 +220,33 @@ def buy_and_settle(auction: English, fan: UUID) -> None:
     settle(auction.sale_id)
 
 
+def falling(seller: Any, fans: list[UUID], *, paused_s: int = 0, **terms: Any) -> Dutch:
+    """A running falling price with claims at several prices."""
+    sale = make_dutch(**{"seller": seller, "units_total": 120} | terms)
+    process = ClaimProcess(sale)
+    one, two, three, *_ = fans
+    process.do(claim_request(one, 9_500, 2))
+    process.do(claim_request(two, 9_500))
+    if paused_s:
+        pause(sale.sale_id, paused_s, at=NOW + SECOND)
+    process.do(claim_request(three, 9_500, 3, at=NOW + (paused_s + 130) * SECOND))
+    process.do(claim_request(one, 4_500, at=NOW + (paused_s + 1_800) * SECOND))
+    return sale
+
+
+def dutch_world() -> None:
+    seller, fans = make_seller(), make_fans(4, funds=900_000)
+    settled = falling(seller, fans, paused_s=100).sale
+    settle(settled.id)
+    refund(settled, Claim.objects.filter(sale_id=settled.id).order_by("id")[0].id, 100)
+    settle(falling(seller, fans, pays="last").sale_id)
+    falling(seller, fans)
+    make_dutch(seller=seller)
+    void(falling(seller, fans).sale)
+    call_off_by_staff(falling(seller, fans).sale)
+    set_one_aside(falling(seller, fans).sale_id)
+
+
 def books_world() -> None:
     fan = make_fan()
     for is_paid in (True, False, None):
@@ -255,6 +277,7 @@ KINDS = {
     "sales_staffaction": SALE_STATE.format("sale_id") + "row.kind",
     "drops_order": SALE_STATE.format("drop_id") + "row.state || ' ' || row.is_hold",
     "drops_fanlimit": SALE_STATE.format("drop_id") + "CASE row.units WHEN 0 THEN 'none' ELSE 'some' END",
+    "auctions_claim": SALE_STATE.format("sale_id") + "row.state",
     "rallies_join": SALE_STATE.format("rally_id") + "row.state || ' ' || (row.level > 0)",
     "rallies_bucket": SALE_STATE.format("rally_id") + "(row.units_left IS NULL)",
     "rallies_limitedcount": SALE_STATE.format("rally_id") + "(row.joiners > 0)",
@@ -314,6 +337,8 @@ MAY_GO_UNSEEN = {
     "rallies_join.idempotency_key of *": CLIENTS_KEY,
     "rallies_latejoin.idempotency_key of *": CLIENTS_KEY,
     "auctions_bid.idempotency_key of *": CLIENTS_KEY,
+    "auctions_claim.idempotency_key of *": CLIENTS_KEY,
+    "auctions_claim.at_most_minor of *, more: *": "whoever agreed to a cent more has agreed to the price that was charged",
     "rallies_join.only_at_or_below_minor of *, more: *": "one cent more accepts the same tiers, so it is the same limit",
     "rallies_join.bucket of * removed *": "of a join that is counted nowhere",
     "rallies_join.state of *: removed → left": "either way the fan has all money back and nothing is counted; who ended it is the "
@@ -332,6 +357,7 @@ MAY_GO_UNSEEN = {
     "ledger_transfer.id of 'refund * drop *": ENDS_ONCE,
     "ledger_transfer.id of 'refund * english *": ENDS_ONCE,
     "ledger_transfer.id of 'premium *": ENDS_ONCE,
+    "ledger_transfer.id of 'premium_back *": ENDS_ONCE,
     "ledger_transfer.id of 'fee *": ENDS_ONCE,
     "ledger_transfer.id of 'fee_back *": ENDS_ONCE,
     "ledger_transfer.id of 'late_fee *": ENDS_ONCE,
@@ -360,6 +386,7 @@ def test_no_change_of_a_row_goes_unseen() -> None:
     drops_world()
     rallies_world()
     auctions_world()
+    dutch_world()
     books_world()
     assert broken_checks() == []
 

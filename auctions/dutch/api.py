@@ -27,9 +27,9 @@ class ClaimedOut(Schema):
     terms_sha256: str
 
 
-lifecycle_routes(router, format="dutch", plural="dutch-auctions", draft=services.draft_dutch, model=Dutch)
+lifecycle_routes(router, format="dutch", plural="falling-prices", draft=services.draft_dutch, model=Dutch)
 
 things_routes(
-    router, format="dutch", plural="dutch-auctions", things=selectors.claims, name="claims", mine_at="/auctions/claims",
+    router, format="dutch", plural="falling-prices", things=selectors.claims, name="claims", mine_at="/auctions/claims",
     out=ClaimedOut, show=lambda claims: claims,
 )  # fmt: skip

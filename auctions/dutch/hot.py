@@ -68,7 +68,7 @@ PLACE_CLAIM = Place(
     answer=claim_answer,
     operation_id="auctions_claim",
     summary="Claim units at the price of the moment",
-    tag="dutch-auctions",
+    tag="falling-prices",
     thing="claim",
     refused={
         "403": "not_verified, own_lot or suspended",

@@ -61,7 +61,6 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name_plural": "dutch auctions",
                 "abstract": False,
                 "constraints": [
                     models.CheckConstraint(

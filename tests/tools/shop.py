@@ -11,9 +11,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
 
 from accounts import services as accounts
+from auctions.dutch import services as dutch
+from auctions.dutch.state import ClaimValue, PlaceClaim
 from auctions.english import services as english
 from auctions.english.state import BidValue, PlaceBid
-from auctions.models import English
+from auctions.models import Dutch, English
 from core import clock
 from core.ids import uuid7
 from core.money import Money
@@ -251,6 +253,46 @@ class AuctionProcess:
         return list(in_transaction(lambda: self.lane.run(commands), name=self.lane.name, replayable=True))
 
 
+def make_dutch(*, seller: Seller | None = None, now: dt.datetime = NOW, **terms: Any) -> Dutch:
+    """A published falling price, from 100.00 by 5.00 a minute to 40.00, of three units, premium 12.5 %, that opened a minute before
+    `now` and closes an hour after."""
+    return dutch.open_dutch(**dutch_terms(seller=seller, now=now, **terms))
+
+
+def dutch_terms(*, seller: Seller | None = None, now: dt.datetime = NOW, **terms: Any) -> dict[str, Any]:
+    """What `open_dutch` and `draft_dutch` take, with defaults."""
+    defaults = {
+        "start_minor": 10_000, "floor_minor": 4_000, "step_minor": 500, "interval_s": 60, "units_total": 3, "pays": "own",
+        "premium_bps": 1_250,
+    }  # fmt: skip
+    return drafted("A rug", seller, now, defaults | terms)
+
+
+def claim_request(
+    fan_id: UUID, at_most: int = 10_000, quantity: int = 1, *, key: UUID | None = None, at: dt.datetime = NOW
+) -> PlaceClaim:
+    """One request to claim units at up to `at_most` each, with ids of its own."""
+    return PlaceClaim(uuid7(), uuid7(), fan_id, key or uuid7(), at_most, quantity, at)
+
+
+class ClaimProcess:
+    """The lane of one web process, without its queue; see `Process`."""
+
+    def __init__(self, sale: Dutch, *, home: int = 0) -> None:
+        self.lane = dutch.ClaimLane(sale.sale_id)
+        self.lane.slot = home
+
+    def do(self, command: PlaceClaim) -> ClaimValue:
+        """One command in a batch of its own. Raises its refusal."""
+        (outcome,) = self.do_batch(command)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def do_batch(self, *commands: PlaceClaim) -> list[Any]:
+        return list(in_transaction(lambda: self.lane.run(commands), name=self.lane.name, replayable=True))
+
+
 def refund(sale: Sale, purchase_id: UUID, amount_minor: int, *, number: int = 1, at: dt.datetime | None = None) -> None:
     """As the seller does it, for no reason."""
     refunds.refund(
@@ -265,6 +307,14 @@ def close_on_time(sale_id: UUID) -> dt.datetime:
     now = get_format(sale.format).rules.ends_at(sale) + sales.CLOSE_GRACE
     sales.close_sale(sale_id=sale_id, now=now)
     return now
+
+
+def settle_one(sale_id: UUID) -> None:
+    """The first of the purchases, and no other."""
+    now, rules = close_on_time(sale_id), get_format(Sale.objects.get(id=sale_id).format).rules
+    sale = Sale.objects.select_related("seller").get(id=sale_id)
+    in_transaction(lambda: rules.settle_step(sale, now, limit=1), name="test")
+    Sale.objects.filter(id=sale_id).update(state="settling")
 
 
 def wallet(fan_id: UUID, currency: str = "EUR") -> Balance:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+from typing import Any
 from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from auctions.models import English
+from auctions.models import Dutch, English
 from sales.models import Sale, SaleState
 from tests.tools.shop import make_seller
 
@@ -22,10 +23,10 @@ ALL = [
 ]  # fmt: skip
 
 
-def open_auction(*arguments: str) -> English:
+def open_auction(*arguments: str, model: Any = English) -> Any:
     out = io.StringIO()
     call_command("open_auction", "--seller", make_seller().handle, *arguments, "--json", stdout=out)
-    return English.objects.select_related("sale").get(sale_id=UUID(json.loads(out.getvalue())["sale_id"]))
+    return model.objects.select_related("sale").get(sale_id=UUID(json.loads(out.getvalue())["sale_id"]))
 
 
 def test_an_auction_is_published_with_the_given_terms():
@@ -46,10 +47,17 @@ def test_what_is_not_said_is_not_there():
     assert (english.steps, english.window_s, english.extension_s, english.overtime_s) == ("0:100", 180, 180, 3_600)
 
 
-@pytest.mark.parametrize("kind", ["dutch", "sealed"])
-def test_the_kinds_that_are_still_to_come_are_refused(kind):
-    with pytest.raises(CommandError, match=f"kind {kind} cannot be opened yet"):
-        open_auction("--kind", kind, "--start", "10.00")
+def test_a_falling_price_is_published_with_the_given_terms():
+    given = ["--floor", "4.00", "--step", "0.50", "--interval-s", "30", "--units", "5", "--pays", "last"]
+    dutch = open_auction("--kind", "dutch", "--start", "10.00", *given, model=Dutch)
+
+    assert (dutch.start_minor, dutch.floor_minor, dutch.step_minor, dutch.interval_s) == (1_000, 400, 50, 30)
+    assert (dutch.units_total, dutch.pays, dutch.sale.state) == (5, "last", SaleState.SCHEDULED)
+
+
+def test_a_kind_that_is_still_to_come_is_refused():
+    with pytest.raises(CommandError, match="kind sealed cannot be opened yet"):
+        open_auction("--kind", "sealed", "--start", "10.00")
     assert not Sale.objects.exists()
 
 
@@ -65,6 +73,8 @@ def test_the_kinds_that_are_still_to_come_are_refused(kind):
         ["--start", "10.00", "--closes-in", "600", "--hard-end-in", "599"],
         ["--start", "10.00", "--premium-bps", "-1"],
         ["--start", "10.00", "--currency", "PLAY"],
+        ["--start", "10.00", "--kind", "dutch", "--floor", "10.00"],
+        ["--start", "10.00", "--kind", "dutch", "--units", "0"],
     ],
 )
 def test_terms_that_are_none_are_refused(arguments):
