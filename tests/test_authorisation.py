@@ -191,8 +191,9 @@ def build_dutch(seller: Any, buyer: UUID, now: dt.datetime) -> dict[str, Any]:
     running = shop.make_dutch(seller=seller, now=now, **prices)
     claimed = shop.make_dutch(seller=seller, units_total=1, now=now, **prices)
     claim = dutch.place_claim(claimed.sale_id, shop.claim_request(buyer, 2_000, at=now))
-    sales.settle_step(sale_id=claimed.sale_id, now=shop.close_on_time(claimed.sale_id))
-    sales.settle_step(sale_id=claimed.sale_id, now=clock.now())
+    now = shop.close_on_time(claimed.sale_id)
+    while sales.settle_step(sale_id=claimed.sale_id, now=now):
+        pass  # ends: there is one claim
     return {
         "falling_id": running.sale_id, "claimed_id": claimed.sale_id, "claim_id": claim.id,
         "dutch_draft_id": dutch.draft_dutch(**shop.dutch_terms(seller=seller, now=clock.now())).sale_id,
