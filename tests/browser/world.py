@@ -54,7 +54,7 @@ TITLES = [
     "Ice chart", "Buoy, screen print", "Knots, a poster", "Dunes, woodcut", "Pilot boat", "Shells, a set",
 ]  # fmt: skip
 UNITS = 5
-FANS = 20
+FANS = 28
 FUNDS_MINOR = 20_000
 POOR_MINOR = 400
 
