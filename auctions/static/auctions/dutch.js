@@ -52,6 +52,12 @@ function showLeft(frame, before) {
   if (stepper) capStepper(stepper, frame.units_left);
 }
 
+// What one has is said above it from now on; a refusal stays to be read.
+document.addEventListener("refreshed", () => {
+  const said = find("data-result");
+  if (document.querySelector("#mine .standing") && said?.querySelector(".won")) said.replaceChildren();
+});
+
 followSale({
   purchase: {
     url: `/api/v1/auctions/${sale.id}/claims`,
