@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from uuid import UUID
 
 from msgspec import Struct
 
 from core.money import share_bps
+
+# A hold lives on after the last possible end, until it is settled or staff have looked at it.
+HOLD_OUTLIVES_END = dt.timedelta(days=7)
 
 
 def with_premium(price_minor: int, premium_bps: int) -> int:

@@ -12,5 +12,4 @@ class BuyForm(PurchaseForm):
 
 
 class DropForm(SaleForm, MoneyForm):
-    amount_field = "price"
     terms_of = Drop

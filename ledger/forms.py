@@ -20,18 +20,20 @@ class AmountField(forms.CharField):
 
 
 class MoneyForm(forms.Form):
-    """A form with an amount and its currency. After `is_valid`, `cleaned_data[amount_field]` is a Money."""
-
-    amount_field = "amount"
+    """A form with amounts and their currency. After `is_valid` each is a Money in `cleaned_data`, one that was left open None."""
 
     currency = forms.ChoiceField(label=_("Currency"), choices=CURRENCIES, initial="EUR")
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        text, currency = cleaned.get(self.amount_field), cleaned.get("currency")
-        if text and currency:
-            try:
-                cleaned[self.amount_field] = parse_money(text, currency)
-            except MoneyError as error:
-                self.add_error(self.amount_field, ValidationError(str(error)))
+        currency = cleaned.get("currency")
+        for name, field in self.fields.items():
+            if not isinstance(field, AmountField) or name not in cleaned:
+                continue
+            text, cleaned[name] = cleaned[name], None
+            if text and currency:
+                try:
+                    cleaned[name] = parse_money(text, currency)
+                except MoneyError as error:
+                    self.add_error(name, ValidationError(str(error)))
         return cleaned

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from typing import Any
-
 from django import forms
 from django.utils.translation import gettext_lazy as _l
 
-from auctions.models import Dutch, Pays, Premium
-from core.money import MINOR_MAX, MoneyError, parse_money
+from auctions.forms import PremiumForm
+from auctions.models import Dutch, Pays
+from core.money import MINOR_MAX
 from ledger.forms import MoneyForm
 from sales.forms import PurchaseForm, SaleForm
 
@@ -17,25 +16,9 @@ class ClaimForm(PurchaseForm):
     at_most = forms.IntegerField(min_value=1, max_value=MINOR_MAX, widget=forms.HiddenInput)
 
 
-class DutchForm(SaleForm, MoneyForm):
+class DutchForm(SaleForm, MoneyForm, PremiumForm):
     terms_of = Dutch
-    amount_field = "start"
 
-    premium_bps = forms.TypedChoiceField(
-        label=_l("Buyer's premium"), choices=Premium.choices, initial=Premium.NONE, coerce=int,
-        help_text=_l("What the winner pays on top of the price, for the house."),
-    )  # fmt: skip
     pays = forms.ChoiceField(
         label=_l("What buyers pay"), choices=Pays.choices, initial=Pays.OWN, widget=forms.RadioSelect
     )
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
-        for name in ("floor", "step"):
-            text, currency = cleaned.get(name), cleaned.get("currency")
-            if text and currency:
-                try:
-                    cleaned[name] = parse_money(text, currency)
-                except MoneyError as mistake:
-                    self.add_error(name, str(mistake))
-        return cleaned

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_noop as N_
 
-from auctions.dutch.state import HOLD_OUTLIVES_END
+from auctions.charges import HOLD_OUTLIVES_END
 from core.invariants import GOODS, MONEY, TERMS, Check
 from sales.invariants import (
     CLOSING,

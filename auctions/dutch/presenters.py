@@ -82,6 +82,8 @@ class DutchPresenter(BasePresenter, folder="auctions/dutch"):
         sold, total = frame["units_total"] - frame["units_left"], frame["units_total"]
         if not sold:
             return Verdict(_("Nobody claimed"))
+        if frame["last_minor"] is None:  # the clock says that it is over, and nobody has closed it yet
+            return Verdict(_("{sold} of {total} claimed").format(sold=number(sold), total=number(total)), tone="good")
         last = Money(frame["last_minor"], sale.currency)
         detail = (
             _("All pay the last price.") if frame["pays"] == rules.LAST else _("Each pays the price of their moment.")

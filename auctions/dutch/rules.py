@@ -113,6 +113,11 @@ def decide_claim(terms: DutchTerms, claim: Claim) -> Claimed:
     return Claimed(claim.id, claim.quantity, price_minor, Hold(claim.fan_id, needed_minor))
 
 
+def unit_to_pay(pays: str, own_minor: int, last_minor: int) -> int:
+    """What a unit costs in the end: the price of its own claim, or the last one that anybody claimed. Minor units."""
+    return last_minor if pays == LAST else own_minor
+
+
 def settle(terms: DutchTerms, claims: Sequence[Claimed]) -> dict[UUID, Capture]:
     """What each claim pays at the end, by its id.
 
@@ -121,7 +126,7 @@ def settle(terms: DutchTerms, claims: Sequence[Claimed]) -> dict[UUID, Capture]:
     last_minor = min((claimed.unit_price_minor for claimed in claims), default=0)
     captures = {}
     for claimed in claims:
-        unit_minor = last_minor if terms.pays == LAST else claimed.unit_price_minor
+        unit_minor = unit_to_pay(terms.pays, claimed.unit_price_minor, last_minor)
         charge = Charge.of(claimed.quantity * unit_minor, premium_bps=terms.premium_bps, fee_bps=terms.fee_bps)
         captures[claimed.claim_id] = Capture(claimed.hold, charge)
     return captures

@@ -72,7 +72,7 @@ open_dutch = sales.opens(make_draft, name="open_dutch")
 
 def _check(dutch: Dutch) -> None:
     if dutch.floor_minor >= dutch.start_minor:
-        raise Invalid(_("The lowest price must be above zero and below the first one."), field="floor_minor")
+        raise Invalid(_("The lowest price must be below the first one."), field="floor_minor")
     units = min(dutch.units_total, LIMIT_MAX)
     if dutch.start_minor * units * (10_000 + dutch.premium_bps) // 10_000 > MINOR_MAX:
         raise Invalid(_("All units at the first price would be more than one payment can be."), field="start_minor")

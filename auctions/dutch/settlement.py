@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from auctions.charges import Charge
 from auctions.dutch import loading, selectors
 from auctions.dutch.loading import CLAIMS
-from auctions.dutch.rules import LAST
+from auctions.dutch.rules import unit_to_pay
 from auctions.dutch.state import HELD, PAID, REFUNDED, RELEASED, ClaimValue, FallingTerms
 from auctions.models import Claim, DutchBucket, DutchSettlement
 from core.ids import named_id, uuid7
@@ -41,19 +41,18 @@ class DutchRules(BaseRules):
     settle_chunk = 900
     # One given back after it was passed on is six: itself, three transfers and the wallet.
     unwind_chunk = 400
-    # The price is worked out from these by whoever looks: it is no fact of a moment.
+    # The price is worked out from these by whoever looks: it is no fact of a moment. While it sells no claim is read.
     frame_sql = """
-        SELECT dutch.units_total, coalesce((SELECT sum(units_left) FROM auctions_dutchbucket WHERE sale_id = %(sale_id)s),
-                                           dutch.units_total)::bigint AS units_left,
-               claimed.claims, claimed.last_minor, dutch.start_minor, dutch.floor_minor, dutch.step_minor,
-               dutch.interval_s, dutch.pays,
-               CASE WHEN (SELECT sum(units_left) FROM auctions_dutchbucket WHERE sale_id = %(sale_id)s) = 0
-                    THEN claimed.last_at
-                    ELSE sale.closes_at + sale.frozen_ms * interval '1 millisecond' END AS ends_at
+        SELECT dutch.units_total, coalesce(stock.units_left, dutch.units_total)::bigint AS units_left, claimed.last_minor,
+               dutch.start_minor, dutch.floor_minor, dutch.step_minor, dutch.interval_s, dutch.pays,
+               least(CASE WHEN stock.units_left = 0 THEN claimed.last_at END,
+                     sale.closes_at + sale.frozen_ms * interval '1 millisecond') AS ends_at
           FROM auctions_dutch AS dutch
           JOIN sales_sale AS sale ON sale.id = dutch.sale_id
-         CROSS JOIN (SELECT count(*) AS claims, min(unit_price_minor) AS last_minor, max(claimed_at) AS last_at
-                       FROM auctions_claim WHERE sale_id = %(sale_id)s) AS claimed
+         CROSS JOIN (SELECT sum(units_left) AS units_left FROM auctions_dutchbucket WHERE sale_id = %(sale_id)s) AS stock
+          LEFT JOIN LATERAL (SELECT min(unit_price_minor) AS last_minor, max(claimed_at) AS last_at
+                               FROM auctions_claim WHERE sale_id = %(sale_id)s) AS claimed
+               ON stock.units_left = 0 OR sale.state NOT IN ('draft', 'scheduled', 'live', 'frozen')
          WHERE dutch.sale_id = %(sale_id)s
     """
 
@@ -120,10 +119,10 @@ def settle_chunk(sale: Sale, now: dt.datetime, *, limit: int) -> int:
     chunk = loading.load_chunk(sale.id, [HELD], aside=stuck_row_ids(sale.id), limit=limit)
     if not chunk:
         return 0
-    last_minor = lowest_claimed(sale.id) if terms.pays == LAST else None
+    last_minor = lowest_claimed(sale.id)
     settlement_id, paid, transfers, charges = uuid7(), [], [], []
     for claim, hold in chunk:
-        unit_minor = claim.unit_price_minor if last_minor is None else last_minor
+        unit_minor = unit_to_pay(terms.pays, claim.unit_price_minor, last_minor)
         charge = charge_of(terms, claim.quantity * unit_minor)
         transfers.append(ledger_rules.post(hold, amount_minor=charge.paid_minor, code="capture", at=now))
         paid.append(replace(claim, state=PAID, unit_paid_minor=unit_minor, settlement_id=settlement_id, changed_at=now))

@@ -14,7 +14,7 @@ from sales.phases import Phase
 def frame(phase: Phase) -> dict[str, Any]:
     is_over = phase in (Phase.ENDED, Phase.SETTLED)
     return {
-        "units_total": 500, "units_left": 0 if is_over else 499, "claims": 1, "last_minor": 123_456, "start_minor": 200_000,
+        "units_total": 500, "units_left": 0 if is_over else 499, "last_minor": 123_456, "start_minor": 200_000,
         "floor_minor": 100_000, "step_minor": 1_000, "interval_s": 60, "pays": "own",
     }  # fmt: skip
 

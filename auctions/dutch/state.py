@@ -12,6 +12,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from auctions.bidders import Bidder
+from auctions.charges import HOLD_OUTLIVES_END
 from auctions.dutch.rules import Claim, DutchTerms, decide_claim
 from auctions.errors import Sold
 from ledger import rules as ledger_rules
@@ -25,8 +26,6 @@ HELD = "held"
 PAID = "paid"
 RELEASED = "released"
 REFUNDED = "refunded"
-# A hold lives on after the end, until it is settled or staff have looked at it.
-HOLD_OUTLIVES_END = dt.timedelta(days=7)
 
 
 class FallingTerms(SaleTerms, frozen=True, gc=False):
@@ -94,9 +93,13 @@ class State(MoneyState):
     sealed: FallingTerms
     standing: Standing
     stock: Stock
+    terms: DutchTerms = field(init=False)  # with their times as they stand now
     claims_by_key: dict[tuple[UUID, UUID], ClaimValue] = field(default_factory=dict)
     shops_people: AbstractSet[UUID] = frozenset()
     suspended: AbstractSet[UUID] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.terms = self.sealed.now(self.standing)
 
 
 @dataclass(slots=True)
@@ -125,13 +128,12 @@ def _claim(state: State, decision: Decision, command: PlaceClaim) -> ClaimValue:
     if state.stock.units_left < command.quantity:
         raise Sold(units_left=state.stock.units_left, quantity=command.quantity)
     wallet_id = state.wallets.get(command.fan_id)
-    terms = state.sealed.now(state.standing)
     bidder = Bidder(
         is_linked=command.fan_id in state.shops_people, is_suspended=command.fan_id in state.suspended,
         available_minor=state.balances[wallet_id].available_minor if wallet_id else 0,
     )  # fmt: skip
     claimed = decide_claim(
-        terms,
+        state.terms,
         Claim(command.claim_id, command.fan_id, command.quantity, command.at_most_minor, command.received_at, bidder),
     )
     claim = ClaimValue(

@@ -7,9 +7,10 @@ from django.utils.translation import gettext_lazy as _l
 
 from auctions.english.services import minor_steps
 from auctions.english.steps import STEPS_TEXT_MAX, read_steps
-from auctions.models import English, Premium
+from auctions.forms import PremiumForm
+from auctions.models import English
 from core.errors import Invalid
-from core.money import MINOR_MAX, MoneyError, amount_text, parse_money
+from core.money import MINOR_MAX, amount_text
 from ledger.forms import AmountField, MoneyForm
 from sales.forms import SaleForm
 
@@ -27,14 +28,9 @@ class BidForm(forms.Form):
     sure = forms.CharField(required=False, max_length=16)  # the maximum that the page asked about again
 
 
-class EnglishForm(SaleForm, MoneyForm):
+class EnglishForm(SaleForm, MoneyForm, PremiumForm):
     terms_of = English
-    amount_field = "start"
 
-    premium_bps = forms.TypedChoiceField(
-        label=_l("Buyer's premium"), choices=Premium.choices, initial=Premium.NONE, coerce=int,
-        help_text=_l("What the winner pays on top of the price, for the house."),
-    )  # fmt: skip
     steps = forms.CharField(
         label=_l("Bid steps"), max_length=STEPS_TEXT_MAX, initial=USUAL_STEPS,
         help_text=_l("How much higher the next bid has to be, from which price on: “0:1, 50:2” is 1 at first, and 2 from 50 on."),
@@ -43,14 +39,6 @@ class EnglishForm(SaleForm, MoneyForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         currency = cleaned.get("currency")
-        for name in ("reserve", "buy_now"):
-            text = cleaned.get(name)
-            cleaned[name] = None
-            if text and currency:
-                try:
-                    cleaned[name] = parse_money(text, currency)
-                except MoneyError as mistake:
-                    self.add_error(name, str(mistake))
         if cleaned.get("steps") and currency:
             try:
                 cleaned["steps"] = minor_steps(cleaned["steps"], currency)

@@ -30,9 +30,9 @@ def buy_now_offered(terms: EnglishTerms, state: LotState) -> bool:
     return not state.seq or not reserve_met(terms, state)
 
 
-def asks_again(terms: EnglishTerms, state: LotState, max_minor: int) -> bool:
-    """Whether the form should ask before it sends this maximum."""
-    return max_minor > ASK_AGAIN_FROM * min_next(terms, state)
+def asks_again(next_minor: int, max_minor: int) -> bool:
+    """Whether the form should ask before it sends this maximum, when the next bid is `next_minor`."""
+    return max_minor > ASK_AGAIN_FROM * next_minor
 
 
 def hold_of(terms: EnglishTerms, state: LotState) -> Hold | None:

@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from auctions.bidders import Bidder
-from auctions.charges import Capture, Hold
+from auctions.charges import HOLD_OUTLIVES_END, Capture, Hold
 from auctions.english.batches import BatchDecision, decide_batch
 from auctions.english.steps import Step, step_at
 from auctions.english.values import SOLD, AcceptedBid, Bid, BuyNow, EnglishTerms, LotState
@@ -23,9 +23,6 @@ from ledger.rules import Transfer
 from sales.deciding import MoneyState
 from sales.errors import IdempotencyConflict, NotOpen
 from sales.standing import CLOSED, RUNNING, SaleTerms, Standing, check_not_stopped
-
-# A hold lives on after the last possible end, until it is settled or staff have looked at it.
-HOLD_OUTLIVES_END = dt.timedelta(days=7)
 
 
 class LotTerms(SaleTerms, frozen=True, gc=False):

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from auctions.english import services
 from auctions.english.forms import BidForm
 from auctions.english.hot import BidIn, bid_command
-from auctions.english.lot import ASK_AGAIN_FROM
+from auctions.english.lot import asks_again
 from core.errors import Invalid
 from core.money import MoneyError, parse_money
 from sales import selectors as sale_selectors
@@ -54,7 +54,7 @@ def _body(sale: Sale, said: dict[str, Any]) -> BidIn:
     if most.minor < 1:
         raise Invalid(_("A bid is more than nothing."), field="max")
     next_minor = newest_frames([sale.id])[sale.id]["min_next_minor"]
-    if most.minor > ASK_AGAIN_FROM * next_minor and said["sure"] != said["max"]:
+    if asks_again(next_minor, most.minor) and said["sure"] != said["max"]:
         raise Invalid(
             _(
                 "{most} is more than ten times the next bid, and no bid can be taken back. If you mean it, send it again."

@@ -28,7 +28,6 @@ PAID_FOR = """SELECT price_minor * (SELECT count(*) FROM raffle_entry WHERE sale
 
 
 class RaffleForm(SaleForm, MoneyForm):
-    amount_field = "price"
     price = AmountField(help_text="0: free.")
     prizes = WholeNumberField(min_value=1, max_value=1_000)
 

@@ -405,8 +405,8 @@ def test_a_maximum_over_buy_now_is_a_bid_like_others():
 def test_a_form_asks_again_above_ten_times_the_next_bid():
     of = terms()
 
-    assert [asks_again(of, opening(of), most) for most in (10_000, 10_001)] == [False, True]
-    assert [asks_again(of, after(of, bid(A, 1_000)), most) for most in (11_000, 11_001)] == [False, True]
+    assert [asks_again(min_next(of, opening(of)), most) for most in (10_000, 10_001)] == [False, True]
+    assert [asks_again(min_next(of, after(of, bid(A, 1_000))), most) for most in (11_000, 11_001)] == [False, True]
 
 
 @pytest.mark.parametrize("premium_bps", [0, 1, 1_250, 3_333, 10_000])
